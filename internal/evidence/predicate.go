@@ -1,0 +1,240 @@
+package evidence
+
+import (
+	"time"
+
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/purl"
+)
+
+// The predicate types. A type's meaning never changes; a new meaning is a new version.
+const (
+	PublicationType  = "https://hullmark.dev/publication/v1"
+	ApprovalType     = "https://hullmark.dev/approval/v1"
+	VerificationType = "https://hullmark.dev/verification/v1"
+	ContentsType     = "https://hullmark.dev/contents/v1"
+	FindingsType     = "https://hullmark.dev/findings/v1"
+	DecisionType     = "https://hullmark.dev/decision/v1"
+	PlacementType    = "https://hullmark.dev/placement/v1"
+	BehaviourType    = "https://hullmark.dev/behaviour/v1"
+	ExceptionType    = "https://hullmark.dev/exception/v1"
+	RecallType       = "https://hullmark.dev/recall/v1"
+	GapType          = "https://hullmark.dev/gap/v1"
+)
+
+// Actor is who did something and how they proved to be it.
+type Actor struct {
+	// Account is the user or workload name; empty for an anonymous caller.
+	Account string `json:"account,omitempty"`
+	// Credential names the credential, never its secret: "token:tok_ab12".
+	Credential string `json:"credential,omitempty"`
+	// Method is how they authenticated: "token", "password"; later "totp", "webauthn", "oidc".
+	Method string `json:"method,omitempty"`
+	// AddressHash is a keyed hash of the caller's network address: equal addresses compare
+	// equal within one server, and the record discloses none.
+	AddressHash string `json:"addressHash,omitempty"`
+}
+
+// Anonymous reports whether nobody authenticated.
+func (a Actor) Anonymous() bool { return a.Account == "" }
+
+// Issuer returns the actor as the issuer of a statement.
+func (a Actor) Issuer() Issuer { return Issuer{Kind: Account, ID: a.Account} }
+
+// Permission is what an actor wants to do with a name. Each includes those before it.
+type Permission string
+
+// The permissions.
+const (
+	Read    Permission = "read"    // see and download
+	Publish Permission = "publish" // add versions, move tags, deprecate
+	Own     Permission = "own"     // unpublish, change who may publish
+)
+
+// PublicationEvent is what happened to a name at the publish gate.
+type PublicationEvent string
+
+// The publication events.
+const (
+	Published  PublicationEvent = "published"  // a version or a manifest came to be
+	Tagged     PublicationEvent = "tagged"     // a tag points at Version
+	Untagged   PublicationEvent = "untagged"   // a tag is gone
+	Deprecated PublicationEvent = "deprecated" // Message set or, when empty, cleared
+	Withdrawn  PublicationEvent = "withdrawn"  // the version may no longer be downloaded; never reusable
+	Restored   PublicationEvent = "restored"   // a content-addressed version was published again after withdrawal
+)
+
+// Publication says that an account changed what a name offers.
+type Publication struct {
+	Event     PublicationEvent `json:"event"`
+	Ecosystem string           `json:"ecosystem"`
+	Name      string           `json:"name"`
+	// Version is the ecosystem's version, or a manifest digest for OCI. For events on a tag it is
+	// what the tag points at.
+	Version string `json:"version,omitempty"`
+	// Tags are the tags that this event sets (published, tagged) or removes (untagged).
+	Tags []string `json:"tags,omitempty"`
+	// Artifact is the bytes that were published: the tarball, or the manifest.
+	Artifact  digest.Digest `json:"artifact,omitempty"`
+	Size      int64         `json:"size,omitempty"`      // bytes
+	MediaType string        `json:"mediaType,omitempty"` // of the artifact
+	// Metadata is the ecosystem's own description of the version, as a blob: npm's version
+	// manifest. Empty where the artifact describes itself.
+	Metadata digest.Digest `json:"metadata,omitempty"`
+	// Subject is the manifest that an OCI artifact refers to.
+	Subject      digest.Digest `json:"subject,omitempty"`
+	ArtifactType string        `json:"artifactType,omitempty"`
+	Message      string        `json:"message,omitempty"` // deprecation text or reason
+	Actor        Actor         `json:"actor"`
+}
+
+// PredicateType implements Predicate.
+func (Publication) PredicateType() string { return PublicationType }
+
+// Approval says that a person let a staged release through.
+type Approval struct {
+	Release purl.PURL `json:"release"`
+	Actor   Actor     `json:"actor"`
+	Reason  string    `json:"reason,omitempty"`
+}
+
+// PredicateType implements Predicate.
+func (Approval) PredicateType() string { return ApprovalType }
+
+// Verification says that a signature, attestation or proof about the subject was checked.
+type Verification struct {
+	Proof    string        `json:"proof"`    // kind of proof, see Proves
+	Evidence digest.Digest `json:"evidence"` // the bundle that was checked, as a blob
+	Identity string        `json:"identity,omitempty"`
+	Verdict  string        `json:"verdict"` // "holds" or "fails"
+	Reasons  []string      `json:"reasons,omitempty"`
+}
+
+// PredicateType implements Predicate.
+func (Verification) PredicateType() string { return VerificationType }
+
+// Contents says what is inside the subject. The listing itself is an [Inventory] blob.
+type Contents struct {
+	// Of is the sort of subject: "release", "layer" or "image".
+	Of string `json:"of"`
+	// Analyser is the reader and its version, e.g. "layer/1". A layer is read once per version.
+	Analyser string `json:"analyser,omitempty"`
+	// Inventory is the listing, an encoded Inventory; absent for an image, which is its layers.
+	Inventory  digest.Digest `json:"inventory,omitempty"`
+	Components int           `json:"components,omitempty"`
+	Files      int           `json:"files,omitempty"`
+	// Incomplete is why the reader stopped before the end; empty when it saw everything.
+	Incomplete string `json:"incomplete,omitempty"`
+	// Blob is the layer as it was pushed (compressed); the subject is the diffID.
+	Blob digest.Digest `json:"blob,omitempty"`
+	// Layers are an image's, lowest first.
+	Layers []ImageLayer `json:"layers,omitempty"`
+	// Hidden lists what the image's upper layers removed or replaced, so that a layer's component
+	// is not mistaken for the image's.
+	Hidden []HiddenComponent `json:"hidden,omitempty"`
+	// Platform is "os/architecture[/variant]".
+	Platform string `json:"platform,omitempty"`
+}
+
+// PredicateType implements Predicate.
+func (Contents) PredicateType() string { return ContentsType }
+
+// ImageLayer is one layer of an image.
+type ImageLayer struct {
+	DiffID    digest.Digest `json:"diffID"`
+	Blob      digest.Digest `json:"blob"`                // compressed, as the manifest names it
+	CreatedBy string        `json:"createdBy,omitempty"` // the instruction, from the image's history
+}
+
+// HiddenComponent is a component of the layer at Position that the finished image no longer has.
+type HiddenComponent struct {
+	Position int       `json:"position"` // index into Layers
+	PURL     purl.PURL `json:"purl"`
+}
+
+// Findings says which advisories match the subject.
+type Findings struct {
+	Source     string   `json:"source"`
+	Advisories []string `json:"advisories"`
+}
+
+// PredicateType implements Predicate.
+func (Findings) PredicateType() string { return FindingsType }
+
+// Decision says what a gate decided and from what; it is recomputable.
+type Decision struct {
+	Gate    string `json:"gate"`    // "publish", "pull", "admit" or "run"
+	Action  string `json:"action"`  // what was asked for, e.g. "publish", "download"
+	Verdict string `json:"verdict"` // "allow" or "deny"
+	// Code and Reasons say why, for and against.
+	Code    string   `json:"code,omitempty"`
+	Reasons []string `json:"reasons,omitempty"`
+	// Policy is the revision of the rules that decided.
+	Policy string `json:"policy"`
+	// Head is the size of the record that was decided from.
+	Head int64 `json:"head"`
+	// Exceptions are the sequence numbers of those used.
+	Exceptions []int64 `json:"exceptions,omitempty"`
+	Actor      Actor   `json:"actor"`
+	// Count is how many equal decisions this statement stands for; pull decisions are aggregated.
+	Count int64 `json:"count,omitempty"`
+}
+
+// PredicateType implements Predicate.
+func (Decision) PredicateType() string { return DecisionType }
+
+// Placement says that the subject runs, or stopped running, somewhere.
+type Placement struct {
+	Cluster   string `json:"cluster"`
+	Namespace string `json:"namespace"`
+	Kind      string `json:"kind"`
+	Name      string `json:"name"`
+	Node      string `json:"node,omitempty"`
+	Running   bool   `json:"running"`
+}
+
+// PredicateType implements Predicate.
+func (Placement) PredicateType() string { return PlacementType }
+
+// Behaviour says what the subject was seen doing.
+type Behaviour struct {
+	Fact  string    `json:"fact"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	Count int64     `json:"count"`
+}
+
+// PredicateType implements Predicate.
+func (Behaviour) PredicateType() string { return BehaviourType }
+
+// Exception lets the subject past a policy, for a reason, until a time.
+type Exception struct {
+	Policy   string    `json:"policy"`
+	Scope    string    `json:"scope"`
+	Reason   string    `json:"reason"`
+	Ticket   string    `json:"ticket,omitempty"`
+	Approver Actor     `json:"approver"`
+	Expires  time.Time `json:"expires"`
+}
+
+// PredicateType implements Predicate.
+func (Exception) PredicateType() string { return ExceptionType }
+
+// Recall stops the subject at every gate. Lifted withdraws an earlier recall.
+type Recall struct {
+	Reason string `json:"reason"`
+	Lifted bool   `json:"lifted,omitempty"`
+	Actor  Actor  `json:"actor"`
+}
+
+// PredicateType implements Predicate.
+func (Recall) PredicateType() string { return RecallType }
+
+// Gap says that something could not be seen: a visible hole instead of a guess.
+type Gap struct {
+	What   string `json:"what"`
+	Reason string `json:"reason"`
+}
+
+// PredicateType implements Predicate.
+func (Gap) PredicateType() string { return GapType }
