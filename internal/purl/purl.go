@@ -74,3 +74,10 @@ func (p PURL) Split() (ecosystem, name, version string) {
 
 // String returns p as written.
 func (p PURL) String() string { return string(p) }
+
+// Image returns the purl of an image manifest in a repository ("acme/team/app"). The repository
+// is a qualifier, as the oci type asks, without our own host name: the record outlives it.
+func Image(repository, manifestDigest string) PURL {
+	name := repository[strings.LastIndex(repository, "/")+1:]
+	return New(OCI, name, manifestDigest, "repository_url", repository)
+}

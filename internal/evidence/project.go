@@ -1,0 +1,261 @@
+package evidence
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/hullmark/hullmark/internal/purl"
+)
+
+// project derives the projection rows of s. inv is the inventory that a contents statement names.
+// It must depend on nothing but the statements before s, or a rebuild would give other rows.
+func (b *batch) project(s Statement, inv *Inventory) error {
+	switch s.PredicateType {
+	case PublicationType:
+		return projected(s, b.publication)
+	case ContentsType:
+		return projected(s, func(s Statement, c Contents) error { return b.contents(s, c, inv) })
+	case DecisionType:
+		return projected(s, b.decision)
+	case RecallType:
+		return projected(s, b.recall)
+	}
+	return nil // kept as a statement; no table needs it yet
+}
+
+func projected[T Predicate](s Statement, fn func(Statement, T) error) error {
+	p, err := Decode[T](s)
+	if err != nil {
+		return err
+	}
+	return fn(s, p)
+}
+
+func (b *batch) publication(s Statement, p Publication) error {
+	pkg, err := b.touch(s, p.Ecosystem, p.Name)
+	if err != nil {
+		return err
+	}
+	if err := b.insertPublication(s, p, pkg); err != nil {
+		return err
+	}
+	switch p.Event {
+	case Published:
+		err = b.release(s, p, pkg)
+	case Withdrawn:
+		err = b.exec(`UPDATE release SET state = 'withdrawn' WHERE package_id = $1 AND version = $2`, pkg, p.Version)
+	case Restored:
+		err = b.exec(`UPDATE release SET state = 'active' WHERE package_id = $1 AND version = $2`, pkg, p.Version)
+	case Deprecated:
+		err = b.exec(`UPDATE release SET deprecated = $1 WHERE package_id = $2 AND version = $3`, p.Message, pkg, p.Version)
+	}
+	if err != nil {
+		return err
+	}
+	return b.tags(s, p, pkg)
+}
+
+func (b *batch) insertPublication(s Statement, p Publication, pkg int64) error {
+	tags, err := json.Marshal(append([]string{}, p.Tags...))
+	if err != nil {
+		return err
+	}
+	return b.exec(`INSERT INTO publication (seq, package_id, event, version, tags, account, credential, method, address_hash, assurance, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		s.Seq, pkg, p.Event, p.Version, string(tags), p.Actor.Account, p.Actor.Credential, p.Actor.Method,
+		p.Actor.AddressHash, s.Assurance, stamp(s.Time))
+}
+
+func (b *batch) release(s Statement, p Publication, pkg int64) error {
+	kind := "package"
+	if p.Ecosystem == purl.OCI {
+		kind = "manifest"
+	}
+	artifact, err := b.artifact(p.Artifact, kind, p.MediaType, p.Size)
+	if err != nil {
+		return err
+	}
+	name := s.Subject[0].Name
+	return b.exec(`INSERT INTO release (package_id, version, purl, artifact_id, metadata, subject, artifact_type, state, recalled,
+			deprecated, published, publisher, seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 'active',
+			coalesce((SELECT reason FROM recall WHERE subject = $3 OR subject = $8 LIMIT 1), ''), '', $9, $10, $11)`,
+		pkg, p.Version, name, artifact, p.Metadata, p.Subject, p.ArtifactType, p.Artifact, stamp(s.Time), p.Actor.Account, s.Seq)
+}
+
+func (b *batch) tags(s Statement, p Publication, pkg int64) error {
+	for _, tag := range p.Tags {
+		var err error
+		switch p.Event {
+		case Published, Tagged, Restored:
+			err = b.exec(`INSERT INTO tag (package_id, tag, version, seq) VALUES ($1, $2, $3, $4)
+				ON CONFLICT (package_id, tag) DO UPDATE SET version = excluded.version, seq = excluded.seq`, pkg, tag, p.Version, s.Seq)
+		case Untagged, Withdrawn:
+			err = b.exec(`DELETE FROM tag WHERE package_id = $1 AND tag = $2`, pkg, tag)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) decision(s Statement, d Decision) error {
+	subject := s.Subject[0].keys()[0]
+	return b.exec(`INSERT INTO decision (seq, gate, action, subject, verdict, code, account, policy, head, count, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		s.Seq, d.Gate, d.Action, subject, d.Verdict, d.Code, d.Actor.Account, d.Policy, d.Head, max(d.Count, 1), stamp(s.Time))
+}
+
+// recall sets or lifts a recall on each subject, by name and by digest, and on the releases that
+// it reaches; their packages change with it.
+func (b *batch) recall(s Statement, r Recall) error {
+	for _, subject := range s.Subject {
+		for _, key := range subject.keys() {
+			if err := b.recallKey(s, r, key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *batch) recallKey(s Statement, r Recall, key string) error {
+	reason := r.Reason
+	err := b.exec(`INSERT INTO recall (subject, seq, reason, account, at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (subject) DO UPDATE SET seq = excluded.seq, reason = excluded.reason, account = excluded.account, at = excluded.at`,
+		key, s.Seq, r.Reason, r.Actor.Account, stamp(s.Time))
+	if r.Lifted {
+		reason = ""
+		err = b.exec(`DELETE FROM recall WHERE subject = $1`, key)
+	}
+	if err != nil {
+		return err
+	}
+	err = b.exec(`UPDATE release SET recalled = $1
+		WHERE purl = $2 OR artifact_id = (SELECT id FROM artifact WHERE digest = $2)`, reason, key)
+	if err != nil {
+		return err
+	}
+	return b.exec(`UPDATE package SET modified = $1, revision = $2 WHERE id IN
+		(SELECT package_id FROM release WHERE purl = $3 OR artifact_id = (SELECT id FROM artifact WHERE digest = $3))`,
+		stamp(s.Time), s.Seq, key)
+}
+
+func (b *batch) contents(s Statement, c Contents, inv *Inventory) error {
+	switch c.Of {
+	case "release":
+		id, err := b.artifact(s.Subject[0].digestOf(), "package", "", inv.Bytes)
+		if err != nil {
+			return err
+		}
+		return b.inside(id, c, inv)
+	case "layer":
+		return b.layer(s, c, inv)
+	case "image":
+		return b.image(s, c)
+	}
+	return fmt.Errorf("contents of an unknown sort %q", c.Of)
+}
+
+func (b *batch) layer(s Statement, c Contents, inv *Inventory) error {
+	id, err := b.artifact(s.Subject[0].digestOf(), "layer", "", inv.Bytes)
+	if err != nil {
+		return err
+	}
+	if err := b.layerBlob(id, c.Blob.String()); err != nil {
+		return err
+	}
+	known, err := b.id(`SELECT artifact_id FROM layer WHERE artifact_id = $1 AND analyser = $2`, id, c.Analyser)
+	if err != nil || known != 0 {
+		return err // the same layer in another compression: read once, indexed once
+	}
+	err = b.exec(`INSERT INTO layer (artifact_id, analyser, inventory, components, files) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (artifact_id) DO UPDATE SET analyser = excluded.analyser, inventory = excluded.inventory,
+			components = excluded.components, files = excluded.files`,
+		id, c.Analyser, c.Inventory, c.Components, c.Files)
+	if err != nil {
+		return err
+	}
+	return b.inside(id, c, inv)
+}
+
+func (b *batch) layerBlob(layer int64, d string) error {
+	if d == "" {
+		return nil
+	}
+	return b.exec(`INSERT INTO layer_blob (blob, layer_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, d, layer)
+}
+
+// inside fills the files and components of one artifact, replacing what an older analyser saw.
+func (b *batch) inside(artifact int64, c Contents, inv *Inventory) error {
+	if err := b.exec(`UPDATE artifact SET incomplete = $1 WHERE id = $2`, c.Incomplete, artifact); err != nil {
+		return err
+	}
+	if err := b.exec(`DELETE FROM file WHERE artifact_id = $1`, artifact); err != nil {
+		return err
+	}
+	if err := b.exec(`DELETE FROM artifact_component WHERE artifact_id = $1`, artifact); err != nil {
+		return err
+	}
+	for _, f := range inv.Files {
+		sum, err := hex.DecodeString(f.SHA256.Hex())
+		if err != nil {
+			return fmt.Errorf("inventory of artifact %d: %w", artifact, err)
+		}
+		err = b.exec(`INSERT INTO file (artifact_id, path, size, mode, sha256) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			artifact, f.Path, f.Size, int64(f.Mode), sum)
+		if err != nil {
+			return err
+		}
+	}
+	for c := range inv.AllComponents {
+		if err := b.insideComponent(artifact, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) insideComponent(artifact int64, c Component) error {
+	id, err := b.component(c.PURL)
+	if err != nil {
+		return err
+	}
+	return b.exec(`INSERT INTO artifact_component (component_id, artifact_id, path, source) VALUES ($1, $2, $3, $4)
+		ON CONFLICT DO NOTHING`, id, artifact, c.Path, c.Source)
+}
+
+func (b *batch) image(s Statement, c Contents) error {
+	image, err := b.artifact(s.Subject[0].digestOf(), "manifest", "", 0)
+	if err != nil {
+		return err
+	}
+	if err := b.exec(`UPDATE artifact SET incomplete = $1, platform = $2 WHERE id = $3`, c.Incomplete, c.Platform, image); err != nil {
+		return err
+	}
+	for i, l := range c.Layers {
+		layer, err := b.artifact(l.DiffID, "layer", "", 0)
+		if err != nil {
+			return err
+		}
+		err = b.exec(`INSERT INTO image_layer (image_id, position, layer_id, blob, created_by) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT DO NOTHING`, image, i, layer, l.Blob, l.CreatedBy)
+		if err != nil {
+			return err
+		}
+	}
+	for _, h := range c.Hidden {
+		id, err := b.component(h.PURL)
+		if err != nil {
+			return err
+		}
+		err = b.exec(`INSERT INTO hidden_component (image_id, position, component_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+			image, h.Position, id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,21 @@
+package evidence
+
+import (
+	_ "embed"
+
+	"github.com/hullmark/hullmark/internal/store"
+)
+
+//go:embed schema.sql
+var schemaSQL string
+
+// Schema returns the tables of the record: the statements, and every projection of them.
+func Schema() store.Schema {
+	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL}}
+}
+
+// projections are the tables that Rebuild drops and fills again, children before parents.
+var projections = []string{
+	"decision", "recall", "publication", "tag", "hidden_component", "artifact_component", "component",
+	"file", "image_layer", "layer_blob", "layer", "release", "package", "artifact",
+}

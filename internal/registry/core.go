@@ -1,0 +1,129 @@
+// Package registry is the core that every ecosystem's protocol adapter shares: names with
+// releases and tags, the publish gate in front of writes and the pull gate in front of downloads.
+//
+// A release is a version of a name, with one artifact (the bytes) and optional metadata (the
+// ecosystem's own description of it). For OCI the version is the manifest digest. All state that
+// an adapter can see is projected from the record: a write is a statement, and what it changes is
+// visible exactly when that statement is durable, never in part.
+//
+// An adapter only translates: npm/ and oci/ parse their protocol, call this package and render
+// its answer. The core knows no ecosystem by name.
+package registry
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/hullmark/hullmark/internal/blob"
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/store"
+)
+
+// PolicyRevision names the rules that the publish and pull gates apply today. It changes with
+// them, so that an old decision says which rules it followed.
+const PolicyRevision = "builtin/1"
+
+// Access says who a caller is and what they may do. The account package implements it.
+type Access interface {
+	// Authenticate returns the actor that the request's credential proves; a request without one
+	// is the anonymous actor. A credential that is not valid is an Unauthenticated fault.
+	Authenticate(r *http.Request) (evidence.Actor, error)
+	// Authorize fails with Unauthenticated when logging in could help, else with Denied or NotFound.
+	Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error
+}
+
+// Core is the registry core. It is safe for concurrent use.
+type Core struct {
+	record *evidence.Record
+	blobs  blob.Store
+	access Access
+}
+
+// New returns a core. The registry schema must be migrated in the record's database.
+func New(record *evidence.Record, blobs blob.Store, access Access) *Core {
+	return &Core{record: record, blobs: blobs, access: access}
+}
+
+// Schema returns the tables of the core that are not projections: which blobs a name may serve
+// before a manifest names them.
+func Schema() store.Schema {
+	return store.Schema{Owner: "registry", Steps: []string{`
+		CREATE TABLE linked_blob (
+			ecosystem TEXT NOT NULL,
+			name      TEXT NOT NULL,
+			digest    TEXT NOT NULL,
+			size      INTEGER NOT NULL, -- bytes
+			PRIMARY KEY (ecosystem, name, digest)
+		) WITHOUT ROWID`}}
+}
+
+// Blobs returns the blob store that artifacts live in.
+func (c *Core) Blobs() blob.Store { return c.blobs }
+
+// Record returns the record that the core writes to.
+func (c *Core) Record() *evidence.Record { return c.record }
+
+// Access returns the authenticator and authoriser.
+func (c *Core) Access() Access { return c.access }
+
+// Package is a name in an ecosystem.
+type Package struct {
+	id        int64
+	Ecosystem string
+	Name      string
+	Created   time.Time
+	Modified  time.Time
+	// Revision grows whenever anything that the name offers changes; equal revisions render equal.
+	Revision int64
+}
+
+// State is whether a release may be downloaded.
+type State string
+
+// The states.
+const (
+	Active    State = "active"
+	Withdrawn State = "withdrawn"
+)
+
+// Release is a version of a package.
+type Release struct {
+	Version      string
+	PURL         purl.PURL
+	Artifact     digest.Digest
+	Size         int64 // bytes of the artifact
+	MediaType    string
+	Metadata     digest.Digest // blob; empty when the artifact describes itself
+	Subject      digest.Digest // OCI subject; empty for none
+	ArtifactType string
+	State        State
+	Recalled     string // the reason; empty when not recalled
+	Deprecated   string // the message; empty when not deprecated
+	Published    time.Time
+	Publisher    string // account
+	Seq          int64  // of the publication statement
+}
+
+// Upload is a release about to be published. The blobs it names must be durable.
+type Upload struct {
+	Ecosystem    string
+	Name         string
+	Version      string
+	PURL         purl.PURL
+	Tags         []string
+	Artifact     digest.Digest
+	Size         int64 // bytes
+	MediaType    string
+	Metadata     digest.Digest
+	Subject      digest.Digest
+	ArtifactType string
+	// Contents are contents drafts about the artifact, appended after the publication.
+	Contents []evidence.Draft
+}
+
+// contentAddressed reports whether the version is the artifact's own digest, so that publishing
+// it twice cannot mean two different things.
+func (u Upload) contentAddressed() bool { return u.Version == string(u.Artifact) }

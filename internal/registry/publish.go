@@ -1,0 +1,174 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+)
+
+// Publish puts a release behind its name: the publish gate decides, and publication, contents and
+// decision become part of the record in one step. A version that exists is Conflict with code
+// version-exists, unless the version is the artifact's digest: then the release is the same, its
+// tags move, and a withdrawn one is restored.
+func (c *Core) Publish(ctx context.Context, actor evidence.Actor, u Upload) error {
+	if err := c.mayWrite(ctx, actor, evidence.Publish, "publish", u.Ecosystem, u.Name, u.PURL); err != nil {
+		return err
+	}
+	event := evidence.Published
+	if u.contentAddressed() {
+		old, err := c.Release(ctx, u.Ecosystem, u.Name, u.Version)
+		switch {
+		case err == nil && old.State == Withdrawn:
+			event = evidence.Restored
+		case err == nil && len(u.Tags) == 0:
+			return nil
+		case err == nil:
+			event = evidence.Tagged
+		case fault.KindOf(err) != fault.NotFound:
+			return err
+		}
+	}
+	drafts := []evidence.Draft{publication(actor, event, u), c.allowed(actor, "publish", u.PURL)}
+	if event == evidence.Published {
+		drafts = append(drafts, u.Contents...)
+	}
+	guard := func(tx *sql.Tx) error { return checkExpected(ctx, tx, event, u) }
+	_, err := c.record.Append(ctx, guard, drafts...)
+	if errors.Is(err, errRaced) {
+		return c.Publish(ctx, actor, u) // somebody published the same content in between: look again
+	}
+	return err
+}
+
+// errRaced says that a content-addressed release changed between the look and the append.
+var errRaced = errors.New("the release changed in between")
+
+func publication(actor evidence.Actor, event evidence.PublicationEvent, u Upload) evidence.Draft {
+	p := evidence.Publication{
+		Event: event, Ecosystem: u.Ecosystem, Name: u.Name, Version: u.Version, Tags: u.Tags,
+		Artifact: u.Artifact, Size: u.Size, MediaType: u.MediaType, Metadata: u.Metadata,
+		Subject: u.Subject, ArtifactType: u.ArtifactType, Actor: actor,
+	}
+	return evidence.Draft{
+		Subjects:  []evidence.Subject{evidence.About(u.PURL, u.Artifact)},
+		Predicate: p, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
+	}
+}
+
+func checkExpected(ctx context.Context, tx *sql.Tx, event evidence.PublicationEvent, u Upload) error {
+	var state string
+	err := tx.QueryRowContext(ctx, `SELECT r.state FROM release r JOIN package p ON p.id = r.package_id
+		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3`, u.Ecosystem, u.Name, u.Version).Scan(&state)
+	exists := err == nil
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("look for version: %w", err)
+	}
+	if exists && !u.contentAddressed() {
+		return fault.New(fault.Conflict, "version-exists",
+			"%s %s was published before, and a version is never reused; publish a new version number", u.Name, u.Version)
+	}
+	if exists == (event == evidence.Published) {
+		return errRaced
+	}
+	return nil
+}
+
+// Tag points tags at a version. Moving one needs the same right as publishing.
+func (c *Core) Tag(ctx context.Context, actor evidence.Actor, ecosystem, name, version string, tags ...string) error {
+	r, err := c.Release(ctx, ecosystem, name, version)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, actor, evidence.Publish, ecosystem, name, r, evidence.Publication{Event: evidence.Tagged, Tags: tags})
+}
+
+// Untag removes a tag; the version that it pointed at stays.
+func (c *Core) Untag(ctx context.Context, actor evidence.Actor, ecosystem, name, tag string) error {
+	r, err := c.Resolve(ctx, ecosystem, name, tag)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, actor, evidence.Publish, ecosystem, name, r, evidence.Publication{Event: evidence.Untagged, Tags: []string{tag}})
+}
+
+// Deprecate sets the message that clients show for a version; an empty one clears it.
+func (c *Core) Deprecate(ctx context.Context, actor evidence.Actor, ecosystem, name, version, message string) error {
+	r, err := c.Release(ctx, ecosystem, name, version)
+	if err != nil || r.Deprecated == message {
+		return err
+	}
+	return c.change(ctx, actor, evidence.Publish, ecosystem, name, r, evidence.Publication{Event: evidence.Deprecated, Message: message})
+}
+
+// Withdraw takes a version away: it is no longer listed or downloaded, tags that point at it are
+// removed, and its number is never free again. It needs the Own permission.
+func (c *Core) Withdraw(ctx context.Context, actor evidence.Actor, ecosystem, name, version, reason string) error {
+	r, err := c.Release(ctx, ecosystem, name, version)
+	if err != nil {
+		return err
+	}
+	if r.State == Withdrawn {
+		return versionUnknown(name, version)
+	}
+	tags, err := c.TagsOf(ctx, ecosystem, name, version)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, actor, evidence.Own, ecosystem, name, r,
+		evidence.Publication{Event: evidence.Withdrawn, Tags: tags, Message: reason})
+}
+
+// change appends one event about an existing release.
+func (c *Core) change(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string, r Release,
+	p evidence.Publication) error {
+	action := string(p.Event)
+	if err := c.mayWrite(ctx, actor, perm, action, ecosystem, name, r.PURL); err != nil {
+		return err
+	}
+	p.Ecosystem, p.Name, p.Version, p.Actor = ecosystem, name, r.Version, actor
+	_, err := c.record.Append(ctx, nil, evidence.Draft{
+		Subjects:  []evidence.Subject{evidence.About(r.PURL, r.Artifact)},
+		Predicate: p, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
+	}, c.allowed(actor, action, r.PURL))
+	return err
+}
+
+// mayWrite is the publish gate: it asks Access, and records the refusal of an authenticated actor.
+// Anonymous refusals are not recorded: anybody could fill the record with them.
+func (c *Core) mayWrite(ctx context.Context, actor evidence.Actor, perm evidence.Permission, action, ecosystem, name string, p purl.PURL) error {
+	err := c.access.Authorize(ctx, actor, perm, ecosystem, name)
+	if err == nil || actor.Anonymous() {
+		return err
+	}
+	return c.Refuse(ctx, actor, action, p, err)
+}
+
+// Refuse records that the publish gate said no because of err, and returns err. Adapters call it
+// when their own checks fail (a manifest that contradicts its tarball, say).
+func (c *Core) Refuse(ctx context.Context, actor evidence.Actor, action string, p purl.PURL, err error) error {
+	d := c.allowed(actor, action, p)
+	decision := d.Predicate.(evidence.Decision)
+	f := fault.As(err)
+	decision.Verdict, decision.Code, decision.Reasons = "deny", f.Code, []string{strings.TrimSpace(f.Text)}
+	d.Predicate = decision
+	if _, rerr := c.record.Append(ctx, nil, d); rerr != nil {
+		return fmt.Errorf("record a refusal: %w", rerr)
+	}
+	return err
+}
+
+func (c *Core) allowed(actor evidence.Actor, action string, p purl.PURL) evidence.Draft {
+	return evidence.Draft{
+		Subjects: []evidence.Subject{{Name: string(p)}},
+		Predicate: evidence.Decision{
+			Gate: "publish", Action: action, Verdict: "allow", Policy: PolicyRevision, Head: c.record.Head(), Actor: actor,
+		},
+		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
+	}
+}
