@@ -22,6 +22,8 @@ import (
 const (
 	idBytes   = 16        // 128 random bits: an upload's identifier is its only protection
 	copyBytes = 512 << 10 // one read, one write and one round of hashing per this many bytes
+	// writebackBytes is how much is written before the disk is set to work on it.
+	writebackBytes = 8 << 20
 )
 
 // running is a SHA-256 over the first size bytes of an upload.
@@ -30,12 +32,13 @@ type running struct {
 	size int64
 }
 
-// upload is one sitting at an upload's file. After it ended, file is nil.
+// upload is one sitting at an upload's file.
 type upload struct {
 	store *Store
 	id    string
 	file  *os.File
 	running
+	handed int64 // bytes given to the disk ahead of the commit
 }
 
 var _ io.ReaderFrom = (*upload)(nil)
@@ -156,6 +159,10 @@ func (u *upload) Write(p []byte) (int, error) {
 	u.size += int64(n)
 	if err != nil {
 		return n, fmt.Errorf("write upload: %w", err)
+	}
+	if waiting := u.size - u.handed; waiting >= writebackBytes {
+		startWriteback(u.file, u.handed, waiting)
+		u.handed = u.size
 	}
 	return n, nil
 }
