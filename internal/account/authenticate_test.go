@@ -2,7 +2,9 @@ package account
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -182,6 +184,48 @@ func TestGuessingAPasswordIsStoppedForAMinute(t *testing.T) {
 	w.must(w.CheckPassword(w.ctx, "bob", right, "198.51.100.1:1"))
 	w.clk.advance(time.Minute)
 	w.must(w.CheckPassword(w.ctx, "bob", right, here))
+}
+
+func TestWhoGuessesAtOneAddressLocksNobodyOutAtAnother(t *testing.T) {
+	t.Parallel()
+	l, now := newLimiter(), time.Unix(0, 0)
+	guesser, user := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for range 1000 {
+		l.take(now, attemptKeys("bob", guesser))
+	}
+	if !l.take(now, attemptKeys("bob", user)) {
+		t.Error("bob cannot log in any more")
+	}
+	for i := range 100 { // but many addresses together are slowed
+		l.take(now, attemptKeys("bob", netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})))
+	}
+	if l.take(now, attemptKeys("bob", user)) {
+		t.Error("guessing from many addresses is not limited")
+	}
+}
+
+func TestWaitingToHashAPasswordEndsWithTheRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range maxHashing {
+		w.hashing <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	if err := w.CheckPassword(ctx, "bob", "x", here); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want a cancelled wait", err)
+	}
+}
+
+func TestTheCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	var c table[int, int]
+	for i := range maxCached + 1 {
+		c.put(i, i)
+	}
+	if v, ok := c.get(maxCached); !ok || v != maxCached || len(c.m) > maxCached {
+		t.Errorf("%d entries, the last is %d, %v", len(c.m), v, ok)
+	}
 }
 
 func TestTheAddressesOfOneIPv6NetworkCountAsOne(t *testing.T) {
