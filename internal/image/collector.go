@@ -29,11 +29,12 @@ const reasonsKept = 3
 // collector makes an inventory of the entries that it is shown. Of a path that occurs twice, the
 // last one counts, as it does when the layer is unpacked.
 type collector struct {
-	every  bool
-	memory int // bytes left
-	buf    []byte
-	hash   hash.Hash
-	inv    *evidence.Inventory
+	release bool
+	top     bool // manifests in the top folder count
+	memory  int  // bytes left
+	buf     []byte
+	hash    hash.Hash
+	inv     *evidence.Inventory
 
 	files     map[string]evidence.File
 	hardlinks map[string]string // path → target
@@ -47,7 +48,7 @@ type collector struct {
 
 func newCollector(rd Reader) *collector {
 	c := &collector{
-		every: rd.Every, memory: rd.Memory, buf: make([]byte, blockSize), hash: digest.NewHash(digest.SHA256),
+		release: rd.Release, top: rd.Release, memory: rd.Memory, buf: make([]byte, blockSize), hash: digest.NewHash(digest.SHA256),
 		inv:       &evidence.Inventory{Analyser: Analyser},
 		files:     map[string]evidence.File{},
 		hardlinks: map[string]string{},
@@ -121,13 +122,16 @@ func (c *collector) file(e safearchive.Entry, content io.Reader) error {
 		return nil
 	}
 	kind := classify(e.Path)
+	if c.top && kind == plain {
+		kind = classifyTop(e.Path)
+	}
 	if parse := parsers[kind]; parse != nil {
-		if err := c.metadata(parse, e, content); err != nil || !c.every {
+		if err := c.metadata(parse, e, content); err != nil || !c.release {
 			return err
 		}
 	}
 	switch {
-	case c.every, kind == source, kind == library, e.Mode&0o111 != 0:
+	case c.release, kind == source, kind == library, e.Mode&0o111 != 0:
 		return c.index(kind, e, content)
 	}
 	return nil
@@ -141,7 +145,7 @@ func (c *collector) index(kind kind, e safearchive.Entry, content io.Reader) err
 	}
 	head := c.buf[:n]
 	elf := isELF(head)
-	if !c.every && kind != source && !elf && !(kind != library && isScript(head)) {
+	if !c.release && kind != source && !elf && !(kind != library && isScript(head)) {
 		return nil
 	}
 	var info *buildInfoScanner
