@@ -7,6 +7,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // catalogScope is the token scope that lets a client list repositories.
@@ -79,7 +80,7 @@ func (g *Registry) scopeOf(c *call) string {
 		return catalogScope
 	}
 	e := g.serve[c.r.Method+" "+c.pattern]
-	if c.name == "" || e.access != namespace {
+	if c.name == "" || e.access != registry.AccessNamespace {
 		return ""
 	}
 	return scopeFor(e.permission, c.name)

@@ -11,13 +11,6 @@ import (
 	"github.com/hullmark/hullmark/internal/registry"
 )
 
-// The values of registry.Route.Access.
-const (
-	anyone    = "anyone"
-	account   = "account"
-	namespace = "namespace"
-)
-
 // endpoint is one row of the API: rights are checked from it, before serve runs.
 type endpoint struct {
 	method, pattern string
@@ -43,24 +36,24 @@ func (g *Registry) endpoints() []endpoint {
 			all = append(all, endpoint{method: m, pattern: pattern, access: access, permission: permission, serve: serve})
 		}
 	}
-	add(anyone, "", g.issueToken, patternToken, http.MethodGet, http.MethodPost)
-	add(account, "", g.ping, patternBase, both...)           // end-1
-	add(account, "", g.catalog, patternCatalog, both[0])     // not in the specification; clients use it
-	add(namespace, evidence.Read, g.getBlob, patternBlob, both...)         // end-2
-	add(namespace, evidence.Read, g.getManifest, patternManifest, both...) // end-3
-	add(namespace, evidence.Read, g.getManifest, patternTagged, both...)   // end-3
-	add(namespace, evidence.Publish, g.startUpload, patternUploads, http.MethodPost)     // end-4a, 4b, 4c, 11
-	add(namespace, evidence.Publish, g.appendUpload, patternUpload, http.MethodPatch)    // end-5
-	add(namespace, evidence.Publish, g.finishUpload, patternUpload, http.MethodPut)      // end-6
-	add(namespace, evidence.Publish, g.uploadStatus, patternUpload, http.MethodGet)      // end-13
-	add(namespace, evidence.Publish, g.cancelUpload, patternUpload, http.MethodDelete)   // end-14
-	add(namespace, evidence.Publish, g.putManifest, patternTagged, http.MethodPut)       // end-7a
-	add(namespace, evidence.Publish, g.putManifest, patternManifest, http.MethodPut)     // end-7b
-	add(namespace, evidence.Read, g.listTags, patternTags, both[0])                      // end-8
-	add(namespace, evidence.Publish, g.deleteTag, patternTagged, http.MethodDelete)      // end-9
-	add(namespace, evidence.Own, g.deleteManifest, patternManifest, http.MethodDelete)   // end-9
-	add(namespace, evidence.Own, g.deleteBlob, patternBlob, http.MethodDelete)           // end-10
-	add(namespace, evidence.Read, g.listReferrers, patternReferrers, both[0])            // end-12
+	add(registry.AccessAnyone, "", g.issueToken, patternToken, http.MethodGet, http.MethodPost)
+	add(registry.AccessAccount, "", g.ping, patternBase, both...)                                     // end-1
+	add(registry.AccessAccount, "", g.catalog, patternCatalog, both[0])                               // not in the specification; clients use it
+	add(registry.AccessNamespace, evidence.Read, g.getBlob, patternBlob, both...)                     // end-2
+	add(registry.AccessNamespace, evidence.Read, g.getManifest, patternManifest, both...)             // end-3
+	add(registry.AccessNamespace, evidence.Read, g.getManifest, patternTagged, both...)               // end-3
+	add(registry.AccessNamespace, evidence.Publish, g.startUpload, patternUploads, http.MethodPost)   // end-4a, 4b, 4c, 11
+	add(registry.AccessNamespace, evidence.Publish, g.appendUpload, patternUpload, http.MethodPatch)  // end-5
+	add(registry.AccessNamespace, evidence.Publish, g.finishUpload, patternUpload, http.MethodPut)    // end-6
+	add(registry.AccessNamespace, evidence.Publish, g.uploadStatus, patternUpload, http.MethodGet)    // end-13
+	add(registry.AccessNamespace, evidence.Publish, g.cancelUpload, patternUpload, http.MethodDelete) // end-14
+	add(registry.AccessNamespace, evidence.Publish, g.putManifest, patternTagged, http.MethodPut)     // end-7a
+	add(registry.AccessNamespace, evidence.Publish, g.putManifest, patternManifest, http.MethodPut)   // end-7b
+	add(registry.AccessNamespace, evidence.Read, g.listTags, patternTags, both[0])                    // end-8
+	add(registry.AccessNamespace, evidence.Publish, g.deleteTag, patternTagged, http.MethodDelete)    // end-9
+	add(registry.AccessNamespace, evidence.Own, g.deleteManifest, patternManifest, http.MethodDelete) // end-9
+	add(registry.AccessNamespace, evidence.Own, g.deleteBlob, patternBlob, http.MethodDelete)         // end-10
+	add(registry.AccessNamespace, evidence.Read, g.listReferrers, patternReferrers, both[0])          // end-12
 	return all
 }
 
@@ -93,7 +86,7 @@ func (g *Registry) answer(c *call) error {
 	if !ok {
 		return g.errMethod(c)
 	}
-	if e.access != anyone {
+	if e.access != registry.AccessAnyone {
 		if err := g.admit(c, e); err != nil {
 			return err
 		}
@@ -120,7 +113,7 @@ func (g *Registry) admit(c *call, e endpoint) error {
 	if err := g.identify(c); err != nil {
 		return err
 	}
-	if e.access == account {
+	if e.access == registry.AccessAccount {
 		return g.admitAccount(c)
 	}
 	err := g.core.Access().Authorize(c.r.Context(), c.actor, e.permission, purl.OCI, c.name)

@@ -25,17 +25,27 @@ import (
 	"time"
 
 	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
 )
 
-// Layers reads layers; the image package implements it.
+// Layers knows what is inside images; the image package implements it.
 type Layers interface {
 	// ReadLayer reads one layer (gzip, zstd or plain tar) to its end. What cannot be read makes
 	// the inventory incomplete; an error is one of r's.
 	ReadLayer(r io.Reader) (*evidence.Inventory, error)
 	// Hidden returns which components of the layers, lowest first, the finished image lacks.
 	Hidden(layers []*evidence.Inventory) []evidence.HiddenComponent
+	// ReadConfig reads an image configuration of at most 8 MiB.
+	ReadConfig(raw []byte) (ImageConfig, error)
+}
+
+// ImageConfig is the part of an image configuration that the record needs.
+type ImageConfig struct {
+	DiffIDs      []digest.Digest // lowest first
+	Instructions []string        // what made each of them; empty where the history does not tell
+	Platform     string          // "os/architecture[/variant]", or empty
 }
 
 // Accounts revalidates a credential that a bearer token was issued for; the account package
@@ -83,6 +93,7 @@ type Registry struct {
 	tokenKey []byte
 	sessions *sessions
 	layers   *layerBook
+	merging  chan struct{}       // held while the layers of an image are merged
 	serve    map[string]endpoint // by method and pattern; never changes
 }
 
@@ -100,7 +111,7 @@ func New(core *registry.Core, config Config) (*Registry, error) {
 	config.setDefaults()
 	book := newLayerBook(core, config)
 	g := &Registry{
-		core: core, config: config, layers: book,
+		core: core, config: config, layers: book, merging: make(chan struct{}, 1),
 		tokenKey: derive(config.Key, "bearer token"),
 		sessions: newSessions(derive(config.Key, "upload location"), book, config.Limits.ReaderIdle),
 	}
