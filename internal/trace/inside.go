@@ -25,8 +25,8 @@ func (i *item) grounds() Grounds {
 
 // content is what layers hold.
 type content struct {
-	components map[int64]*item // by component
-	releases   map[int64]*item // by release: those published here
+	components map[int64]*item  // by component
+	releases   map[int64]*item  // by release: those published here
 	removed    map[string]int64 // what an upper layer of the image took out: release by purl, 0 for none
 }
 
