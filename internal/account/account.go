@@ -1,0 +1,174 @@
+// Package account knows who may do what: users, organisations that own namespaces, roles, tokens,
+// passwords and the web login.
+//
+// [Service.Authenticate] turns a request into an evidence.Actor and [Service.Authorize] decides
+// whether that actor may read, publish to or own a name. Both answer from memory when they can:
+// the tables behind them are cached, and every change to a right or a token drops the cache before
+// the change is acknowledged, so that a revoked token is refused by the very next request.
+//
+// What it refuses: publishing into a namespace that the caller's organisation does not hold, also
+// to site administrators; publishing to a name that nobody claimed; a token that makes a token with
+// more rights than its own; telling which part of a credential was wrong. It keeps no secret in
+// clear: tokens and login codes are stored as SHA-256, passwords as argon2id.
+//
+// Its tables may be read and written by one process at a time; several replicas need the cache to
+// be dropped across processes first.
+package account
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/store"
+)
+
+// firstUser is the site administrator that the first start creates.
+const firstUser = "admin"
+
+//go:embed schema.sql
+var schemaSQL string
+
+// Schema returns the package's tables.
+func Schema() store.Schema { return store.Schema{Owner: "account", Steps: []string{schemaSQL}} }
+
+// Service answers who may do what. It is safe for concurrent use.
+type Service struct {
+	db  *store.DB
+	clk clock.Clock
+
+	// randMu guards rand, which need not be safe for concurrent use.
+	randMu sync.Mutex
+	rand   io.Reader
+
+	// cache holds what was read since the last change of a right. It is replaced as a whole, never
+	// emptied: a reader that loaded a row before a change puts it into the old one, where nobody
+	// finds it.
+	cache atomic.Pointer[cache]
+	// addressKey is the key of the address hash once it was read; it never changes.
+	addressKey atomic.Pointer[[]byte]
+
+	attempts *limiter
+	hashing  chan struct{} // one slot per password hash that may be computed at a time
+}
+
+// New returns the service on a database that [Schema] was migrated into. rand is the source of
+// every secret: crypto/rand.Reader outside tests.
+func New(db *store.DB, clk clock.Clock, rand io.Reader) *Service {
+	s := &Service{
+		db: db, clk: clk, rand: rand,
+		attempts: newLimiter(), hashing: make(chan struct{}, maxHashing),
+	}
+	s.cache.Store(newCache())
+	return s
+}
+
+// Bootstrap makes the first start: it creates the user "admin", a site administrator, and returns
+// an unrestricted token of theirs, which is not shown again. On every later start created is false
+// and the token empty.
+func (s *Service) Bootstrap(ctx context.Context) (adminToken string, created bool, err error) {
+	if _, err := s.addressSecret(ctx); err != nil {
+		return "", false, err
+	}
+	err = s.db.Write(ctx, func(tx *sql.Tx) error {
+		var users int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM account_user`).Scan(&users); err != nil || users > 0 {
+			return err
+		}
+		const insert = `INSERT INTO account_user (name, admin, password, created) VALUES ($1, 1, '', $2)`
+		if _, err := tx.ExecContext(ctx, insert, firstUser, s.clk.Now().UnixMilli()); err != nil {
+			return err
+		}
+		created = true
+		adminToken, _, err = s.mint(ctx, tx, Token{
+			Account: firstUser, Description: "first start", Scope: Scope{Permission: evidence.Own},
+		})
+		return err
+	})
+	if err != nil {
+		return "", false, fmt.Errorf("first start: %w", err)
+	}
+	return adminToken, created, nil
+}
+
+// addressSecret returns the key of the address hash, made at the first start.
+func (s *Service) addressSecret(ctx context.Context) ([]byte, error) {
+	if key := s.addressKey.Load(); key != nil {
+		return *key, nil
+	}
+	fresh := make([]byte, 32)
+	if err := s.random(fresh); err != nil {
+		return nil, err
+	}
+	var stored string
+	err := s.db.Write(ctx, func(tx *sql.Tx) error {
+		const insert = `INSERT INTO account_secret (name, value) VALUES ('address', $1) ON CONFLICT (name) DO NOTHING`
+		if _, err := tx.ExecContext(ctx, insert, hex.EncodeToString(fresh)); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT value FROM account_secret WHERE name = 'address'`).Scan(&stored)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("address key: %w", err)
+	}
+	key, err := hex.DecodeString(stored)
+	if err != nil {
+		return nil, fmt.Errorf("address key: %w", err)
+	}
+	s.addressKey.Store(&key)
+	return key, nil
+}
+
+// change runs fn in a write transaction and drops the cache before it returns: whoever learns that
+// the change was made finds it in force.
+func (s *Service) change(ctx context.Context, fn func(*sql.Tx) error) error {
+	defer s.cache.Store(newCache())
+	return s.db.Write(ctx, fn)
+}
+
+// querier is what a single read needs: a transaction or the database.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// collect reads every row with scan and closes rows.
+func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+// millis stores a time; the zero time is 0.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// fromMillis reads what millis stored.
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

@@ -1,0 +1,98 @@
+package account
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	attemptWindow = time.Minute
+	// maxWindows bounds the limiter's memory. It is more than the hashing of a minute lets through.
+	maxWindows = 1 << 14
+)
+
+// attempt is something to count and how often it may happen in a window.
+type attempt struct {
+	key string
+	max int
+}
+
+// attemptKeys limits failures per account and address, which stops guessing; per account, which
+// slows guessing from many addresses and is high enough that it does not lock the user out at
+// once; and per address, which slows trying one password on many accounts.
+func attemptKeys(user string, from netip.Addr) []attempt {
+	network := networkOf(from)
+	return []attempt{
+		{"both\x00" + user + "\x00" + network, 10},
+		{"user\x00" + user, 100},
+		{"address\x00" + network, 100},
+	}
+}
+
+// networkOf is the address, or the /64 of an IPv6 address: one caller has as many as they like.
+func networkOf(addr netip.Addr) string {
+	if addr.Is6() {
+		p, _ := addr.Prefix(64) // 64 is in range: no error
+		return p.String()
+	}
+	return addr.String()
+}
+
+// limiter counts attempts in fixed windows. It is safe for concurrent use.
+type limiter struct {
+	mu      sync.Mutex
+	windows map[string]*window
+}
+
+type window struct {
+	until time.Time
+	count int
+}
+
+func newLimiter() *limiter { return &limiter{windows: map[string]*window{}} }
+
+// take counts an attempt under every key and reports whether all of them allow it. It counts
+// before the outcome is known, so that many at once do not slip through.
+func (l *limiter) take(now time.Time, attempts []attempt) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sweep(now)
+	allowed := true
+	for _, a := range attempts {
+		w := l.windows[a.key]
+		if w == nil || !now.Before(w.until) {
+			w = &window{until: now.Add(attemptWindow)}
+			l.windows[a.key] = w
+		}
+		w.count++
+		allowed = allowed && w.count <= a.max
+	}
+	return allowed
+}
+
+// giveBack takes back an attempt that turned out well.
+func (l *limiter) giveBack(attempts []attempt) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range attempts {
+		if w := l.windows[a.key]; w != nil && w.count > 0 {
+			w.count--
+		}
+	}
+}
+
+// sweep forgets windows that have passed once there are many, and all of them should that not do.
+func (l *limiter) sweep(now time.Time) {
+	if len(l.windows) < maxWindows {
+		return
+	}
+	for key, w := range l.windows {
+		if !now.Before(w.until) {
+			delete(l.windows, key)
+		}
+	}
+	if len(l.windows) >= maxWindows {
+		clear(l.windows)
+	}
+}

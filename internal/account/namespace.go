@@ -1,0 +1,154 @@
+package account
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+)
+
+// Visibility says who may read what is in a namespace.
+type Visibility string
+
+// The visibilities.
+const (
+	Private Visibility = "private" // members; the default
+	Public  Visibility = "public"  // anyone
+)
+
+// Namespace is a set of names in one ecosystem that an organisation owns.
+type Namespace struct {
+	Ecosystem string
+	// Pattern is an npm scope ("@acme" owns "@acme/…"), an unscoped npm name (owns itself) or an
+	// OCI path prefix ("acme" owns "acme" and all below it, but for narrower claims).
+	Pattern      string
+	Organisation string
+	Visibility   Visibility
+	Created      time.Time
+	CreatedBy    string
+}
+
+func (v Visibility) check() error {
+	if v != Private && v != Public {
+		return fault.New(fault.Invalid, "visibility-invalid", "%q is not a visibility; use private or public", clip(string(v)))
+	}
+	return nil
+}
+
+// Namespace returns the namespace that a name falls into; its Organisation is empty when nobody
+// owns the name. Only the fields Ecosystem, Pattern, Organisation and Visibility are set.
+func (s *Service) Namespace(ctx context.Context, ecosystem, name string) (Namespace, error) {
+	g, err := s.grant(ctx, "", ecosystem, name, evidence.Read)
+	if err != nil || g.namespace == "" {
+		return Namespace{}, err
+	}
+	return Namespace{Ecosystem: ecosystem, Pattern: g.namespace, Organisation: g.owner, Visibility: g.visibility}, nil
+}
+
+// ClaimNamespace gives an organisation that the actor owns a namespace that nobody has. An OCI
+// prefix below another needs ownership of that other one too, which must exist: "acme/team" is
+// given away by who owns "acme". An empty visibility is private. Codes: organisation-unknown,
+// organisation-not-yours, namespace-invalid, namespace-taken, namespace-unowned,
+// namespace-not-yours, visibility-invalid.
+func (s *Service) ClaimNamespace(ctx context.Context, actor evidence.Actor, organisation, ecosystem, pattern string, v Visibility) error {
+	if v == "" {
+		v = Private
+	}
+	if err := checkClaim(ecosystem, pattern, v); err != nil {
+		return err
+	}
+	return s.manage(ctx, actor, organisation, func(tx *sql.Tx, c *credential) error {
+		if err := requireParent(ctx, tx, c, ecosystem, pattern); err != nil {
+			return err
+		}
+		const insert = `INSERT INTO namespace (ecosystem, pattern, organisation, visibility, created, created_by)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (ecosystem, pattern) DO NOTHING`
+		n, err := affected(tx.ExecContext(ctx, insert, ecosystem, pattern, organisation, string(v), s.clk.Now().UnixMilli(), c.account))
+		if err != nil {
+			return fmt.Errorf("claim namespace: %w", err)
+		}
+		if n == 0 {
+			return fault.New(fault.Conflict, "namespace-taken", "%q has an owner already; ask it for a role, or choose another name", pattern)
+		}
+		return nil
+	})
+}
+
+func checkClaim(ecosystem, pattern string, v Visibility) error {
+	r, err := ruleFor(ecosystem)
+	if err != nil {
+		return err
+	}
+	if !r.validNamespace(pattern) {
+		return fault.New(fault.Invalid, "namespace-invalid",
+			"%q cannot be a namespace of %s; expected something like @acme or left-pad for npm, acme or acme/team for oci", clip(pattern), ecosystem)
+	}
+	return v.check()
+}
+
+// requireParent checks that the actor owns the namespace around a nested one.
+func requireParent(ctx context.Context, tx *sql.Tx, c *credential, ecosystem, pattern string) error {
+	around := rules[ecosystem].holders(pattern)[1:]
+	if len(around) == 0 {
+		return nil
+	}
+	g, err := readGrant(ctx, tx, grantKey{c.account, ecosystem, around[0]})
+	if err != nil {
+		return fmt.Errorf("read parent: %w", err)
+	}
+	return g.decide(c, evidence.Own, ecosystem, around[0])
+}
+
+// SetVisibility changes who may read a namespace; owners of its organisation and site
+// administrators may.
+func (s *Service) SetVisibility(ctx context.Context, actor evidence.Actor, ecosystem, pattern string, v Visibility) error {
+	if err := checkClaim(ecosystem, pattern, v); err != nil {
+		return err
+	}
+	c, err := s.unrestricted(ctx, actor)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(tx *sql.Tx) error {
+		g, err := readGrant(ctx, tx, grantKey{c.account, ecosystem, pattern})
+		if err != nil {
+			return fmt.Errorf("read namespace: %w", err)
+		}
+		if g.namespace != pattern {
+			return errUnowned(ecosystem, pattern)
+		}
+		if err := requireRole(ctx, tx, c, g.owner, Owner); err != nil {
+			return err
+		}
+		const update = `UPDATE namespace SET visibility = $1 WHERE ecosystem = $2 AND pattern = $3`
+		if _, err := tx.ExecContext(ctx, update, string(v), ecosystem, pattern); err != nil {
+			return fmt.Errorf("set visibility: %w", err)
+		}
+		return nil
+	})
+}
+
+// ListNamespaces returns the namespaces of an organisation, to its members and site administrators,
+// by ecosystem and pattern.
+func (s *Service) ListNamespaces(ctx context.Context, actor evidence.Actor, organisation string) ([]Namespace, error) {
+	c, err := s.live(ctx, actor)
+	if err != nil {
+		return nil, err
+	}
+	if err := requireRole(ctx, s.db.Query(), c, organisation, Reader); err != nil {
+		return nil, err
+	}
+	const query = `SELECT ecosystem, pattern, organisation, visibility, created, created_by FROM namespace
+		WHERE organisation = $1 ORDER BY ecosystem, pattern`
+	rows, err := s.db.Query().QueryContext(ctx, query, organisation)
+	return collect(rows, err, func(rows *sql.Rows) (Namespace, error) {
+		var n Namespace
+		var created int64
+		err := rows.Scan(&n.Ecosystem, &n.Pattern, &n.Organisation, &n.Visibility, &created, &n.CreatedBy)
+		n.Created = fromMillis(created)
+		return n, err
+	})
+}
