@@ -1,0 +1,94 @@
+package image
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// kind is what a path promises about its file, before a byte of it is read.
+type kind uint8
+
+const (
+	plain kind = iota
+	source
+	library
+	osRelease
+	dpkgStatus
+	dpkgStatusD
+	apkInstalled
+	chiselManifest
+	packageJSON
+	pythonMetadata
+	rpmDatabase
+)
+
+// fixed are the files with one place in a distribution.
+var fixed = map[string]kind{
+	"etc/os-release":                    osRelease,
+	"usr/lib/os-release":                osRelease,
+	"var/lib/dpkg/status":               dpkgStatus,
+	"lib/apk/db/installed":              apkInstalled,
+	"usr/lib/apk/db/installed":          apkInstalled,
+	"var/lib/chisel/manifest.wall":      chiselManifest,
+	"var/lib/rpm/rpmdb.sqlite":          rpmDatabase,
+	"var/lib/rpm/Packages.db":           rpmDatabase,
+	"var/lib/rpm/Packages":              rpmDatabase,
+	"usr/lib/sysimage/rpm/rpmdb.sqlite": rpmDatabase,
+	"usr/lib/sysimage/rpm/Packages.db":  rpmDatabase,
+}
+
+// sources are the extensions of files that an interpreter or virtual machine runs.
+var sources = map[string]bool{
+	".js": true, ".mjs": true, ".cjs": true, ".ts": true, ".py": true, ".rb": true, ".pl": true,
+	".php": true, ".lua": true, ".sh": true, ".jar": true, ".war": true,
+}
+
+// classify says what the file at p (clean, relative) is by its name.
+func classify(p string) kind {
+	if k, ok := fixed[p]; ok {
+		return k
+	}
+	dir, base := path.Split(p)
+	switch {
+	case base == "package.json" && isPackageRoot(dir):
+		return packageJSON
+	case base == "METADATA" && strings.HasSuffix(dir, ".dist-info/"),
+		base == "PKG-INFO" && strings.HasSuffix(dir, ".egg-info/"),
+		strings.HasSuffix(base, ".egg-info"):
+		return pythonMetadata
+	case dir == dpkgStatusDir && !strings.HasSuffix(base, ".md5sums"):
+		return dpkgStatusD
+	case sources[path.Ext(base)]:
+		return source
+	case isLibrary(base):
+		return library
+	}
+	return plain
+}
+
+const dpkgStatusDir = "var/lib/dpkg/status.d/"
+
+// isLibrary knows libc.so.6, libc-2.31.so and add-ons of Node.
+func isLibrary(base string) bool {
+	return strings.HasSuffix(base, ".so") || strings.HasSuffix(base, ".node") || strings.Contains(base, ".so.")
+}
+
+// isPackageRoot reports whether dir (with its trailing slash) is node_modules/<name>/ or
+// node_modules/@scope/<name>/: package.json files deeper inside a package are its own business.
+func isPackageRoot(dir string) bool {
+	parent, _ := path.Split(strings.TrimSuffix(dir, "/"))
+	scope, isScoped := strings.CutSuffix(parent, "/")
+	if above, name := path.Split(scope); isScoped && strings.HasPrefix(name, "@") {
+		parent = above
+	}
+	return parent == "node_modules/" || strings.HasSuffix(parent, "/node_modules/")
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func unique(s []string) []string {
+	slices.Sort(s)
+	return slices.Compact(s)
+}
