@@ -40,13 +40,16 @@ func checkVersion(version string) (*semver.Version, error) {
 	return v, nil
 }
 
-var tagForm = regexp.MustCompile(`^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}$`)
+var (
+	tagForm = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._~-]{0,99}$`)
+	// rangeForm is what of tagForm npm reads as a version range. Source: node-semver, re.js, XRANGEPLAIN.
+	rangeForm = regexp.MustCompile(`^v*(?:[xX]|\d+)(?:\.(?:[xX]|\d+)(?:\.(?:[xX]|\d+)(?:-[0-9A-Za-z.-]+)?)?)?$`)
+)
 
 // checkTag fails with code tag-invalid. A tag that reads as a version range could not be told from
 // one in "npm install name@tag".
 func checkTag(tag string) error {
-	_, err := semver.NewConstraint(tag)
-	if err == nil || !tagForm.MatchString(tag) {
+	if rangeForm.MatchString(tag) || !tagForm.MatchString(tag) {
 		return fault.New(fault.Invalid, "tag-invalid",
 			"%q cannot be a tag; use letters, digits, dot, dash and underscore, and nothing that reads as a version range", clip(tag))
 	}
