@@ -58,16 +58,21 @@ func start(t testing.TB) *instance {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	in.url = "http://" + listener.Addr().String() + "/npm/"
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
 	reg, err := npm.New(in.core, npm.Config{
-		PublicURL: in.url, Signer: key, Accounts: accounts{in.accounts}, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		PublicURL: in.url, Signer: newKey(t), Accounts: accounts{in.accounts}, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	check(t, err)
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.StripPrefix("/npm", reg.Handler())}}
 	server.Start()
 	t.Cleanup(server.Close)
 	return in
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	return key
 }
 
 func (in *instance) people(t testing.TB) {
