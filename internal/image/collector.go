@@ -123,9 +123,6 @@ func (c *collector) full() {
 }
 
 func (c *collector) file(e safearchive.Entry, content io.Reader) error {
-	if e.Size == 0 {
-		return nil
-	}
 	kind := classify(e.Path)
 	if c.top && kind == plain {
 		kind = classifyTop(e.Path)
@@ -136,6 +133,8 @@ func (c *collector) file(e safearchive.Entry, content io.Reader) error {
 		}
 	}
 	switch {
+	case e.Size == 0 && !c.release:
+		return nil
 	case c.release, kind == source, kind == library, e.Mode&0o111 != 0:
 		return c.index(kind, e, content)
 	}
