@@ -89,3 +89,11 @@ func trimEnd(line []byte) []byte {
 func believable(s string) bool {
 	return s != "" && len(s) <= maxField && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xfffd })
 }
+
+// isSystemName reports whether s can name a package of dpkg, apk or Python, none of which has
+// folders in names. Source: Debian policy 5.6.1; packaging.python.org, "Name normalization".
+func isSystemName(s string) bool {
+	return believable(s) && strings.Trim(s, ".") != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r|0x20 && r|0x20 <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("+._-", r))
+	})
+}
