@@ -1,7 +1,9 @@
 package image
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -134,13 +136,29 @@ func TestAnImageReadsTheSameFromEverySource(t *testing.T) {
 
 func TestAPackageTarballIsIndexedWhole(t *testing.T) {
 	t.Parallel()
-	raw := tarball(t, file("package/package.json", manifestOf("@acme/ui", "1.2.3")), file("package/README.md", "hi"))
+	raw := tarball(t, file("package/package.json", manifestOf("@acme/ui", "1.2.3")), file("package/README.md", "hi"), file("package/empty", ""))
 	r, err := Inspect(t.Context(), writeFile(t, gzipped(t, raw)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Kind != Tarball || lines(r.Image) != "0 pkg:npm/%40acme/ui@1.2.3" || r.Layers[0].Files != 2 || r.Family != "" {
+	if r.Kind != Tarball || lines(r.Image) != "0 pkg:npm/%40acme/ui@1.2.3" || r.Layers[0].Files != 3 || r.Family != "" {
 		t.Errorf("report = %+v\n%s", r, lines(r.Image))
+	}
+	want := digest.FromBytes([]byte(manifestOf("@acme/ui", "1.2.3")))
+	if f := r.Layers[0].Inventory.Files[2]; f.Path != "package/package.json" || f.SHA256 != want {
+		t.Errorf("file = %+v, want sha256 %s", f, want)
+	}
+}
+
+func TestInspectEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	layers := demoLayers(t)
+	for _, path := range []string{writeFile(t, dockerArchive(t, layers...)), write(t, ociLayout(t, layers...)), write(t, map[string]string{"a.js": "1"})} {
+		if _, err := Inspect(ctx, path); !errors.Is(err, context.Canceled) {
+			t.Errorf("err = %v", err)
+		}
 	}
 }
 

@@ -32,12 +32,24 @@ var parsers = [...]parser{
 	rpmDatabase:    (*collector).rpmDatabase,
 }
 
+// metadata parses a file and, for a release, indexes it as well.
 func (c *collector) metadata(parse parser, e safearchive.Entry, content io.Reader) error {
 	if e.Size > maxMetadata {
 		c.note(fault.New(fault.TooLarge, "layer-metadata-too-large", "the package database %.120q is larger than is read", e.Path))
 		return nil
 	}
-	return parse(c, e.Path, content)
+	if !c.release {
+		return parse(c, e.Path, content)
+	}
+	c.hash.Reset()
+	if err := parse(c, e.Path, io.TeeReader(content, c.hash)); err != nil {
+		return err
+	}
+	if err := c.digest(nil, content, nil); err != nil {
+		return err
+	}
+	c.keep(e)
+	return nil
 }
 
 // database records a whole package database, also an empty one: it replaces that of lower layers.
