@@ -68,6 +68,20 @@ func classify(p string) kind {
 	return plain
 }
 
+// classifyTop knows the manifest of a package tarball, which is in its only top folder
+// ("package/package.json", "demo-1.0/PKG-INFO"), or of a package's folder.
+func classifyTop(p string) kind {
+	dir, base := path.Split(p)
+	switch {
+	case strings.Count(dir, "/") > 1:
+	case base == "package.json":
+		return packageJSON
+	case base == "PKG-INFO":
+		return pythonMetadata
+	}
+	return plain
+}
+
 const dpkgStatusDir = "var/lib/dpkg/status.d/"
 
 // isLibrary knows libc.so.6, libc-2.31.so and add-ons of Node.

@@ -8,8 +8,8 @@
 // longer there. [Inspect] does both for an archive or a folder on disk.
 //
 // A layer is a stranger's bytes: reading never fails because of them. What cannot be read is left
-// out and the inventory says so (Incomplete). The package follows no link, unpacks nothing to disk
-// and refuses to guess a component that no package metadata declares.
+// out and the inventory says so (Incomplete). The package follows no link, unpacks no member to
+// disk and refuses to guess a component that no package metadata declares.
 package image
 
 import (
@@ -39,8 +39,9 @@ type Reader struct {
 	// DiffID is trusted instead of computed when it is set. An uncompressed layer in an
 	// io.Seeker is then read only where something is found.
 	DiffID digest.Digest
-	// Every indexes all regular files, not only executables, libraries and scripts.
-	Every bool
+	// Release reads a package tarball instead of a layer: every regular file is indexed, and the
+	// manifest in the top folder counts.
+	Release bool
 }
 
 const defaultMemory = 24 << 20
