@@ -32,7 +32,8 @@ func demoFiles(version string) map[string]string {
 }
 `, version),
 		"index.js":     "const words = require('./lib/words.js')\nmodule.exports = (name) => `${words.hello}, ${name}!`\n// " + version + "\n",
-		"lib/words.js": "exports.hello = '" + words[version] + "'\nexports.version = '" + version + "'\n",
+		"lib/words.js": "// The words that greet uses. Copy this file into your project if you need no more than this.\n" +
+			"exports.hello = '" + words[version] + "'\nexports.goodbye = 'See you soon'\nexports.since = '" + version + "'\n",
 		"README.md":    "# greet\n\nGreets people, since " + version + ".\n",
 	}
 }

@@ -10,7 +10,7 @@ import (
 // printTrace prints the answer's sentence, then its tree.
 func printTrace(p *output.Printer, r *trace.Result) {
 	p.Tree(treeOf(r.Root))
-	p.Line("\n%s", output.Head(r.Summary))
+	p.Line("\n%s\n%s", output.Head(r.Summary), output.Dim("[n] is statement n of the record"))
 }
 
 func treeOf(n *trace.Node) output.Tree {
@@ -21,7 +21,14 @@ func treeOf(n *trace.Node) output.Tree {
 	return t
 }
 
-// nodeText is a node's title, styled by what it means, with the statements that it rests on.
+// facts are the attributes that a person wants beside a node's title, by kind.
+var facts = map[trace.Kind][]string{
+	trace.KindLayer: {"instruction", "path"},
+	trace.KindImage: {"platform", "instruction"},
+}
+
+// nodeText is a node's title, styled by what it means, with the facts that explain it and the
+// statements that it rests on.
 func nodeText(n *trace.Node) string {
 	text := n.Title
 	switch n.Kind {
@@ -31,6 +38,11 @@ func nodeText(n *trace.Node) string {
 		text = output.Warn(text)
 	case trace.KindRelease, trace.KindImage:
 		text = output.Head(text)
+	}
+	for _, name := range facts[n.Kind] {
+		if v := n.Attributes[name]; v != "" {
+			text += "  " + clipped(v, 60)
+		}
 	}
 	if len(n.Evidence) > 0 {
 		text += output.Dim(fmt.Sprintf("  %v", n.Evidence))
