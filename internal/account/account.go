@@ -22,6 +22,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,7 @@ type Service struct {
 	cache atomic.Pointer[cache]
 	// addressKey is the key of the address hash once it was read; it never changes.
 	addressKey atomic.Pointer[[]byte]
+	addresses  table[netip.Addr, string] // the hashes of recent addresses
 
 	attempts *limiter
 	hashing  chan struct{} // one slot per password hash that may be computed at a time

@@ -144,11 +144,16 @@ func (s *Service) hashAddress(ctx context.Context, addr netip.Addr) (string, err
 	if !addr.IsValid() {
 		return "", nil
 	}
+	if hash, ok := s.addresses.get(addr); ok {
+		return hash, nil
+	}
 	key, err := s.addressSecret(ctx)
 	if err != nil {
 		return "", err
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write(addr.AsSlice())
-	return hex.EncodeToString(mac.Sum(nil)[:addressHashBytes]), nil
+	hash := hex.EncodeToString(mac.Sum(nil)[:addressHashBytes])
+	s.addresses.put(addr, hash)
+	return hash, nil
 }

@@ -277,11 +277,11 @@ func TestManyUseOneTokenWhileRightsChange(t *testing.T) {
 }
 
 // TestNothingReadBeforeARevocationSurvivesIt races requests against a revocation; once it has
-// returned, none may pass.
+// returned, none may pass. Other changes keep dropping the cache, so that requests keep reading.
 func TestNothingReadBeforeARevocationSurvivesIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for range 10 {
+	for range 40 {
 		secret, made, err := w.CreateToken(w.ctx, w.admin, Token{Scope: Scope{Permission: evidence.Own}})
 		w.must(err)
 		stop := make(chan struct{})
@@ -293,6 +293,7 @@ func TestNothingReadBeforeARevocationSurvivesIt(t *testing.T) {
 					case <-stop:
 						return
 					default:
+						w.cache.Store(newCache())
 						_, _ = w.AuthenticateSecret(w.ctx, "token", secret, here)
 					}
 				}

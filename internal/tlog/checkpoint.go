@@ -1,6 +1,7 @@
 package tlog
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -53,6 +54,11 @@ func openCheckpoint(signed []byte, verifier note.Verifier) (Checkpoint, error) {
 	n, err := note.Open(signed, note.VerifierList(verifier))
 	if err != nil {
 		return Checkpoint{}, err
+	}
+	// Base64 that is not strict leaves bits of its last letter unread: a changed checkpoint
+	// would pass for the one that was signed.
+	if _, err := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64); err != nil {
+		return Checkpoint{}, fmt.Errorf("the signature was re-encoded: %w", err)
 	}
 	origin, size, root, err := parseCheckpoint(n.Text)
 	if err != nil {

@@ -100,6 +100,16 @@ func TestTilePathsAreThoseOfTheSpecification(t *testing.T) {
 	}
 }
 
+func TestLevelsEndAt63(t *testing.T) {
+	t.Parallel()
+	if _, _, _, ok := parseTilePath("tile/63/000"); !ok {
+		t.Error("level 63 is refused")
+	}
+	if _, _, _, ok := parseTilePath("tile/64/000"); ok {
+		t.Error("level 64 is accepted")
+	}
+}
+
 func FuzzParseTilePath(f *testing.F) {
 	f.Add("tile/0/000")
 	f.Add("tile/63/x001/x234/067.p/8")

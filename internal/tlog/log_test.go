@@ -38,6 +38,13 @@ func (e *entries) grow(to int) {
 	}
 }
 
+// cut drops the entries from n on, as a database restored from an old backup does.
+func (e *entries) cut(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = e.all[:n]
+}
+
 func (e *entries) Size(context.Context) (int64, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -66,6 +73,13 @@ type files struct {
 	named  map[string][]byte
 	budget int
 	reads  int
+}
+
+// allow sets the budget.
+func (f *files) allow(writes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.budget = writes
 }
 
 var errCrash = errors.New("crashed")
@@ -279,7 +293,7 @@ func TestNothingNewWritesNothing(t *testing.T) {
 	leaves.grow(300)
 	l := open(t, leaves, objects)
 	first := sequence(t, l)
-	objects.budget = 0
+	objects.allow(0)
 	if second := sequence(t, l); !bytes.Equal(first.Note, second.Note) {
 		t.Error("a new checkpoint was signed for nothing")
 	}
@@ -292,7 +306,8 @@ func TestCostFollowsTheNewEntriesNotTheTree(t *testing.T) {
 	l := open(t, leaves, objects)
 	sequence(t, l)
 	leaves.grow(66_001)
-	objects.reads, objects.budget = 0, 100
+	objects.reads = 0
+	objects.allow(100)
 	sequence(t, l)
 	if written := 100 - objects.budget; written > 5 || objects.reads > 12 {
 		t.Errorf("one entry cost %d writes and %d reads", written, objects.reads)
@@ -326,12 +341,12 @@ func TestCrashAtEveryWriteEndsWithTheSameTiles(t *testing.T) {
 func crashOnce(t *testing.T, stops []int, crashAt int) *files {
 	t.Helper()
 	leaves, objects := &entries{}, newFiles()
-	objects.budget = crashAt
+	objects.allow(crashAt)
 	var handedOut []Checkpoint
 	l, err := Open(t.Context(), config(leaves, objects))
 	for i := 0; i < len(stops); {
 		if err != nil {
-			objects.budget = -1
+			objects.allow(-1)
 			l, err = open(t, leaves, objects), nil
 		}
 		handedOut = append(handedOut, l.Checkpoint())
@@ -360,7 +375,7 @@ func TestAFailedWriteIsRepeatedByTheSameProcess(t *testing.T) {
 	l := open(t, leaves, objects)
 	leaves.grow(1000)
 	for budget := range 10 {
-		objects.budget = budget
+		objects.allow(budget)
 		before := l.Checkpoint()
 		if _, err := l.Sequence(t.Context()); err == nil {
 			t.Fatalf("%d writes were enough for 3 tiles, 3 bundles, 3 partial ones and a checkpoint", budget)
@@ -369,7 +384,7 @@ func TestAFailedWriteIsRepeatedByTheSameProcess(t *testing.T) {
 			t.Fatal("a checkpoint is shown that was not stored")
 		}
 	}
-	objects.budget = -1
+	objects.allow(-1)
 	_, want := roots(t, leaves.all)
 	if c := sequence(t, l); c.Root != want[1000] {
 		t.Errorf("root %v after failures, want %v", c.Root, want[1000])

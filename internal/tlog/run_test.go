@@ -39,20 +39,20 @@ func TestRunRepeatsFailuresAndEndsWhenTheLogContradictsItself(t *testing.T) {
 		leaves, objects := &entries{}, newFiles()
 		l := open(t, leaves, objects)
 		leaves.grow(10)
-		objects.budget = 0 // the disk is full
+		objects.allow(0) // the disk is full
 		done := make(chan error)
 		go func() { done <- l.Run(t.Context(), time.Second) }()
 		synctest.Wait()
 		if c := l.Checkpoint(); c.Size != 0 {
 			t.Fatalf("size %d on a full disk", c.Size)
 		}
-		objects.budget = -1 // somebody made room
+		objects.allow(-1) // somebody made room
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if c := l.Checkpoint(); c.Size != 10 {
 			t.Errorf("size %d after there is room again, want 10", c.Size)
 		}
-		leaves.all = leaves.all[:5] // the database was rolled back
+		leaves.cut(5) // the database was rolled back
 		wantCode(t, "Run", <-done, "log-inconsistent")
 	})
 }

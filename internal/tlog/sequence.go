@@ -13,9 +13,10 @@ import (
 
 const (
 	// stepLeaves bounds how far one checkpoint reaches beyond the last, so that a long backlog
-	// shows progress; chunkLeaves bounds the entries in memory (at most 128 MiB, usually 2).
+	// shows progress. chunkLeaves bounds the entries in memory: 32 MiB if all are the longest
+	// possible, and as much again for their bundles; usually a hundredth of that.
 	stepLeaves  = 1 << 16
-	chunkLeaves = 2048
+	chunkLeaves = 512
 	// parallelWrites lets the file system gather fsyncs.
 	parallelWrites = 16
 	// DefaultInterval is how often Run looks for new entries.

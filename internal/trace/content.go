@@ -14,21 +14,22 @@ const minDistinctive = 64
 // maxCompared bounds the files of one release that are looked for in layers.
 const maxCompared = 2000
 
-// sources are the suffixes of files that a layer's index holds besides executables: libraries and
-// sources of interpreted languages. What a layer does not index must not count as missing.
+// sources are the suffixes of interpreted files that a layer's index holds, besides executables
+// and libraries. What a layer does not index must not count as missing from it.
 var sources = map[string]bool{
-	".js": true, ".mjs": true, ".cjs": true, ".jsx": true, ".ts": true, ".mts": true, ".cts": true, ".tsx": true,
-	".py": true, ".pyc": true, ".rb": true, ".php": true, ".pl": true, ".pm": true, ".sh": true, ".lua": true,
-	".so": true, ".node": true, ".wasm": true, ".jar": true, ".dll": true,
+	".js": true, ".mjs": true, ".cjs": true, ".ts": true, ".py": true, ".rb": true, ".pl": true,
+	".php": true, ".lua": true, ".sh": true, ".jar": true, ".war": true,
 }
 
-// recognisable reports whether a release's file can be recognised in a layer.
+// recognisable reports whether a release's file can be recognised in a layer. Of executables only
+// those without a suffix count: archives made on some systems mark every file as executable.
 func recognisable(name string, size int64, mode fs.FileMode) bool {
 	if size < minDistinctive {
 		return false
 	}
 	base := path.Base(name)
-	return sources[path.Ext(base)] || mode&0o111 != 0 || strings.Contains(base, ".so.")
+	library := strings.HasSuffix(base, ".so") || strings.HasSuffix(base, ".node") || strings.Contains(base, ".so.")
+	return sources[path.Ext(base)] || library || path.Ext(base) == "" && mode&0o111 != 0
 }
 
 // fingerprint is what a release is recognised by.

@@ -25,13 +25,13 @@ func (i *item) grounds() Grounds {
 
 // content is what layers hold.
 type content struct {
-	components map[int64]*item // by component
-	releases   map[int64]*item // by release: those published here
-	removed    map[string]bool // purls that an upper layer of the image took out
+	components map[int64]*item  // by component
+	releases   map[int64]*item  // by release: those published here
+	removed    map[string]int64 // what an upper layer of the image took out: release by purl, 0 for none
 }
 
 func newContent() *content {
-	return &content{components: map[int64]*item{}, releases: map[int64]*item{}, removed: map[string]bool{}}
+	return &content{components: map[int64]*item{}, releases: map[int64]*item{}, removed: map[string]int64{}}
 }
 
 // inside returns what each layer holds, by metadata and by content.
@@ -161,11 +161,12 @@ func (r *reader) hide(image int64, stack []int64, inside map[int64]*content) err
 			return nil
 		}
 		c := inside[stack[position]]
+		c.removed[purl] = 0
 		if i := c.components[component]; i != nil {
+			c.removed[purl] = i.release
 			delete(c.releases, i.release)
 			delete(c.components, component)
 		}
-		c.removed[purl] = true
 		return nil
 	})
 }
@@ -222,7 +223,7 @@ func (c *content) sentence() string {
 		s += " (" + strings.Join(parts, ", ") + ")"
 	}
 	if n, _ := c.foreign(); n > 0 {
-		s += " and " + plural(n, "component") + " that were not"
+		s += " and " + plural(n, "component") + " from elsewhere"
 	}
 	return s
 }
@@ -230,21 +231,7 @@ func (c *content) sentence() string {
 // addInside hangs the releases in c below n, each with its publication, then the gap that the
 // other components are, then what was removed.
 func (r *reader) addInside(n *Node, c *content) error {
-	ids := make([]any, 0, len(c.releases))
-	for id := range c.releases {
-		ids = append(ids, id)
-	}
-	var all []release
-	err := r.in(`SELECT `+releaseColumns+releaseJoins+`WHERE r.id IN (%s)`, ids, func(rows *sql.Rows) error {
-		l, err := scanRelease(rows)
-		all = append(all, l)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(all, func(a, b release) int { return cmp.Or(cmp.Compare(a.purl, b.purl), cmp.Compare(a.id, b.id)) })
-	seen, hidden, err := r.visible(all)
+	seen, hidden, err := r.readableOf(slices.Collect(maps.Keys(c.releases)))
 	if err != nil {
 		return err
 	}
@@ -259,8 +246,28 @@ func (r *reader) addInside(n *Node, c *content) error {
 		}
 		n.add(child)
 	}
-	n.add(unreadable(hidden, "release"), c.foreignNode(), c.removedNode(r.limits.Releases))
-	return nil
+	removed, err := r.removedNode(c)
+	n.add(unreadable(hidden, "release"), c.foreignNode(), removed)
+	return err
+}
+
+// readableOf returns the releases that the actor may read, by purl, and the number of the others.
+func (r *reader) readableOf(ids []int64) (seen []release, hidden int, err error) {
+	values := make([]any, len(ids))
+	for i, id := range ids {
+		values[i] = id
+	}
+	var all []release
+	err = r.in(`SELECT `+releaseColumns+releaseJoins+`WHERE r.id IN (%s)`, values, func(rows *sql.Rows) error {
+		l, err := scanRelease(rows)
+		all = append(all, l)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	slices.SortFunc(all, func(a, b release) int { return cmp.Or(cmp.Compare(a.purl, b.purl), cmp.Compare(a.id, b.id)) })
+	return r.visible(all)
 }
 
 func (r *reader) insideNode(l release, i *item) (*Node, error) {
@@ -290,17 +297,33 @@ func (c *content) foreignNode() *Node {
 	return n
 }
 
-func (c *content) removedNode(limit int) *Node {
-	if len(c.removed) == 0 {
-		return nil
+// removedNode names what an upper layer removed, except releases that the actor may not read.
+func (r *reader) removedNode(c *content) (*Node, error) {
+	var purls []string
+	var published []int64
+	for purl, id := range c.removed {
+		if id != 0 {
+			published = append(published, id)
+		} else {
+			purls = append(purls, purl)
+		}
 	}
+	seen, hidden, err := r.readableOf(published)
+	if err != nil || len(c.removed) == 0 {
+		return nil, err
+	}
+	for _, l := range seen {
+		purls = append(purls, l.purl)
+	}
+	slices.Sort(purls)
 	n := &Node{Kind: KindRemoved, Title: plural(len(c.removed), "component") + " removed again by upper layers"}
-	for i, purl := range slices.Sorted(maps.Keys(c.removed)) {
-		if i == limit {
-			n.add(truncated(len(c.removed)-i, "component"))
+	for i, purl := range slices.Compact(purls) {
+		if i == r.limits.Releases {
+			n.add(truncated(len(purls)-i, "component"))
 			break
 		}
 		n.add(&Node{Kind: KindRemoved, ID: purl, Title: purl})
 	}
-	return n.setInt("count", len(c.removed))
+	n.add(unreadable(hidden, "component"))
+	return n.setInt("count", len(c.removed)), nil
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 )
@@ -101,6 +100,9 @@ func (r *reader) layerNode(g *group, c *containment) (*Node, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !c.exact {
+			child.set("grounds", string(h.grounds()))
+		}
 		n.add(child)
 	}
 	return n, nil
@@ -164,12 +166,11 @@ func (r *reader) heldNode(h *held, kind Kind) (*Node, error) {
 	r.images++
 	at := h.introduced()
 	n.Kind = kind
-	n.set("position", strconv.Itoa(at.position)).set("grounds", string(h.grounds()))
+	n.setInt("position", at.position)
 	instruction, err := one[string](r, `SELECT created_by FROM image_layer WHERE image_id = $1 AND position = $2`, h.image, at.position)
 	n.set("instruction", instruction)
 	if kind == KindRemoved {
 		n.Title += ": removed by an upper layer"
-		n.set("layer", "").set("grounds", string(at.hit.grounds))
 	}
 	return n, err
 }
@@ -206,7 +207,6 @@ func (r *reader) fromLayer(id int64) (*Node, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		delete(child.Attributes, "grounds")
 		root.add(child)
 	}
 	root.add(unreadable(c.unreadable, "image"))

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // byPublisher goes from an account to what it published, newest first, and where that is.
@@ -37,7 +38,11 @@ func (r *reader) byPublisher(account string) (*Node, string, error) {
 		return nil, "", err
 	}
 	root.add(unreadable(hidden, "release"))
-	return root, fmt.Sprintf("published %s; the newest %d %s", plural(total, "release"), len(all), found.sentence()), nil
+	summary := "published " + plural(total, "release")
+	if slices.ContainsFunc(all, func(l release) bool { return !l.isImage() }) {
+		summary += fmt.Sprintf("; the newest %d %s", len(all), found.sentence())
+	}
+	return root, summary, nil
 }
 
 // newest returns the account's newest readable releases, as many as are expanded.

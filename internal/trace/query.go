@@ -65,8 +65,11 @@ func parseReference(q Query, text string) (Query, error) {
 	rest, at, pinned := strings.Cut(text, "@")
 	if pinned {
 		d, err := digest.Parse(at)
-		if err != nil && q.Publisher == "" {
+		switch {
+		case err != nil && q.Publisher == "":
 			return q, invalid(text)
+		case err != nil:
+			return q, nil // an account that is named like a mail address
 		}
 		q.Digest = d
 	}
@@ -76,7 +79,7 @@ func parseReference(q Query, text string) (Query, error) {
 	} else if !pinned {
 		q.Tag = "latest"
 	}
-	if repository.MatchString(rest) && (q.Tag == "" || tagForm.MatchString(q.Tag)) {
+	if repository.MatchString(rest) && (pinned && q.Tag == "" || tagForm.MatchString(q.Tag)) {
 		q.Repository = rest
 		return q, nil
 	}

@@ -127,11 +127,11 @@ const notPublished = "no publication record: not published here"
 
 // fromPackage goes from a name to its newest releases, each with where it is.
 func (r *reader) fromPackage(ecosystem, name string) (*Node, string, error) {
-	if ok, err := r.mayRead(ecosystem, name); err != nil || !ok {
-		return nil, "", err
-	}
 	all, err := r.releases(`WHERE p.ecosystem = $1 AND p.name = $2 ORDER BY r.seq DESC`, ecosystem, name)
 	if err != nil || len(all) == 0 {
+		return nil, "", err
+	}
+	if ok, err := r.mayRead(ecosystem, name); err != nil || !ok {
 		return nil, "", err
 	}
 	root := &Node{Kind: KindPackage, ID: string(purl.New(ecosystem, name, "")), Title: ecosystem + " " + name}

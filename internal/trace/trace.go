@@ -42,7 +42,7 @@ type Limits struct {
 	Releases int // below one layer, file, package or publisher
 }
 
-// DefaultLimits keep an answer readable and below about half a megabyte.
+// defaultLimits keep an answer readable and below about half a megabyte.
 var defaultLimits = Limits{Images: 200, Layers: 50, Releases: 50}
 
 // Tracer answers traces. It is safe for concurrent use.

@@ -234,12 +234,13 @@ func (u *upload) sum(ctx context.Context, want digest.Digest) (digest.Digest, er
 
 // publish gives the bytes their name. When the name exists, its bytes were fsynced before they
 // got it, so this upload is dropped; but the writer that won may not have fsynced the folder yet.
+// A stored blob of another length was damaged since, and these bytes mend it.
 func (u *upload) publish(d digest.Digest) error {
 	name, err := u.store.blobName(d)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(name); err == nil {
+	if info, err := os.Stat(name); err == nil && info.Size() == u.size {
 		return durable.SyncFolder(filepath.Dir(name))
 	}
 	return durable.Publish(u.file, name)
