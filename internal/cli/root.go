@@ -97,10 +97,8 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		&cobra.Group{ID: "serve", Title: "Run:"}, &cobra.Group{ID: "ask", Title: "Ask:"},
 		&cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "account", Title: "Accounts:"})
 	root.AddCommand(
-		newDev(e), newAdmin(e),
-		newTrace(e), newInspect(e), newRecord(e), newVerify(e), newLog(e),
-		newRecall(e),
-		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e),
+		newDev(e), newDemo(e), newAdmin(e),
+		newInspect(e), newVerify(e),
 		newVersion(e),
 	)
 	return root

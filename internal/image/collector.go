@@ -20,7 +20,8 @@ import (
 // Reader.Memory.
 const (
 	fileCost      = 240 // a map and a slice entry, and the digest's text
-	componentCost = 160
+	componentCost = 240 // two slice entries and perhaps a map entry
+	packageCost   = 320 // while its database is being parsed
 )
 
 // reasonsKept is how many reasons an incomplete inventory lists; an archive can give a million.
@@ -109,12 +110,16 @@ func (c *collector) note(err error) {
 // charge reports whether there is memory for n more bytes of inventory.
 func (c *collector) charge(n int) bool {
 	if n > c.memory {
-		c.note(fault.New(fault.TooLarge, "layer-index-full",
-			"the layer holds more files and packages than are indexed of one; those after the limit are left out"))
+		c.full()
 		return false
 	}
 	c.memory -= n
 	return true
+}
+
+func (c *collector) full() {
+	c.note(fault.New(fault.TooLarge, "layer-index-full",
+		"the layer holds more files and packages than are indexed of one; those after the limit are left out"))
 }
 
 func (c *collector) file(e safearchive.Entry, content io.Reader) error {
@@ -194,7 +199,7 @@ func keptMode(m fs.FileMode) fs.FileMode {
 
 func (c *collector) declare(p string, components []evidence.Component) {
 	for _, comp := range components {
-		if !c.charge(componentCost + len(comp.PURL) + len(comp.Source)) {
+		if !c.charge(componentCost + len(p) + len(comp.PURL) + len(comp.Source)) {
 			return
 		}
 		c.declared[p] = append(c.declared[p], comp)
