@@ -115,7 +115,7 @@ func (r *Registry) serveVersion(w http.ResponseWriter, req *http.Request, _ evid
 
 // serveTarball answers GET /{name}/-/{file}, through the pull gate. The bytes never change, but
 // only the caller may keep them: a shared cache would go on serving a release that was recalled.
-func (r *Registry) serveTarball(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
+func (r *Registry) serveTarball(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	o, err := r.offer(req.Context(), req.PathValue("name"))
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (r *Registry) serveTarball(w http.ResponseWriter, req *http.Request, _ evid
 	if err != nil {
 		return err
 	}
-	if err := r.core.MayDownload(req.Context(), rel); err != nil {
+	if err := r.core.MayDownload(req.Context(), actor, rel); err != nil {
 		return err
 	}
 	blob, err := r.core.Blobs().Open(req.Context(), rel.Artifact)

@@ -1,0 +1,213 @@
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/purl"
+)
+
+const (
+	// maxConfig is the longest image configuration that is read, in bytes.
+	maxConfig = 8 << 20
+	// maxImageLayers is the most layers that one statement can name; runtimes stack 128.
+	maxImageLayers = 250
+	// maxPredicate is how long the contents of an image may be when encoded: a statement's limit,
+	// less its envelope.
+	maxPredicate = evidence.MaxBody - 4096
+	// maxImageFiles is how many files an image's inventories may list together to be merged: some
+	// 100 MB of memory.
+	maxImageFiles = 400_000
+	// maxReason bounds the reasons for an incomplete image, in bytes.
+	maxReason = 1000
+)
+
+// imageContents says what an image is made of: its layers in order, with the instruction that made
+// each, and what upper layers hide of lower ones. It waits for layers that are still being read.
+// What cannot be known is said in Incomplete; only a failing store is an error.
+func (g *Registry) imageContents(ctx context.Context, name string, m *manifest, d digest.Digest) (evidence.Draft, error) {
+	im := &imageBuilder{contents: evidence.Contents{Of: "image"}}
+	if err := g.gather(ctx, name, m, im); err != nil {
+		return evidence.Draft{}, err
+	}
+	im.fit()
+	return evidence.Draft{
+		Subjects: []evidence.Subject{evidence.About(purl.Image(name, string(d)), d)}, Predicate: im.contents,
+		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
+	}, nil
+}
+
+// imageBuilder collects an image's contents and what is missing of them.
+type imageBuilder struct {
+	contents evidence.Contents
+	missing  []string
+}
+
+func (im *imageBuilder) lacks(format string, args ...any) {
+	im.missing = append(im.missing, fmt.Sprintf(format, args...))
+}
+
+func (g *Registry) gather(ctx context.Context, name string, m *manifest, im *imageBuilder) error {
+	if g.config.Layers == nil {
+		im.lacks("this server does not read layers")
+		return nil
+	}
+	if len(m.Layers) > maxImageLayers {
+		im.lacks("it has %d layers, %d are read", len(m.Layers), maxImageLayers)
+		return nil
+	}
+	config := g.imageConfig(ctx, name, m, im)
+	found, err := g.readLayers(ctx, name, m.Layers)
+	if err != nil {
+		return err
+	}
+	im.layers(m.Layers, found, config)
+	im.contents.Platform = config.Platform
+	return g.hide(ctx, found, im)
+}
+
+// imageConfig reads the configuration; one that cannot be read leaves a gap.
+func (g *Registry) imageConfig(ctx context.Context, name string, m *manifest, im *imageBuilder) ImageConfig {
+	if _, err := g.core.LinkedBlob(ctx, purl.OCI, name, m.Config.Digest); err != nil {
+		im.lacks("the configuration is not in this repository")
+		return ImageConfig{}
+	}
+	raw, err := g.readSmall(ctx, m.Config.Digest, maxConfig)
+	if err != nil {
+		im.lacks("the configuration is too large or cannot be read")
+		return ImageConfig{}
+	}
+	config, err := g.config.Layers.ReadConfig(raw)
+	if err != nil {
+		im.lacks("the configuration is malformed")
+		return ImageConfig{}
+	}
+	if len(config.DiffIDs) != len(m.Layers) {
+		im.lacks("the configuration lists %d layers and the manifest %d", len(config.DiffIDs), len(m.Layers))
+		return ImageConfig{Platform: config.Platform}
+	}
+	return config
+}
+
+// readLayers returns what is on the record of each layer, after reading those that were not read
+// yet. All are under way before the first is waited for.
+func (g *Registry) readLayers(ctx context.Context, name string, layers []descriptor) ([]layerFinding, error) {
+	found := make([]layerFinding, len(layers))
+	waits := make([]*pending, len(layers))
+	for i, l := range layers {
+		if _, err := g.core.LinkedBlob(ctx, purl.OCI, name, l.Digest); err != nil {
+			found[i].reason = "it is not in this repository" // non-distributable, or somebody else's
+			continue
+		}
+		if err := g.layers.find(ctx, l.Digest, &found[i]); err != nil {
+			return nil, err
+		}
+		if !found[i].known {
+			waits[i] = g.layers.read(l.Digest)
+		}
+	}
+	for i, p := range waits {
+		if p == nil {
+			continue
+		}
+		if err := p.wait(ctx); err != nil {
+			return nil, err
+		}
+		found[i].reason = p.reason
+		if err := g.layers.find(ctx, layers[i].Digest, &found[i]); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// layers fills the image's layers. What we saw goes before what the configuration says.
+func (im *imageBuilder) layers(manifest []descriptor, found []layerFinding, config ImageConfig) {
+	for i, f := range found {
+		l := evidence.ImageLayer{DiffID: f.diffID, Blob: manifest[i].Digest}
+		if config.DiffIDs != nil {
+			l.CreatedBy = config.Instructions[i]
+		}
+		switch {
+		case !f.known && config.DiffIDs == nil:
+			im.lacks("layer %d was not read: %s", i, f.reason)
+			continue // without a diffID it has no identity
+		case !f.known:
+			l.DiffID = config.DiffIDs[i]
+			im.lacks("layer %d was not read: %s", i, f.reason)
+		case config.DiffIDs == nil || config.DiffIDs[i] == f.diffID:
+		case config.DiffIDs[i].Algorithm() != f.diffID.Algorithm():
+			im.lacks("the configuration names layer %d by a digest that is not compared here", i)
+		default:
+			im.lacks("layer %d is not the one that the configuration names", i)
+		}
+		if f.incomplete != "" {
+			im.lacks("layer %d: %s", i, f.incomplete)
+		}
+		im.contents.Layers = append(im.contents.Layers, l)
+	}
+}
+
+// hide adds the components that upper layers take away. It takes every layer to tell.
+func (g *Registry) hide(ctx context.Context, found []layerFinding, im *imageBuilder) error {
+	g.merging <- struct{}{} // one at a time: it holds every inventory of an image
+	defer func() { <-g.merging }()
+	var inventories []*evidence.Inventory
+	files := 0
+	for _, f := range found {
+		if !f.known {
+			return nil
+		}
+		inv, err := g.core.Record().Inventory(ctx, f.inventory)
+		if err != nil {
+			return err
+		}
+		if files += len(inv.Files); files > maxImageFiles {
+			im.lacks("its layers list more files than are merged, so what upper layers hide is unknown")
+			return nil
+		}
+		inventories = append(inventories, inv)
+	}
+	im.contents.Hidden = g.config.Layers.Hidden(inventories)
+	return nil
+}
+
+// fit cuts the contents to what a statement takes. Nothing is left out silently.
+func (im *imageBuilder) fit() {
+	c := &im.contents
+	im.state()
+	if size(c) > maxPredicate {
+		im.lacks("its instructions are too long for a statement")
+		for i := range c.Layers {
+			c.Layers[i].CreatedBy = ""
+		}
+		im.state()
+	}
+	if over := size(c) - maxPredicate; over > 0 {
+		im.lacks("its upper layers hide more components than a statement takes")
+		for n := len(c.Hidden); n > 0 && size(c) > maxPredicate-maxReason; n = len(c.Hidden) {
+			c.Hidden = c.Hidden[:n*3/4]
+		}
+		im.state()
+	}
+}
+
+func (im *imageBuilder) state() {
+	reason := strings.Join(im.missing, "; ")
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}
+	im.contents.Incomplete = reason
+}
+
+func size(c *evidence.Contents) int {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return 0 // Append will say so
+	}
+	return len(b)
+}
