@@ -111,5 +111,5 @@ func (in *inside) readManifest(file string, content io.Reader, limit int) error 
 }
 
 func manifestTooLarge(limit int) error {
-	return fault.New(fault.TooLarge, "manifest-too-large", "the package.json is larger than the %d KiB that are kept; shorten it", limit>>10)
+	return fault.New(fault.TooLarge, "package-json-too-large", "the package.json is larger than the %d KiB that are kept; shorten it", limit>>10)
 }

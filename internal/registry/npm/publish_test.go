@@ -162,7 +162,7 @@ func TestPublishBodiesThatAreWrong(t *testing.T) {
 		{"a version that is none", strings.ReplaceAll(good, "1.0.0", "1.0"), "version-invalid"},
 		{"another integrity", change(`"version":"1.0.0"`, `"version":"1.0.0","dist":{"integrity":"sha512-AAAA"}`), "manifest-confusion"},
 		{"another shasum", change(`"version":"1.0.0"`, `"version":"1.0.0","dist":{"shasum":"00"}`), "manifest-confusion"},
-		{"dependencies that are a list", change(`"version":"1.0.0"`, `"version":"1.0.0","dependencies":["a"]`), "manifest-invalid"},
+		{"dependencies that are a list", change(`"version":"1.0.0"`, `"version":"1.0.0","dependencies":["a"]`), "package-json-invalid"},
 	} {
 		r := in.do(t, "alice", "PUT", "wbdemo", strings.NewReader(c.body))
 		if r.StatusCode < 400 || r.StatusCode >= 500 || !strings.Contains(string(r.body), `"code":"`+c.code+`"`) {

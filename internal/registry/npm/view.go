@@ -43,7 +43,7 @@ func newView(o object) (view, error) {
 	v.deps = map[string]map[string]string{}
 	for _, kind := range depKinds {
 		if raw := o[kind]; len(raw) > 0 && raw[0] != '{' && string(raw) != "null" {
-			return v, fault.New(fault.Invalid, "manifest-invalid", "%q in package.json must be an object of names and ranges", kind)
+			return v, fault.New(fault.Invalid, "package-json-invalid", "%q in package.json must be an object of names and ranges", kind)
 		}
 		v.deps[kind] = strs(o[kind])
 	}
