@@ -31,10 +31,10 @@ func demoFiles(version string) map[string]string {
   "license": "Apache-2.0"
 }
 `, version),
-		"index.js":     "const words = require('./lib/words.js')\nmodule.exports = (name) => `${words.hello}, ${name}!`\n// " + version + "\n",
+		"index.js": "const words = require('./lib/words.js')\nmodule.exports = (name) => `${words.hello}, ${name}!`\n// " + version + "\n",
 		"lib/words.js": "// The words that greet uses. Copy this file into your project if you need no more than this.\n" +
 			"exports.hello = '" + words[version] + "'\nexports.goodbye = 'See you soon'\nexports.since = '" + version + "'\n",
-		"README.md":    "# greet\n\nGreets people, since " + version + ".\n",
+		"README.md": "# greet\n\nGreets people, since " + version + ".\n",
 	}
 }
 

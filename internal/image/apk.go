@@ -18,7 +18,7 @@ func (c *collector) apkInstalled(p string, r io.Reader) error {
 	var a apk
 	room := c.memory
 	keep := func() bool {
-		if believable(a.name) && believable(a.version) {
+		if isSystemName(a.name) && believable(a.version) {
 			packages = append(packages, a)
 			room -= packageCost + 3*(len(a.name)+len(a.version)+len(a.arch)+len(a.origin))
 		}

@@ -38,7 +38,7 @@ func (c *collector) chiselManifest(p string, r io.Reader) error {
 
 func parseChiselLine(line []byte) (evidence.Component, bool) {
 	var pkg struct{ Kind, Name, Version, Arch string }
-	if json.Unmarshal(line, &pkg) != nil || pkg.Kind != "package" || !believable(pkg.Name) || !believable(pkg.Version) {
+	if json.Unmarshal(line, &pkg) != nil || pkg.Kind != "package" || !isSystemName(pkg.Name) || !believable(pkg.Version) {
 		return evidence.Component{}, false
 	}
 	return evidence.Component{PURL: purl.New(purl.Debian, "ubuntu/"+pkg.Name, pkg.Version, "arch", pkg.Arch)}, true

@@ -37,7 +37,7 @@ func (c *collector) parseDebs(r io.Reader, want func(*deb) bool) ([]deb, error) 
 	var d deb
 	room := c.memory
 	keep := func() bool {
-		if believable(d.name) && believable(d.version) && want(&d) {
+		if isSystemName(d.name) && believable(d.version) && want(&d) {
 			d.vendor = vendorOf(d.version, d.maintainer)
 			d.maintainer, d.status = "", ""
 			debs = append(debs, d)

@@ -75,22 +75,27 @@ func (t *Tracer) Trace(ctx context.Context, actor evidence.Actor, query string) 
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case t.slots <- struct{}{}:
-		defer func() { <-t.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 	result := &Result{Query: query}
-	err = t.db.Read(ctx, func(tx *sql.Tx) error {
-		r := t.reader(ctx, tx, actor)
-		defer r.close()
-		return r.answer(q, result)
-	})
+	err = t.snapshot(ctx, actor, func(r *reader) error { return r.answer(q, result) })
 	if err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
 	}
 	return result, nil
+}
+
+// snapshot runs fn on one consistent state of the store, when a slot is free.
+func (t *Tracer) snapshot(ctx context.Context, actor evidence.Actor, fn func(*reader) error) error {
+	select {
+	case t.slots <- struct{}{}:
+		defer func() { <-t.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return t.db.Read(ctx, func(tx *sql.Tx) error {
+		r := t.reader(ctx, tx, actor)
+		defer r.close()
+		return fn(r)
+	})
 }
 
 func (r *reader) answer(q Query, result *Result) error {

@@ -75,7 +75,7 @@ func (o object) set(key string, v any) error {
 		delete(o, key)
 		return nil
 	}
-	raw, err := json.Marshal(v)
+	raw, err := encode(v)
 	if err != nil {
 		return err
 	}

@@ -71,6 +71,9 @@ func (p *publication) dist(sent object, in *inside) (dist, error) {
 	return d, nil
 }
 
+// unkept are fields that clients send and that we compute, or that are said better elsewhere.
+var unkept = []string{"deprecated", "bundledDependencies", "directories", "maintainers", "time", "integrity", "shasum"}
+
 // compose writes the stored manifest. Fields that begin with "_" are clients' notes to themselves
 // or ours, except for the two that say what packed it.
 func (p *publication) compose(sent object, v view, in *inside, d dist) ([]byte, error) {
@@ -78,8 +81,8 @@ func (p *publication) compose(sent object, v view, in *inside, d dist) ([]byte, 
 	maps.DeleteFunc(o, func(key string, _ json.RawMessage) bool {
 		return strings.HasPrefix(key, "_") && key != "_nodeVersion" && key != "_npmVersion"
 	})
-	for _, derived := range []string{"deprecated", "bundledDependencies", "directories", "maintainers", "time"} {
-		delete(o, derived)
+	for _, field := range unkept {
+		delete(o, field)
 	}
 	fields := map[string]any{
 		"_id": p.name + "@" + p.version, "name": p.name, "version": p.version, "dist": d,
@@ -100,7 +103,7 @@ func (p *publication) compose(sent object, v view, in *inside, d dist) ([]byte, 
 			return nil, err
 		}
 	}
-	data, err := json.Marshal(o)
+	data, err := encode(o)
 	if err == nil && len(data) > p.r.limits.Manifest+maxReadme {
 		err = manifestTooLarge(p.r.limits.Manifest)
 	}

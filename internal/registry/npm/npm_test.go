@@ -156,3 +156,14 @@ func (r reply) json(t testing.TB) map[string]any {
 	}
 	return v
 }
+
+// recall appends a recall of a purl.
+func (in *instance) recall(t testing.TB, subject, reason string) {
+	t.Helper()
+	_, err := in.core.Record().Append(t.Context(), nil, evidence.Draft{
+		Subjects:  []evidence.Subject{{Name: subject}},
+		Predicate: evidence.Recall{Reason: reason},
+		Issuer:    evidence.Issuer{Kind: evidence.Account, ID: "admin"}, Assurance: evidence.Authenticated,
+	})
+	check(t, err)
+}

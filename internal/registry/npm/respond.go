@@ -104,7 +104,7 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 
 // respond writes v as JSON.
 func (r *Registry) respond(w http.ResponseWriter, status int, v any) {
-	data, err := json.Marshal(v)
+	data, err := encode(v)
 	if err != nil {
 		r.log.Error("npm answer could not be encoded", "error", err)
 		status, data = http.StatusInternalServerError, []byte(`{"error":"something failed on our side","code":"internal"}`)

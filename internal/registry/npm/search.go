@@ -34,8 +34,14 @@ type foundPackage struct {
 	License     json.RawMessage   `json:"license,omitempty"`
 	Date        string            `json:"date"`
 	Links       map[string]string `json:"links"`
-	Publisher   person            `json:"publisher"`
-	Maintainers []person          `json:"maintainers"`
+	Publisher   searchUser        `json:"publisher"`
+	Maintainers []searchUser      `json:"maintainers"`
+}
+
+// searchUser is how search results spell a user. Source: npm, format-search-stream.js.
+type searchUser struct {
+	Username string `json:"username"`
+	Email    string `json:"email"`
 }
 
 // score has to be there and says nothing: results come in the order of their names.
@@ -134,11 +140,15 @@ func (r *Registry) found(ctx context.Context, name string) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
+	maintainers := []searchUser{}
+	for _, p := range o.maintainers() {
+		maintainers = append(maintainers, searchUser{Username: p.Name})
+	}
 	return found{
 		Package: foundPackage{
 			Name: name, Version: rel.Version, Description: m["description"], Keywords: m["keywords"], License: m["license"],
 			Date: iso(rel.Published), Links: map[string]string{"npm": r.base + escapedName(name)},
-			Publisher: person{Name: rel.Publisher}, Maintainers: o.maintainers(),
+			Publisher: searchUser{Username: rel.Publisher}, Maintainers: maintainers,
 		},
 		Score:  score{Final: 1, Detail: map[string]float64{"quality": 1, "popularity": 1, "maintenance": 1}},
 		Search: 1,
