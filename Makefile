@@ -39,7 +39,7 @@ bench: build ## measure side by side with the peers; installs them first
 	go run ./e2e/bench -hullmark $(BIN)
 
 demo: build ## two releases, one image, and the trace between them
-	scripts/demo $(BIN)
+	$(BIN) demo
 
 fuzz: ## each fuzz target for FUZZTIME
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd internal | sort | \

@@ -44,7 +44,7 @@ type ready struct {
 }
 
 // startDev starts the transcript's server, again where it was if it ran before. It sets URL, NPM,
-// OCI, TOKEN and LOGKEY, logs the command line in (HULLMARK_URL, HULLMARK_TOKEN) and points the
+// NPMHOST, OCI, TOKEN and LOGKEY, logs the command line in (HULLMARK_URL, HULLMARK_TOKEN) and points the
 // npm clients at it.
 //
 //	hullmark-dev [FLAG...]
@@ -63,6 +63,7 @@ func startDev(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("URL", line.URL)
 	ts.Setenv("HULLMARK_URL", line.URL)
 	ts.Setenv("NPM", line.NPM)
+	ts.Setenv("NPMHOST", strings.TrimPrefix(line.NPM, "http:")) // as .npmrc keys begin
 	ts.Setenv("OCI", line.OCI)
 	ts.Setenv("LOGKEY", line.LogKey)
 	ts.Check(d.writeClientConfig(line, ts.Getenv("TOKEN")))
@@ -135,7 +136,7 @@ func (d *dev) writeClientConfig(line ready, token string) error {
 		return err
 	}
 	yarnrc := fmt.Sprintf("npmRegistryServer: %q\nnpmAuthToken: %q\nunsafeHttpWhitelist: [\"127.0.0.1\"]\n"+
-		"enableTelemetry: false\nnodeLinker: node-modules\n", strings.TrimSuffix(line.NPM, "/"), token)
+		"enableTelemetry: false\nnodeLinker: node-modules\nnpmMinimalAgeGate: 0\n", strings.TrimSuffix(line.NPM, "/"), token)
 	return os.WriteFile(filepath.Join(home, ".yarnrc.yml"), []byte(yarnrc), 0o600)
 }
 

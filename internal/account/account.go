@@ -101,6 +101,22 @@ func (s *Service) Bootstrap(ctx context.Context) (adminToken string, created boo
 	return adminToken, created, nil
 }
 
+// Recover makes a new unrestricted token for the first administrator, for an operator who lost
+// theirs. It asks for no credential: whoever can open the database needs none. The old tokens
+// stay valid until they are revoked.
+func (s *Service) Recover(ctx context.Context) (adminToken string, err error) {
+	err = s.db.Write(ctx, func(tx *sql.Tx) error {
+		adminToken, _, err = s.mint(ctx, tx, Token{
+			Account: firstUser, Description: "recovered on the server", Scope: Scope{Permission: evidence.Own},
+		})
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("recover: %w", err)
+	}
+	return adminToken, nil
+}
+
 // addressSecret returns the key of the address hash, made at the first start.
 func (s *Service) addressSecret(ctx context.Context) ([]byte, error) {
 	if key := s.addressKey.Load(); key != nil {

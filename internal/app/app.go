@@ -75,6 +75,9 @@ func (c *Config) applyDefaults() {
 	if c.CheckpointEvery == 0 {
 		c.CheckpointEvery = time.Second
 	}
+	if c.PullsEvery == 0 {
+		c.PullsEvery = time.Minute
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -33,6 +33,9 @@ type Config struct {
 	// CheckpointEvery is how long a statement may wait until a signed checkpoint covers it.
 	// Shorter means more small files. Default 1 s; above 5 s breaks the promise made to auditors.
 	CheckpointEvery time.Duration
+	// PullsEvery is how long equal pull decisions are counted before they become one statement.
+	// Shorter means a longer record; a crash loses at most this much. Default 1 min.
+	PullsEvery time.Duration
 
 	// Logger takes the server's events. Default: none.
 	Logger *slog.Logger

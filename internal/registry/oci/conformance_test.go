@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hullmark/hullmark/internal/registry/oci"
 )
 
 // conformanceBinary finds the public suite: in the folder $HULLMARK_TOOLS, or on the PATH. Where it
@@ -16,10 +18,8 @@ import (
 func conformanceBinary(t *testing.T) string {
 	t.Helper()
 	if folder := os.Getenv("HULLMARK_TOOLS"); folder != "" {
-		if file := filepath.Join(folder, "conformance"); exec.Command(file, "-h").Path != "" {
-			if _, err := os.Stat(file); err == nil {
-				return file
-			}
+		if file, err := exec.LookPath(filepath.Join(folder, "conformance")); err == nil {
+			return file
 		}
 	}
 	file, err := exec.LookPath("conformance")
@@ -43,10 +43,11 @@ func TestPublicConformanceSuiteFindsNoFailure(t *testing.T) {
 		"1.1 defaults":                      {"OCI_VERSION=1.1"},
 		"1.1 with tag parameter and cancel": {"OCI_VERSION=1.1", "OCI_API_MANIFESTS_TAG_PARAM=true", "OCI_API_BLOBS_UPLOAD_CANCEL=true"},
 		"the coming version":                {"OCI_VERSION=dev"},
+		"sparse manifests":                  {"OCI_VERSION=dev", "OCI_DATA_SPARSE=true"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t)
+			s := newServer(t, func(c *oci.Config) { c.Sparse = strings.HasPrefix(name, "sparse") })
 			results := t.TempDir()
 			cmd := exec.CommandContext(t.Context(), binary)
 			cmd.WaitDelay = 10 * time.Second

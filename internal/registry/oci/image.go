@@ -29,14 +29,14 @@ const (
 // imageContents says what an image is made of: its layers in order, with the instruction that made
 // each, and what upper layers hide of lower ones. It waits for layers that are still being read.
 // What cannot be known is said in Incomplete; only a failing store is an error.
-func (g *Registry) imageContents(ctx context.Context, m *manifest, p purl.PURL, d digest.Digest) (evidence.Draft, error) {
+func (g *Registry) imageContents(ctx context.Context, name string, m *manifest, d digest.Digest) (evidence.Draft, error) {
 	im := &imageBuilder{contents: evidence.Contents{Of: "image"}}
-	if err := g.gather(ctx, m, im); err != nil {
+	if err := g.gather(ctx, name, m, im); err != nil {
 		return evidence.Draft{}, err
 	}
 	im.fit()
 	return evidence.Draft{
-		Subjects: []evidence.Subject{evidence.About(p, d)}, Predicate: im.contents,
+		Subjects: []evidence.Subject{evidence.About(purl.Image(name, string(d)), d)}, Predicate: im.contents,
 		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
 	}, nil
 }
@@ -51,7 +51,7 @@ func (im *imageBuilder) lacks(format string, args ...any) {
 	im.missing = append(im.missing, fmt.Sprintf(format, args...))
 }
 
-func (g *Registry) gather(ctx context.Context, m *manifest, im *imageBuilder) error {
+func (g *Registry) gather(ctx context.Context, name string, m *manifest, im *imageBuilder) error {
 	if g.config.Layers == nil {
 		im.lacks("this server does not read layers")
 		return nil
@@ -60,8 +60,8 @@ func (g *Registry) gather(ctx context.Context, m *manifest, im *imageBuilder) er
 		im.lacks("it has %d layers, %d are read", len(m.Layers), maxImageLayers)
 		return nil
 	}
-	config := g.imageConfig(ctx, m, im)
-	found, err := g.readLayers(ctx, m.Layers)
+	config := g.imageConfig(ctx, name, m, im)
+	found, err := g.readLayers(ctx, name, m.Layers)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,11 @@ func (g *Registry) gather(ctx context.Context, m *manifest, im *imageBuilder) er
 }
 
 // imageConfig reads the configuration; one that cannot be read leaves a gap.
-func (g *Registry) imageConfig(ctx context.Context, m *manifest, im *imageBuilder) ImageConfig {
+func (g *Registry) imageConfig(ctx context.Context, name string, m *manifest, im *imageBuilder) ImageConfig {
+	if _, err := g.core.LinkedBlob(ctx, purl.OCI, name, m.Config.Digest); err != nil {
+		im.lacks("the configuration is not in this repository")
+		return ImageConfig{}
+	}
 	raw, err := g.readSmall(ctx, m.Config.Digest, maxConfig)
 	if err != nil {
 		im.lacks("the configuration is too large or cannot be read")
@@ -89,50 +93,36 @@ func (g *Registry) imageConfig(ctx context.Context, m *manifest, im *imageBuilde
 	return config
 }
 
-// layerFinding is what is known of one layer, or why nothing is.
-type layerFinding struct {
-	observed
-	known  bool
-	reason string
-}
-
 // readLayers returns what is on the record of each layer, after reading those that were not read
 // yet. All are under way before the first is waited for.
-func (g *Registry) readLayers(ctx context.Context, layers []descriptor) ([]layerFinding, error) {
+func (g *Registry) readLayers(ctx context.Context, name string, layers []descriptor) ([]layerFinding, error) {
+	found := make([]layerFinding, len(layers))
 	waits := make([]*pending, len(layers))
 	for i, l := range layers {
-		if _, err := g.core.Blobs().Stat(ctx, l.Digest); err != nil {
-			continue // lies elsewhere, as a non-distributable layer may
+		if _, err := g.core.LinkedBlob(ctx, purl.OCI, name, l.Digest); err != nil {
+			found[i].reason = "it is not in this repository" // non-distributable, or somebody else's
+			continue
 		}
-		_, known, err := g.layers.lookup(ctx, l.Digest)
-		if err != nil {
+		if err := g.layers.find(ctx, l.Digest, &found[i]); err != nil {
 			return nil, err
 		}
-		if !known {
+		if !found[i].known {
 			waits[i] = g.layers.read(l.Digest)
 		}
 	}
-	found := make([]layerFinding, len(layers))
-	for i, l := range layers {
-		if err := g.await(ctx, l.Digest, waits[i], &found[i]); err != nil {
+	for i, p := range waits {
+		if p == nil {
+			continue
+		}
+		if err := p.wait(ctx); err != nil {
+			return nil, err
+		}
+		found[i].reason = p.reason
+		if err := g.layers.find(ctx, layers[i].Digest, &found[i]); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
-}
-
-func (g *Registry) await(ctx context.Context, blob digest.Digest, p *pending, f *layerFinding) (err error) {
-	f.reason = "it is not stored here"
-	if p != nil {
-		select {
-		case <-p.done:
-			f.reason = p.reason
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	f.observed, f.known, err = g.layers.lookup(ctx, blob)
-	return err
 }
 
 // layers fills the image's layers. What we saw goes before what the configuration says.
@@ -149,7 +139,10 @@ func (im *imageBuilder) layers(manifest []descriptor, found []layerFinding, conf
 		case !f.known:
 			l.DiffID = config.DiffIDs[i]
 			im.lacks("layer %d was not read: %s", i, f.reason)
-		case config.DiffIDs != nil && config.DiffIDs[i] != f.diffID:
+		case config.DiffIDs == nil || config.DiffIDs[i] == f.diffID:
+		case config.DiffIDs[i].Algorithm() != f.diffID.Algorithm():
+			im.lacks("the configuration names layer %d by a digest that is not compared here", i)
+		default:
 			im.lacks("layer %d is not the one that the configuration names", i)
 		}
 		if f.incomplete != "" {

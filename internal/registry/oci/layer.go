@@ -41,6 +41,16 @@ type pending struct {
 	reason string // why nothing is on the record; empty when it is
 }
 
+// wait returns when the reading has ended, or with the error of ctx.
+func (p *pending) wait(ctx context.Context) error {
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func newLayerBook(core *registry.Core, config Config) *layerBook {
 	ctx, stop := context.WithCancel(context.Background())
 	return &layerBook{
@@ -75,25 +85,34 @@ func (b *layerBook) begin() bool {
 
 func (b *layerBook) end() { <-b.slots }
 
-// observed is what the record knows of a layer blob.
-type observed struct {
+// layerFinding is what is on the record of a layer blob, or why nothing is.
+type layerFinding struct {
+	known      bool
 	diffID     digest.Digest
 	inventory  digest.Digest
-	incomplete string
+	incomplete string // why the inventory is not whole
+	reason     string // why nothing is known
 }
 
-// lookup returns what the record knows of a blob; ok is false when it is not known as a layer.
-func (b *layerBook) lookup(ctx context.Context, blob digest.Digest) (o observed, ok bool, err error) {
-	err = b.record.DB().Query().QueryRowContext(ctx, `SELECT a.digest, a.incomplete, l.inventory
+// find fills in what the record knows of a blob.
+func (b *layerBook) find(ctx context.Context, blob digest.Digest, f *layerFinding) error {
+	err := b.record.DB().Query().QueryRowContext(ctx, `SELECT a.digest, a.incomplete, l.inventory
 		FROM layer_blob x JOIN artifact a ON a.id = x.layer_id JOIN layer l ON l.artifact_id = a.id
-		WHERE x.blob = $1`, blob).Scan(&o.diffID, &o.incomplete, &o.inventory)
+		WHERE x.blob = $1`, blob).Scan(&f.diffID, &f.incomplete, &f.inventory)
 	if errors.Is(err, sql.ErrNoRows) {
-		return o, false, nil
+		return nil
 	}
 	if err != nil {
-		return o, false, fmt.Errorf("look up layer: %w", err)
+		return fmt.Errorf("look up layer: %w", err)
 	}
-	return o, true, nil
+	f.known = true
+	return nil
+}
+
+func (b *layerBook) knows(ctx context.Context, blob digest.Digest) (bool, error) {
+	var f layerFinding
+	err := b.find(ctx, blob, &f)
+	return f.known, err
 }
 
 // start marks blob as being read and returns its entry; first is false when somebody is at it.
@@ -183,7 +202,7 @@ func (b *layerBook) put(blob digest.Digest, inv *evidence.Inventory, declared bo
 	}
 	// The push has been acknowledged: a server that is told to stop still writes this down.
 	ctx := context.WithoutCancel(b.ctx)
-	if _, known, err := b.lookup(ctx, blob); known || err != nil {
+	if known, err := b.knows(ctx, blob); known || err != nil {
 		return "", err
 	}
 	stored, err := b.stored(ctx, inv)

@@ -172,6 +172,10 @@ var knownMembers = []string{
 	"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests", "subject", "annotations", "digest", "size",
 }
 
+// descriptorMembers are those whose value is a descriptor or a list of them. Elsewhere, in
+// annotations say, names are free.
+var descriptorMembers = []string{"config", "layers", "blobs", "manifests", "subject"}
+
 // checkJSON refuses what parsers disagree about.
 func checkJSON(body []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
@@ -189,7 +193,7 @@ func checkJSON(body []byte) error {
 }
 
 // checkObject walks an object whose opening brace was read. ours says that its members are a
-// manifest's or a descriptor's, not somebody's annotations.
+// manifest's or a descriptor's.
 func checkObject(dec *json.Decoder, depth int, ours bool) error {
 	if depth > maxDepth {
 		return errManifest("it is nested deeper than %d levels", maxDepth)
@@ -208,7 +212,7 @@ func checkObject(dec *json.Decoder, depth int, ours bool) error {
 		if ours && nearMiss(name) {
 			return errManifest("it has the member %q, which differs from a known one in case only", clip(name))
 		}
-		if err := checkValue(dec, depth, ours && name != "annotations"); err != nil {
+		if err := checkValue(dec, depth, ours && slices.Contains(descriptorMembers, name)); err != nil {
 			return err
 		}
 	}

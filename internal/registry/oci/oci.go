@@ -82,8 +82,11 @@ type Config struct {
 	Layers   Layers
 	Accounts Accounts
 	Limits   Limits
-	Clock    clock.Clock  // default the system's
-	Log      *slog.Logger // default discards
+	// Sparse lets manifests name contents that their repository does not have, as mirrors of one
+	// platform want it. A pull of what is missing then fails half-way. Default false.
+	Sparse bool
+	Clock  clock.Clock  // default the system's
+	Log    *slog.Logger // default discards
 }
 
 // Registry serves the OCI API. It is safe for concurrent use.

@@ -89,7 +89,7 @@ func (g *Registry) wholeUpload(c *call, want string) error {
 
 // tapFor spares a layer that is on the record a second reading.
 func (g *Registry) tapFor(ctx context.Context, d digest.Digest) *tap {
-	if _, known, err := g.layers.lookup(ctx, d); known || err != nil {
+	if known, err := g.layers.knows(ctx, d); known || err != nil {
 		return nil
 	}
 	return g.layers.tap()
