@@ -109,6 +109,9 @@ func (r *reader) releaseTree(l release) (*Node, *containment, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(found.files) == 0 {
+		root.add(gap("none of its files can be recognised in a layer: searched by metadata only"))
+	}
 	return root, found, r.addLayers(root, found)
 }
 
