@@ -18,13 +18,15 @@ func (a *API) listRecalls(w http.ResponseWriter, r *http.Request, actor evidence
 	if err != nil {
 		return err
 	}
+	// A digest that nothing here has is nobody's to read; only administrators recall such.
+	admin := a.Accounts.RequireAdmin(r.Context(), actor) == nil
 	out := resource.Page[resource.Recall]{Items: []resource.Recall{}}
 	for _, one := range found {
 		ok, err := a.mayReadAny(r, actor, one.Subjects)
 		if err != nil {
 			return err
 		}
-		if ok {
+		if ok || admin {
 			out.Items = append(out.Items, recallOf(one))
 		}
 	}
