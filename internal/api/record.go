@@ -59,6 +59,9 @@ func (a *API) statements(w http.ResponseWriter, r *http.Request, actor evidence.
 	if err != nil {
 		return err
 	}
+	if after < 0 && len(found) == 0 {
+		return fault.New(fault.NotFound, "record-empty", "the record holds no statement about %s", about)
+	}
 	names := a.names(r, actor)
 	out := resource.Page[resource.Statement]{Items: []resource.Statement{}}
 	for _, s := range found {

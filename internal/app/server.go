@@ -12,10 +12,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hullmark/hullmark/internal/api"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/image"
+	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/registry/oci"
+	"github.com/hullmark/hullmark/internal/trace"
 )
 
 const (
@@ -23,15 +26,19 @@ const (
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 10 * time.Second // for requests under way when the server is told to stop
 	maxHeader       = 64 << 10         // bytes
+	// settle is how long a push of a manifest waits until the contents of its layers are on the
+	// record: whoever asks right after a push should get the whole answer.
+	settle = time.Minute
 )
 
 // Server is an App that listens. Requests are answered once Run is called.
 type Server struct {
 	// URL is how clients reach the server, without trailing slash.
 	URL string
-	// NPM and OCI are the registries, for the authorisation matrix.
+	// NPM and OCI are the registries, and API the REST interface; their route tables are public.
 	NPM *npm.Registry
 	OCI *oci.Registry
+	API *api.API
 
 	app      *App
 	listener net.Listener
@@ -73,10 +80,15 @@ func (s *Server) build() error {
 	}
 	s.OCI, err = oci.New(s.app.Core, oci.Config{
 		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts, Clock: c.Clock, Log: c.Logger,
+		Limits: oci.Limits{Settle: settle},
 	})
 	if err != nil {
 		return err
 	}
+	s.API = api.New(api.Config{
+		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts),
+		Recalls: recall.New(s.app.Record, s.app.Accounts), Log: s.app.Log, Version: c.Version, Logger: c.Logger,
+	})
 	s.handler = s.routes()
 	return nil
 }
@@ -86,6 +98,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/npm/", http.StripPrefix("/npm", s.NPM.Handler()))
 	mux.Handle("/v2/", s.OCI.Handler())
 	mux.Handle("/token", s.OCI.Handler())
+	mux.Handle(api.Prefix+"/", http.StripPrefix(api.Prefix, s.API.Handler()))
 	mux.Handle("/log/", http.StripPrefix("/log", s.app.Log.Handler()))
 	mux.HandleFunc("GET /log/key", s.serveKey)
 	mux.HandleFunc("GET /{$}", s.serveFront)
@@ -110,6 +123,9 @@ func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	}
+	if err := s.OCI.Recover(ctx); err != nil {
+		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

@@ -150,7 +150,7 @@ func (r *reader) addReleases(n *Node, all []release, total int) (*containment, e
 	all = all[:min(len(all), r.limits.Releases, expanded)]
 	for _, l := range all {
 		if l.isImage() {
-			child, _, err := r.image(l.artifact)
+			child, err := r.pushed(l)
 			if err != nil {
 				return nil, err
 			}
@@ -166,6 +166,15 @@ func (r *reader) addReleases(n *Node, all []release, total int) (*containment, e
 	}
 	n.add(truncated(total-len(all), "release"))
 	return sum, nil
+}
+
+// pushed returns an image with its history and without its layers: a trace of its own shows those.
+func (r *reader) pushed(l release) (*Node, error) {
+	n, err := r.imageNode(l.artifact)
+	if err != nil {
+		return nil, err
+	}
+	return n, r.addHistory(n, l)
 }
 
 // byDigest starts from a digest: of anything published, of a layer in either form, or of a file.

@@ -43,7 +43,7 @@ type Limits struct {
 }
 
 // defaultLimits keep an answer readable and below about half a megabyte.
-var defaultLimits = Limits{Images: 200, Layers: 50, Releases: 50}
+var defaultLimits = Limits{Images: 100, Layers: 50, Releases: 50}
 
 // Tracer answers traces. It is safe for concurrent use.
 type Tracer struct {
