@@ -37,6 +37,9 @@ type Config struct {
 	// Shorter means a longer record; a crash loses at most this much. Default 1 min.
 	PullsEvery time.Duration
 
+	// Version is what the API calls the program.
+	Version string
+
 	// Logger takes the server's events. Default: none.
 	Logger *slog.Logger
 	// Clock and Random are inputs for tests; nil means the machine's.

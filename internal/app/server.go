@@ -12,10 +12,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hullmark/hullmark/internal/api"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/image"
+	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/registry/oci"
+	"github.com/hullmark/hullmark/internal/trace"
 )
 
 const (
@@ -29,9 +32,10 @@ const (
 type Server struct {
 	// URL is how clients reach the server, without trailing slash.
 	URL string
-	// NPM and OCI are the registries, for the authorisation matrix.
+	// NPM and OCI are the registries, and API the REST interface; their route tables are public.
 	NPM *npm.Registry
 	OCI *oci.Registry
+	API *api.API
 
 	app      *App
 	listener net.Listener
@@ -77,6 +81,10 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
+	s.API = api.New(api.Config{
+		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts),
+		Recalls: recall.New(s.app.Record, s.app.Accounts), Log: s.app.Log, Version: c.Version, Logger: c.Logger,
+	})
 	s.handler = s.routes()
 	return nil
 }
@@ -86,6 +94,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/npm/", http.StripPrefix("/npm", s.NPM.Handler()))
 	mux.Handle("/v2/", s.OCI.Handler())
 	mux.Handle("/token", s.OCI.Handler())
+	mux.Handle(api.Prefix+"/", http.StripPrefix(api.Prefix, s.API.Handler()))
 	mux.Handle("/log/", http.StripPrefix("/log", s.app.Log.Handler()))
 	mux.HandleFunc("GET /log/key", s.serveKey)
 	mux.HandleFunc("GET /{$}", s.serveFront)

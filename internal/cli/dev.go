@@ -43,6 +43,7 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 				level = slog.LevelDebug
 			}
 			c.Logger = slog.New(slog.NewTextHandler(e.Err, &slog.HandlerOptions{Level: level}))
+			c.Version = Version
 			return runDev(cmd.Context(), e, c)
 		},
 	}

@@ -98,7 +98,9 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		&cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "account", Title: "Accounts:"})
 	root.AddCommand(
 		newDev(e), newDemo(e), newAdmin(e),
-		newInspect(e), newVerify(e),
+		newTrace(e), newInspect(e), newRecord(e), newVerify(e), newLog(e),
+		newRecall(e),
+		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e),
 		newVersion(e),
 	)
 	return root
@@ -124,4 +126,12 @@ func group(use, short, id string, children ...*cobra.Command) *cobra.Command {
 	}}
 	cmd.AddCommand(children...)
 	return cmd
+}
+
+// required is a usage error when a flag that has no sensible default was left out.
+func required(flag, value string) error {
+	if value == "" {
+		return usageError{fmt.Errorf("%s is needed", flag)}
+	}
+	return nil
 }
