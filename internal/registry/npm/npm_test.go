@@ -99,13 +99,6 @@ func (in *instance) people(t testing.TB) {
 	}
 }
 
-func (in *instance) actor(t testing.TB, user string) evidence.Actor {
-	t.Helper()
-	actor, err := in.accounts.AuthenticateSecret(t.Context(), "token", in.tokens[user], "127.0.0.1:1")
-	check(t, err)
-	return actor
-}
-
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
