@@ -22,6 +22,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,7 @@ type Service struct {
 	cache atomic.Pointer[cache]
 	// addressKey is the key of the address hash once it was read; it never changes.
 	addressKey atomic.Pointer[[]byte]
+	addresses  table[netip.Addr, string] // the hashes of recent addresses
 
 	attempts *limiter
 	hashing  chan struct{} // one slot per password hash that may be computed at a time
@@ -97,6 +99,22 @@ func (s *Service) Bootstrap(ctx context.Context) (adminToken string, created boo
 		return "", false, fmt.Errorf("first start: %w", err)
 	}
 	return adminToken, created, nil
+}
+
+// Recover makes a new unrestricted token for the first administrator, for an operator who lost
+// theirs. It asks for no credential: whoever can open the database needs none. The old tokens
+// stay valid until they are revoked.
+func (s *Service) Recover(ctx context.Context) (adminToken string, err error) {
+	err = s.db.Write(ctx, func(tx *sql.Tx) error {
+		adminToken, _, err = s.mint(ctx, tx, Token{
+			Account: firstUser, Description: "recovered on the server", Scope: Scope{Permission: evidence.Own},
+		})
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("recover: %w", err)
+	}
+	return adminToken, nil
 }
 
 // addressSecret returns the key of the address hash, made at the first start.

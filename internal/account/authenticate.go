@@ -33,6 +33,8 @@ var tokenUsers = map[string]bool{"token": true, "__token__": true}
 // The address is that of the connection. Behind a reverse proxy that is the proxy's unless the
 // caller has set r.RemoteAddr from a header that it trusts.
 //
+// It may write (see useInterval): call it outside of store transactions.
+//
 // A second factor will be asked for between this and Authorize, by permission: the actor's Method
 // says what was proven so far.
 func (s *Service) Authenticate(r *http.Request) (evidence.Actor, error) {
@@ -70,7 +72,8 @@ func (s *Service) AuthenticateSecret(ctx context.Context, user, secret, remoteAd
 // ActorOf returns the actor of a credential that was authenticated before, by its name in
 // evidence.Actor.Credential, provided that it still is valid now and from remoteAddr. Whoever hands
 // out bearer tokens of their own stores that name in them and asks on every request: a revoked
-// token takes everything that was derived from it with it.
+// token takes everything that was derived from it with it. The name is not a secret: it must come
+// from where nobody else can have written it, such as a signed token.
 func (s *Service) ActorOf(ctx context.Context, credential, remoteAddr string) (evidence.Actor, error) {
 	c, err := s.credentialByName(ctx, credential)
 	if err != nil {
@@ -141,11 +144,16 @@ func (s *Service) hashAddress(ctx context.Context, addr netip.Addr) (string, err
 	if !addr.IsValid() {
 		return "", nil
 	}
+	if hash, ok := s.addresses.get(addr); ok {
+		return hash, nil
+	}
 	key, err := s.addressSecret(ctx)
 	if err != nil {
 		return "", err
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write(addr.AsSlice())
-	return hex.EncodeToString(mac.Sum(nil)[:addressHashBytes]), nil
+	hash := hex.EncodeToString(mac.Sum(nil)[:addressHashBytes])
+	s.addresses.put(addr, hash)
+	return hash, nil
 }

@@ -2,7 +2,9 @@ package account
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -184,6 +186,48 @@ func TestGuessingAPasswordIsStoppedForAMinute(t *testing.T) {
 	w.must(w.CheckPassword(w.ctx, "bob", right, here))
 }
 
+func TestWhoGuessesAtOneAddressLocksNobodyOutAtAnother(t *testing.T) {
+	t.Parallel()
+	l, now := newLimiter(), time.Unix(0, 0)
+	guesser, user := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for range 1000 {
+		l.take(now, attemptKeys("bob", guesser))
+	}
+	if !l.take(now, attemptKeys("bob", user)) {
+		t.Error("bob cannot log in any more")
+	}
+	for i := range 100 { // but many addresses together are slowed
+		l.take(now, attemptKeys("bob", netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})))
+	}
+	if l.take(now, attemptKeys("bob", user)) {
+		t.Error("guessing from many addresses is not limited")
+	}
+}
+
+func TestWaitingToHashAPasswordEndsWithTheRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range maxHashing {
+		w.hashing <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	if err := w.CheckPassword(ctx, "bob", "x", here); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want a cancelled wait", err)
+	}
+}
+
+func TestTheCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	var c table[int, int]
+	for i := range maxCached + 1 {
+		c.put(i, i)
+	}
+	if v, ok := c.get(maxCached); !ok || v != maxCached || len(c.m) > maxCached {
+		t.Errorf("%d entries, the last is %d, %v", len(c.m), v, ok)
+	}
+}
+
 func TestTheAddressesOfOneIPv6NetworkCountAsOne(t *testing.T) {
 	t.Parallel()
 	l, now := newLimiter(), time.Unix(0, 0)
@@ -233,11 +277,11 @@ func TestManyUseOneTokenWhileRightsChange(t *testing.T) {
 }
 
 // TestNothingReadBeforeARevocationSurvivesIt races requests against a revocation; once it has
-// returned, none may pass.
+// returned, none may pass. Other changes keep dropping the cache, so that requests keep reading.
 func TestNothingReadBeforeARevocationSurvivesIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for range 10 {
+	for range 40 {
 		secret, made, err := w.CreateToken(w.ctx, w.admin, Token{Scope: Scope{Permission: evidence.Own}})
 		w.must(err)
 		stop := make(chan struct{})
@@ -249,6 +293,7 @@ func TestNothingReadBeforeARevocationSurvivesIt(t *testing.T) {
 					case <-stop:
 						return
 					default:
+						w.cache.Store(newCache())
 						_, _ = w.AuthenticateSecret(w.ctx, "token", secret, here)
 					}
 				}

@@ -52,13 +52,18 @@ type window struct {
 
 func newLimiter() *limiter { return &limiter{windows: map[string]*window{}} }
 
-// take counts an attempt under every key and reports whether all of them allow it. It counts
-// before the outcome is known, so that many at once do not slip through.
+// take counts an attempt under every key, or reports that one of them does not allow it and counts
+// nothing: who is refused at one address must not use up what an account has at all others. It
+// counts before the outcome is known, so that many at once do not slip through.
 func (l *limiter) take(now time.Time, attempts []attempt) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep(now)
-	allowed := true
+	for _, a := range attempts {
+		if w := l.windows[a.key]; w != nil && now.Before(w.until) && w.count >= a.max {
+			return false
+		}
+	}
 	for _, a := range attempts {
 		w := l.windows[a.key]
 		if w == nil || !now.Before(w.until) {
@@ -66,9 +71,8 @@ func (l *limiter) take(now time.Time, attempts []attempt) bool {
 			l.windows[a.key] = w
 		}
 		w.count++
-		allowed = allowed && w.count <= a.max
 	}
-	return allowed
+	return true
 }
 
 // giveBack takes back an attempt that turned out well.

@@ -199,3 +199,22 @@ func TestCollaboratorsCarryTheStrongerOfTheirRoles(t *testing.T) {
 	w.refused(w.SetPackageRole(w.ctx, alice, "npm", "@acme/ui", "nobody", Owner), "user-unknown")
 	w.refused(w.SetPackageRole(w.ctx, alice, "npm", "@acme/ui", "bob", "king"), "role-invalid")
 }
+
+func TestANestedClaimEndsTheRolesThatTheFormerOwnerGave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice, _ := w.user("alice")
+	bob, _ := w.user("bob")
+	w.organisation(alice, "acme", "oci", "acme", Private)
+	w.must(w.CreateOrganisation(w.ctx, alice, "team"))
+	names := map[string]string{"acme/team": "namespace-not-yours", "acme/team/app": "namespace-not-yours", "acme/team2": ""}
+	for name := range names {
+		w.must(w.SetPackageRole(w.ctx, alice, "oci", name, "bob", Maintainer))
+	}
+	w.must(w.ClaimNamespace(w.ctx, alice, "team", "oci", "acme/team", ""))
+	for name, code := range names {
+		if err := w.Authorize(w.ctx, bob, evidence.Publish, "oci", name); codeOf(err) != code {
+			t.Errorf("%s: %v, want %q", name, err, code)
+		}
+	}
+}

@@ -73,8 +73,19 @@ func (s *Service) ClaimNamespace(ctx context.Context, actor evidence.Actor, orga
 		if n == 0 {
 			return fault.New(fault.Conflict, "namespace-taken", "%q has an owner already; ask it for a role, or choose another name", pattern)
 		}
-		return nil
+		return endPackageRoles(ctx, tx, ecosystem, pattern)
 	})
+}
+
+// endPackageRoles takes back the roles on names that a nested claim moves to another organisation:
+// they were the former owner's to give.
+func endPackageRoles(ctx context.Context, tx *sql.Tx, ecosystem, pattern string) error {
+	below := pattern + "/"
+	const remove = `DELETE FROM package_member WHERE ecosystem = $1 AND (name = $2 OR substr(name, 1, $4) = $3)`
+	if _, err := tx.ExecContext(ctx, remove, ecosystem, pattern, below, len(below)); err != nil {
+		return fmt.Errorf("end package roles: %w", err)
+	}
+	return nil
 }
 
 func checkClaim(ecosystem, pattern string, v Visibility) error {

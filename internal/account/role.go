@@ -29,6 +29,9 @@ func includes(has, want evidence.Permission) bool {
 	return ranks[want] > 0 && ranks[has] >= ranks[want]
 }
 
+// Permission returns the most that the role lets its holder do; none for an unknown role.
+func (r Role) Permission() evidence.Permission { return permissions[r] }
+
 // Allows reports whether the role lets its holder do p.
 func (r Role) Allows(p evidence.Permission) bool { return includes(permissions[r], p) }
 

@@ -67,6 +67,7 @@ CREATE TABLE tag (
     seq        INTEGER NOT NULL,
     PRIMARY KEY (package_id, tag)
 ) WITHOUT ROWID;
+CREATE INDEX tag_version ON tag (package_id, version);
 
 CREATE TABLE publication (
     seq          INTEGER PRIMARY KEY REFERENCES statement (seq),
@@ -82,6 +83,7 @@ CREATE TABLE publication (
     at           TEXT NOT NULL
 );
 CREATE INDEX publication_account ON publication (account);
+CREATE INDEX publication_release ON publication (package_id, version);
 
 -- A layer that was read. Its artifact's digest is the diffID.
 CREATE TABLE layer (
@@ -125,6 +127,7 @@ CREATE TABLE hidden_component (
     component_id INTEGER NOT NULL REFERENCES component (id),
     PRIMARY KEY (image_id, position, component_id)
 ) WITHOUT ROWID;
+CREATE INDEX hidden_component_component ON hidden_component (component_id);
 
 CREATE TABLE file (
     artifact_id INTEGER NOT NULL REFERENCES artifact (id), -- a package archive or a layer

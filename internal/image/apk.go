@@ -18,12 +18,15 @@ func (c *collector) apkInstalled(p string, r io.Reader) error {
 	var a apk
 	room := c.memory
 	keep := func() bool {
-		if believable(a.name) && believable(a.version) {
+		if isSystemName(a.name) && believable(a.version) {
 			packages = append(packages, a)
-			room -= componentCost
+			room -= packageCost + 3*(len(a.name)+len(a.version)+len(a.arch)+len(a.origin))
 		}
 		a = apk{}
-		return room > 0
+		if room < 0 {
+			c.full()
+		}
+		return room >= 0
 	}
 	err := eachLine(r, func(line []byte) bool {
 		if len(line) == 0 {
@@ -32,7 +35,9 @@ func (c *collector) apkInstalled(p string, r io.Reader) error {
 		a.field(string(line[:min(len(line), maxField)]))
 		return true
 	})
-	keep()
+	if room >= 0 {
+		keep()
+	}
 	c.database(p, apkComponents(p, packages))
 	return err
 }

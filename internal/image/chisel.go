@@ -19,21 +19,26 @@ func (c *collector) chiselManifest(p string, r io.Reader) error {
 	}
 	defer z.Close()
 	var out []evidence.Component
+	room := c.memory
 	// A broken frame ends the list; it is not an error of the layer.
 	_ = eachLine(io.LimitReader(z, maxMetadata), func(line []byte) bool {
 		if comp, ok := parseChiselLine(line); ok {
 			comp.Path = p
 			out = append(out, comp)
+			room -= packageCost + 3*len(comp.PURL)
 		}
-		return len(out) < maxPackages/10
+		return room >= 0
 	})
+	if room < 0 {
+		c.full()
+	}
 	c.database(p, out)
 	return nil
 }
 
 func parseChiselLine(line []byte) (evidence.Component, bool) {
 	var pkg struct{ Kind, Name, Version, Arch string }
-	if json.Unmarshal(line, &pkg) != nil || pkg.Kind != "package" || !believable(pkg.Name) || !believable(pkg.Version) {
+	if json.Unmarshal(line, &pkg) != nil || pkg.Kind != "package" || !isSystemName(pkg.Name) || !believable(pkg.Version) {
 		return evidence.Component{}, false
 	}
 	return evidence.Component{PURL: purl.New(purl.Debian, "ubuntu/"+pkg.Name, pkg.Version, "arch", pkg.Arch)}, true

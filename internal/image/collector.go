@@ -2,7 +2,6 @@ package image
 
 import (
 	"bytes"
-	"encoding/hex"
 	"hash"
 	"io"
 	"io/fs"
@@ -20,7 +19,8 @@ import (
 // Reader.Memory.
 const (
 	fileCost      = 240 // a map and a slice entry, and the digest's text
-	componentCost = 160
+	componentCost = 240 // two slice entries and perhaps a map entry
+	packageCost   = 320 // while its database is being parsed
 )
 
 // reasonsKept is how many reasons an incomplete inventory lists; an archive can give a million.
@@ -109,28 +109,29 @@ func (c *collector) note(err error) {
 // charge reports whether there is memory for n more bytes of inventory.
 func (c *collector) charge(n int) bool {
 	if n > c.memory {
-		c.note(fault.New(fault.TooLarge, "layer-index-full",
-			"the layer holds more files and packages than are indexed of one; those after the limit are left out"))
+		c.full()
 		return false
 	}
 	c.memory -= n
 	return true
 }
 
+func (c *collector) full() {
+	c.note(fault.New(fault.TooLarge, "layer-index-full",
+		"the layer holds more files and packages than are indexed of one; those after the limit are left out"))
+}
+
 func (c *collector) file(e safearchive.Entry, content io.Reader) error {
-	if e.Size == 0 {
-		return nil
-	}
 	kind := classify(e.Path)
 	if c.top && kind == plain {
 		kind = classifyTop(e.Path)
 	}
 	if parse := parsers[kind]; parse != nil {
-		if err := c.metadata(parse, e, content); err != nil || !c.release {
-			return err
-		}
+		return c.metadata(parse, e, content)
 	}
 	switch {
+	case e.Size == 0 && !c.release:
+		return nil
 	case c.release, kind == source, kind == library, e.Mode&0o111 != 0:
 		return c.index(kind, e, content)
 	}
@@ -152,20 +153,19 @@ func (c *collector) index(kind kind, e safearchive.Entry, content io.Reader) err
 	if elf {
 		info = newBuildInfoScanner(head)
 	}
-	sum, err := c.digest(head, content, info)
-	if err != nil || !c.charge(fileCost+len(e.Path)) {
+	c.hash.Reset()
+	if err := c.digest(head, content, info); err != nil {
 		return err
 	}
-	c.files[e.Path] = evidence.File{Path: e.Path, Size: e.Size, Mode: keptMode(e.Mode), SHA256: sum}
+	c.keep(e)
 	if elf {
 		c.declare(e.Path, info.components(e.Path))
 	}
 	return nil
 }
 
-// digest hashes head and the rest of content, and shows both to info when there is one.
-func (c *collector) digest(head []byte, content io.Reader, info *buildInfoScanner) (digest.Digest, error) {
-	c.hash.Reset()
+// digest adds head and the rest of content to the hash, and shows both to info when there is one.
+func (c *collector) digest(head []byte, content io.Reader, info *buildInfoScanner) error {
 	for block := head; ; {
 		c.hash.Write(block)
 		if info != nil {
@@ -174,14 +174,19 @@ func (c *collector) digest(head []byte, content io.Reader, info *buildInfoScanne
 		n, err := content.Read(c.buf)
 		block = c.buf[:n]
 		if n == 0 && err == io.EOF {
-			break
+			return nil
 		}
 		if err != nil && err != io.EOF {
-			return "", err
+			return err
 		}
 	}
-	var sum [64]byte
-	return digest.Digest(digest.SHA256 + ":" + hex.EncodeToString(c.hash.Sum(sum[:0]))), nil
+}
+
+// keep puts the file into the index under the hash's sum.
+func (c *collector) keep(e safearchive.Entry) {
+	if c.charge(fileCost + len(e.Path)) {
+		c.files[e.Path] = evidence.File{Path: e.Path, Size: e.Size, Mode: keptMode(e.Mode), SHA256: digest.Sum(digest.SHA256, c.hash)}
+	}
 }
 
 func isELF(head []byte) bool    { return bytes.HasPrefix(head, []byte("\x7fELF")) }
@@ -194,7 +199,7 @@ func keptMode(m fs.FileMode) fs.FileMode {
 
 func (c *collector) declare(p string, components []evidence.Component) {
 	for _, comp := range components {
-		if !c.charge(componentCost + len(comp.PURL) + len(comp.Source)) {
+		if !c.charge(componentCost + len(p) + len(comp.PURL) + len(comp.Source)) {
 			return
 		}
 		c.declared[p] = append(c.declared[p], comp)

@@ -11,43 +11,43 @@ import (
 
 // deb is one paragraph of dpkg's database. Source: deb-control(5), dpkg(1) "status".
 type deb struct {
-	name, version, arch, source, maintainer, status string
+	name, version, arch, source string
+	// vendor is the distribution that built the package, as far as the package itself tells.
+	vendor string
+	// maintainer and status are looked at when the paragraph ends, and not kept.
+	maintainer, status string
 }
 
-// maxPackages is how many packages of one database are read: ten times all of Debian.
-const maxPackages = 1_000_000
-
 func (c *collector) dpkgStatus(p string, r io.Reader) error {
-	debs, err := c.parseDebs(r)
-	installed := debs[:0]
-	for _, d := range debs {
-		if d.installed() {
-			installed = append(installed, d)
-		}
-	}
-	c.database(p, debComponents(p, installed))
+	debs, err := c.parseDebs(r, (*deb).installed)
+	c.database(p, debComponents(p, debs))
 	return err
 }
 
 // dpkgStatusD reads a file of distroless images: one package, without a Status.
 func (c *collector) dpkgStatusD(p string, r io.Reader) error {
-	debs, err := c.parseDebs(r)
+	debs, err := c.parseDebs(r, func(*deb) bool { return true })
 	c.declare(p, debComponents(p, debs[:min(1, len(debs))]))
 	return err
 }
 
-// parseDebs reads paragraphs, as long as there is memory to keep what they declare.
-func (c *collector) parseDebs(r io.Reader) ([]deb, error) {
+// parseDebs reads the paragraphs that want accepts, as long as there is memory for them.
+func (c *collector) parseDebs(r io.Reader, want func(*deb) bool) ([]deb, error) {
 	var debs []deb
 	var d deb
 	room := c.memory
 	keep := func() bool {
-		if believable(d.name) && believable(d.version) {
+		if isSystemName(d.name) && believable(d.version) && want(&d) {
+			d.vendor = vendorOf(d.version, d.maintainer)
+			d.maintainer, d.status = "", ""
 			debs = append(debs, d)
-			room -= componentCost
+			room -= packageCost + 3*(len(d.name)+len(d.version)+len(d.arch)+len(d.source))
 		}
 		d = deb{}
-		return room > 0
+		if room < 0 {
+			c.full()
+		}
+		return room >= 0
 	}
 	err := eachLine(r, func(line []byte) bool {
 		if len(line) == 0 {
@@ -56,7 +56,9 @@ func (c *collector) parseDebs(r io.Reader) ([]deb, error) {
 		d.field(line)
 		return true
 	})
-	keep()
+	if room >= 0 {
+		keep()
+	}
 	return debs, err
 }
 
@@ -105,10 +107,10 @@ func (d *deb) origin() string {
 	return name + " " + version
 }
 
-// vendor is the distribution that built the package, as far as the package itself tells.
-func (d *deb) vendor() string {
+func vendorOf(version, maintainer string) string {
+	maintainer = strings.ToLower(maintainer)
 	for _, vendor := range []string{"ubuntu", "kali", "raspbian"} {
-		if strings.Contains(d.version, vendor) || strings.Contains(strings.ToLower(d.maintainer), vendor) {
+		if strings.Contains(version, vendor) || strings.Contains(maintainer, vendor) {
 			return vendor
 		}
 	}
@@ -125,7 +127,7 @@ func debComponents(p string, debs []deb) []evidence.Component {
 	vendor := ""
 	for i := range debs {
 		if debs[i].name == "base-files" {
-			vendor = debs[i].vendor()
+			vendor = debs[i].vendor
 		}
 	}
 	out := make([]evidence.Component, 0, len(debs))
@@ -133,7 +135,7 @@ func debComponents(p string, debs []deb) []evidence.Component {
 		d := &debs[i]
 		namespace := vendor
 		if namespace == "" {
-			namespace = d.vendor()
+			namespace = d.vendor
 		}
 		out = append(out, evidence.Component{
 			PURL: purl.New(purl.Debian, namespace+"/"+d.name, d.version, "arch", d.arch),

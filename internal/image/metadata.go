@@ -32,12 +32,24 @@ var parsers = [...]parser{
 	rpmDatabase:    (*collector).rpmDatabase,
 }
 
+// metadata parses a file and, for a release, indexes it as well.
 func (c *collector) metadata(parse parser, e safearchive.Entry, content io.Reader) error {
 	if e.Size > maxMetadata {
 		c.note(fault.New(fault.TooLarge, "layer-metadata-too-large", "the package database %.120q is larger than is read", e.Path))
 		return nil
 	}
-	return parse(c, e.Path, content)
+	if !c.release {
+		return parse(c, e.Path, content)
+	}
+	c.hash.Reset()
+	if err := parse(c, e.Path, io.TeeReader(content, c.hash)); err != nil {
+		return err
+	}
+	if err := c.digest(nil, content, nil); err != nil {
+		return err
+	}
+	c.keep(e)
+	return nil
 }
 
 // database records a whole package database, also an empty one: it replaces that of lower layers.
@@ -88,4 +100,12 @@ func trimEnd(line []byte) []byte {
 // believable reports whether s can be a package's name or version: printable, one word, bounded.
 func believable(s string) bool {
 	return s != "" && len(s) <= maxField && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xfffd })
+}
+
+// isSystemName reports whether s can name a package of dpkg, apk or Python, none of which has
+// folders in names. Source: Debian policy 5.6.1; packaging.python.org, "Name normalization".
+func isSystemName(s string) bool {
+	return believable(s) && strings.Trim(s, ".") != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r|0x20 && r|0x20 <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("+._-", r))
+	})
 }

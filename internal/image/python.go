@@ -31,7 +31,7 @@ func parsePythonMetadata(r io.Reader) (purl.PURL, error) {
 		}
 		return len(line) > 0
 	})
-	if err != nil || !believable(name) || !believable(version) {
+	if err != nil || !isSystemName(name) || !believable(version) {
 		return "", err
 	}
 	return purl.New(purl.PyPI, name, version), nil

@@ -40,6 +40,8 @@ type Core struct {
 	record *evidence.Record
 	blobs  blob.Store
 	access Access
+
+	pulls tally
 }
 
 // New returns a core. The registry schema must be migrated in the record's database.

@@ -21,14 +21,23 @@ func (c *Core) MayRead(ctx context.Context, actor evidence.Actor, ecosystem, nam
 
 // MayDownload is the pull gate for a release's artifact: a withdrawn release is NotFound, a
 // recalled one is refused with code release-recalled and the reason. The caller has asked MayRead.
-func (c *Core) MayDownload(_ context.Context, r Release) error {
-	if r.State == Withdrawn {
-		return fault.New(fault.NotFound, "version-withdrawn", "%s was withdrawn by its publisher", r.PURL)
+// The decision is counted and reaches the record with the next flush.
+func (c *Core) MayDownload(_ context.Context, actor evidence.Actor, r Release) error {
+	p := pull{release: r.PURL, verdict: "allow", account: actor.Account, credential: actor.Credential}
+	var err *fault.Error
+	switch {
+	case r.State == Withdrawn:
+		err = fault.New(fault.NotFound, "version-withdrawn", "%s was withdrawn by its publisher", r.PURL)
+	case r.Recalled != "":
+		err = fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; use another version", r.PURL, r.Recalled)
 	}
-	if r.Recalled != "" {
-		return fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; use another version", r.PURL, r.Recalled)
+	if err == nil {
+		c.pulls.add(p, 1)
+		return nil
 	}
-	return nil
+	p.verdict, p.code = "deny", err.Code
+	c.pulls.add(p, 1)
+	return err
 }
 
 // LinkBlob lets a name serve a blob, before or besides a manifest that names it.

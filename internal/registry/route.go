@@ -8,7 +8,7 @@ import (
 
 // Who a route is for.
 const (
-	AccessAnyone    = "anyone"    // no credential needed, none looked at
+	AccessAnyone    = "anyone"    // no credential needed; a valid one may show more
 	AccessAccount   = "account"   // any valid credential
 	AccessNamespace = "namespace" // whoever holds Permission on the name in the path
 )

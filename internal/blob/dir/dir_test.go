@@ -145,6 +145,20 @@ func TestFailedPublishLeavesNothingVisible(t *testing.T) {
 	}
 }
 
+func TestPushingAgainMendsABlobThatWasCutShort(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	s := open(t, folder)
+	d := blobtest.Put(t, s, []byte("whole"))
+	if err := os.Truncate(filepath.Join(folder, "blobs/sha256", d.Hex()[:2], d.Hex()), 2); err != nil {
+		t.Fatal(err)
+	}
+	blobtest.Put(t, s, []byte("whole"))
+	if got := blobtest.Get(t, s, d); string(got) != "whole" {
+		t.Errorf("the blob holds %q", got)
+	}
+}
+
 func TestPruneRemovesOldLeftoversAndNothingElse(t *testing.T) {
 	t.Parallel()
 	folder, now := t.TempDir(), time.Now()

@@ -22,6 +22,8 @@ import (
 const (
 	idBytes   = 16        // 128 random bits: an upload's identifier is its only protection
 	copyBytes = 512 << 10 // one read, one write and one round of hashing per this many bytes
+	// writebackBytes is how much is written before the disk is set to work on it.
+	writebackBytes = 8 << 20
 )
 
 // running is a SHA-256 over the first size bytes of an upload.
@@ -30,12 +32,13 @@ type running struct {
 	size int64
 }
 
-// upload is one sitting at an upload's file. After it ended, file is nil.
+// upload is one sitting at an upload's file.
 type upload struct {
 	store *Store
 	id    string
 	file  *os.File
 	running
+	handed int64 // bytes given to the disk ahead of the commit
 }
 
 var _ io.ReaderFrom = (*upload)(nil)
@@ -157,6 +160,10 @@ func (u *upload) Write(p []byte) (int, error) {
 	if err != nil {
 		return n, fmt.Errorf("write upload: %w", err)
 	}
+	if waiting := u.size - u.handed; waiting >= writebackBytes {
+		startWriteback(u.file, u.handed, waiting)
+		u.handed = u.size
+	}
 	return n, nil
 }
 
@@ -227,12 +234,13 @@ func (u *upload) sum(ctx context.Context, want digest.Digest) (digest.Digest, er
 
 // publish gives the bytes their name. When the name exists, its bytes were fsynced before they
 // got it, so this upload is dropped; but the writer that won may not have fsynced the folder yet.
+// A stored blob of another length was damaged since, and these bytes mend it.
 func (u *upload) publish(d digest.Digest) error {
 	name, err := u.store.blobName(d)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(name); err == nil {
+	if info, err := os.Stat(name); err == nil && info.Size() == u.size {
 		return durable.SyncFolder(filepath.Dir(name))
 	}
 	return durable.Publish(u.file, name)

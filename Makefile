@@ -1,0 +1,51 @@
+# Hullmark: build, check, test and measure. `make help` lists the targets.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BIN         = bin/hullmark
+
+# How often `make crash` kills the server, and how long `make fuzz` stays with each target.
+POINTS   ?= 1000
+FUZZTIME ?= 5s
+
+.DEFAULT_GOAL := help
+.PHONY: help build check test e2e crash bench demo fuzz clean $(BIN)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: $(BIN) ## build bin/hullmark, one static binary
+
+$(BIN):
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/hullmark
+
+check: ## formatting, vet, staticcheck, architecture and unit tests with the race detector
+	@unformatted=$$(gofmt -l cmd internal e2e); \
+	if [ -n "$$unformatted" ]; then echo "run gofmt -w on: $$unformatted" >&2; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go test -race -short -timeout 10m ./cmd/... ./internal/...
+
+test: check e2e ## everything; first installs the clients that the tests drive
+
+e2e: ## the end-to-end tests alone
+	scripts/tools e2e
+	go test -p 1 -parallel 2 -timeout 40m ./e2e/...
+
+crash: ## kill the server POINTS times under load and check that nothing acknowledged is lost
+	go test -timeout 2h ./e2e/crash -points $(POINTS)
+
+bench: build ## measure side by side with the peers; installs them first
+	scripts/tools bench
+	go run ./e2e/bench -hullmark $(BIN)
+
+demo: build ## two releases, one image, and the trace between them
+	$(BIN) demo
+
+fuzz: ## each fuzz target for FUZZTIME
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd internal | sort | \
+	while IFS=: read -r file func; do \
+		go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
+	done
+
+clean: ## remove what was built, but not the installed tools
+	rm -rf bin .cache/bench

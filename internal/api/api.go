@@ -1,0 +1,117 @@
+// Package api is the REST interface under /api/v1, as api/openapi.yaml has it: the command line, the
+// console and scripts all use it. Handlers are thin: they read the request, ask one stage and
+// render its answer.
+//
+// Errors are problem documents (RFC 9457) with the stable code of their fault. Bodies are limited
+// and read strictly: an unknown field is refused by name, because a misspelt "expries" must not
+// make a token that lives for ever. Single resources carry a strong ETag.
+//
+// The package authenticates every request that brings a credential, also where none is needed: one
+// that is not valid is refused, never treated as absent. What a caller may do is decided by the
+// stages, and tested against the access that the document declares for every route.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/recall"
+	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/tlog"
+	"github.com/hullmark/hullmark/internal/trace"
+)
+
+// Prefix is where the interface is mounted; the caller strips it.
+const Prefix = "/api/v1"
+
+// Log gives checkpoints and proofs; *tlog.Log is one.
+type Log interface {
+	evidence.Prover
+	Checkpoint() tlog.Checkpoint
+	Consistency(ctx context.Context, oldSize, newSize int64) ([]tlog.Hash, error)
+}
+
+// Config is what the interface is made of. All fields are needed.
+type Config struct {
+	Core     *registry.Core
+	Accounts *account.Service
+	Tracer   *trace.Tracer
+	Recalls  *recall.Service
+	Log      Log
+	Version  string // of the program
+	Logger   *slog.Logger
+}
+
+// API answers the interface's requests. It is safe for concurrent use.
+type API struct {
+	Config
+	record *evidence.Record
+	routes []Route
+	mux    *http.ServeMux
+}
+
+// New returns the interface.
+func New(c Config) *API {
+	a := &API{Config: c, record: c.Core.Record(), mux: http.NewServeMux()}
+	a.routes = a.table()
+	for _, r := range a.routes {
+		a.mux.Handle(r.Method+" "+r.Pattern, r.Handler)
+	}
+	a.mux.HandleFunc("/", a.unknown)
+	return a
+}
+
+// Handler serves paths below [Prefix], which the caller strips.
+func (a *API) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-cache") // asked again, with If-None-Match: rights change
+		h.Set("Vary", "Authorization")
+		a.mux.ServeHTTP(w, r)
+	})
+}
+
+// unknown answers what no route matches: another method's path with 405, anything else with 404.
+func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := a.mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		a.fail(w, r, fault.New(fault.Unsupported, "method-not-allowed", "this takes %s only", strings.Join(allowed, ", ")))
+		return
+	}
+	a.fail(w, r, fault.New(fault.NotFound, "route-unknown", "there is no such path below %s; see api/openapi.yaml", Prefix))
+}
+
+// handler answers one request of an authenticated actor, who may be anonymous.
+type handler func(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error
+
+// handle authenticates, refuses the anonymous where an account is needed, limits the body and
+// renders the error.
+func (a *API) handle(needsAccount bool, h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		actor, err := a.Accounts.Authenticate(r)
+		if err == nil && actor.Anonymous() && needsAccount {
+			err = fault.New(fault.Unauthenticated, "login-required", "this needs a login; log in or send a token")
+		}
+		if err == nil {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			err = h(w, r, actor)
+		}
+		if err != nil {
+			a.fail(w, r, err)
+		}
+	}
+}

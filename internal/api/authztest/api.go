@@ -1,0 +1,171 @@
+package authztest
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/purl"
+)
+
+// API makes the requests of the REST interface. Mount is what comes before a row's pattern.
+type API struct {
+	*People
+	Record *evidence.Record
+	Mount  string
+	n      int
+}
+
+// NewAPI returns the requests for an interface on people's accounts and record, into which it
+// publishes a package and an image for each organisation, and a package that nobody owns and
+// everybody may read.
+func NewAPI(t testing.TB, people *People, record *evidence.Record, mount string) *API {
+	t.Helper()
+	a := &API{People: people, Record: record, Mount: mount}
+	for _, target := range []Target{Own, Other} {
+		actor := evidence.Actor{Account: string(target) + "-ci", Credential: "token:tok_ci", Method: "token"}
+		a.publish(t, actor, purl.NPM, "@"+string(target)+"/ui", "1.0.0", a.purl(target))
+		d := a.Digest(target)
+		a.publish(t, actor, purl.OCI, string(target)+"/app", string(d), purl.Image(string(target)+"/app", string(d)))
+	}
+	everyone := evidence.Actor{Account: "someone", Credential: "token:tok_ci", Method: "token"}
+	a.publish(t, everyone, purl.NPM, "public", "1.0.0", purl.New(purl.NPM, "public", "1.0.0"))
+	return a
+}
+
+func (a *API) purl(target Target) purl.PURL {
+	return purl.New(purl.NPM, "@"+string(target)+"/ui", "1.0.0")
+}
+
+// recallable is what recalls are about: for nobody's namespace another name, so that its record
+// does not make the other one known.
+func (a *API) recallable(target Target) purl.PURL {
+	if target == None {
+		return purl.New(purl.NPM, "@none/recalled", "1.0.0")
+	}
+	return a.purl(target)
+}
+
+// Digest returns the manifest of the target's image.
+func (a *API) Digest(target Target) digest.Digest { return digest.FromBytes([]byte(target)) }
+
+func (a *API) publish(t testing.TB, actor evidence.Actor, ecosystem, name, version string, p purl.PURL) {
+	t.Helper()
+	d, err := digest.Parse(version)
+	if err != nil {
+		d = digest.FromBytes([]byte(name))
+	}
+	_, err = a.Record.Append(t.Context(), nil, evidence.Draft{
+		Subjects: []evidence.Subject{evidence.About(p, d)},
+		Predicate: evidence.Publication{
+			Event: evidence.Published, Ecosystem: ecosystem, Name: name, Version: version, Artifact: d, Size: 1, Actor: actor,
+		},
+		Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
+	})
+	must(t, err)
+}
+
+// Request implements World.
+func (a *API) Request(t *testing.T, row Row, role Role, target Target) *http.Request {
+	t.Helper()
+	a.n++
+	path := row.Pattern
+	for name, value := range a.values(t, row, role, target) {
+		path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(value))
+	}
+	query, known := a.queries(target)[row.Method+" "+row.Pattern]
+	body, hasBody := a.bodies(target)[row.Method+" "+row.Pattern]
+	if strings.Contains(path, "{") || !known && !hasBody {
+		return nil
+	}
+	r := httptest.NewRequestWithContext(t.Context(), row.Method, a.Mount+path+query, strings.NewReader(body))
+	if hasBody {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r
+}
+
+// values are what a row's path parameters are set to; what they name is made where the row needs
+// something of its own.
+func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string]string {
+	t.Helper()
+	values := map[string]string{
+		"subject": string(a.purl(target)), "ecosystem": "npm", "name": "@" + string(target) + "/ui",
+		"digest": string(a.Digest(target)), "organisation": string(target), "account": "spare",
+	}
+	switch row.Pattern {
+	case "/namespaces/{ecosystem}/{name}":
+		values["name"] = "@" + string(target)
+	case "/tokens/{id}":
+		values["id"] = a.spareToken(t, role)
+	case "/logins/{code}/approval":
+		code, _, err := a.Accounts.StartLogin(t.Context(), fmt.Sprintf("192.0.2.%d:1", a.n%250))
+		must(t, err)
+		values["code"] = code
+	case "/recalls/{subject}":
+		a.recalled(t, target)
+		values["subject"] = string(a.recallable(target))
+	case "/organisations/{organisation}/members/{account}":
+		if target != None {
+			must(t, a.Accounts.SetMember(t.Context(), a.Admin, string(target), "spare", account.Reader))
+		}
+	}
+	return values
+}
+
+func (a *API) spareToken(t *testing.T, role Role) string {
+	t.Helper()
+	if role == Anonymous {
+		return "tok_none"
+	}
+	_, made, err := a.Accounts.CreateToken(t.Context(), a.Actor(t, role), account.Token{Scope: account.Scope{Permission: evidence.Read}})
+	must(t, err)
+	return made.ID
+}
+
+// recalled puts a recall in force that the owner of the namespace made.
+func (a *API) recalled(t *testing.T, target Target) {
+	t.Helper()
+	by := evidence.Actor{Account: string(Owner)}
+	_, err := a.Record.Append(t.Context(), nil, evidence.Draft{
+		Subjects: []evidence.Subject{{Name: string(a.recallable(target))}}, Predicate: evidence.Recall{Reason: "test", Actor: by},
+		Issuer: by.Issuer(), Assurance: evidence.Authenticated,
+	})
+	must(t, err)
+}
+
+// queries are the rows without a body, with the query string that each needs.
+func (a *API) queries(target Target) map[string]string {
+	return map[string]string{
+		"GET /healthz": "", "GET /version": "", "GET /whoami": "",
+		"GET /trace":             "?q=" + url.QueryEscape("pkg:npm/public@1.0.0"),
+		"GET /records/{subject}": "", "GET /records/{subject}/bundle": "",
+		"GET /log/checkpoint": "", "GET /log/inclusion": "?index=0", "GET /log/consistency": "?old=0",
+		"GET /recalls": "", "DELETE /recalls/{subject}": "?reason=test",
+		"GET /packages": "?ecosystem=npm", "GET /packages/{ecosystem}/{name}": "", "GET /images/{digest}": "",
+		"GET /users": "", "GET /organisations": "",
+		"GET /organisations/{organisation}/members": "", "GET /organisations/{organisation}/namespaces": "",
+		"DELETE /organisations/{organisation}/members/{account}": "",
+		"GET /namespaces/{ecosystem}/{name}":                     "",
+		"GET /tokens":                                            "", "DELETE /tokens/{id}": "", "POST /logins/{code}/approval": "",
+	}
+}
+
+// bodies are the rows with a body. What they create is called differently in every cell.
+func (a *API) bodies(target Target) map[string]string {
+	return map[string]string{
+		"POST /recalls":       fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
+		"POST /users":         fmt.Sprintf(`{"name": "user%d"}`, a.n),
+		"POST /organisations": fmt.Sprintf(`{"name": "organisation%d"}`, a.n),
+		"PUT /organisations/{organisation}/members/{account}": `{"role": "reader"}`,
+		"POST /organisations/{organisation}/namespaces":       fmt.Sprintf(`{"ecosystem": "npm", "pattern": "@claim%d"}`, a.n),
+		"PUT /namespaces/{ecosystem}/{name}":                  `{"visibility": "private"}`,
+		"POST /tokens":                                        `{"permission": "read"}`,
+	}
+}

@@ -1,0 +1,88 @@
+package authztest
+
+import (
+	"testing"
+
+	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/evidence"
+)
+
+// People are accounts in every role, with organisations that own namespaces in every ecosystem.
+// Organisation "own" has the roles and owns "@own" and "own"; "other" owns "@other" and "other";
+// nobody owns "@none" and "none".
+type People struct {
+	Accounts *account.Service
+	Admin    evidence.Actor
+	tokens   map[Role]string
+}
+
+// Populate creates the people in an empty account service.
+func Populate(t testing.TB, accounts *account.Service) *People {
+	t.Helper()
+	ctx := t.Context()
+	secret, created, err := accounts.Bootstrap(ctx)
+	if err != nil || !created {
+		t.Fatalf("first start: created %v, %v", created, err)
+	}
+	p := &People{Accounts: accounts, tokens: map[Role]string{Admin: secret}}
+	p.Admin = p.Actor(t, Admin)
+	for _, role := range []Role{Outsider, Reader, Maintainer, Owner, "rival"} {
+		must(t, accounts.CreateUser(ctx, p.Admin, string(role), ""))
+		p.tokens[role] = p.token(t, string(role))
+	}
+	must(t, accounts.CreateUser(ctx, p.Admin, "spare", ""))
+	p.organisation(t, Owner, "own")
+	p.organisation(t, "rival", "other")
+	owner := p.Actor(t, Owner)
+	must(t, accounts.SetMember(ctx, owner, "own", string(Reader), account.Reader))
+	must(t, accounts.SetMember(ctx, owner, "own", string(Maintainer), account.Maintainer))
+	return p
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *People) token(t testing.TB, name string) string {
+	t.Helper()
+	secret, _, err := p.Accounts.CreateToken(t.Context(), p.Admin, account.Token{
+		Account: name, Scope: account.Scope{Permission: evidence.Own},
+	})
+	must(t, err)
+	return secret
+}
+
+func (p *People) organisation(t testing.TB, by Role, name string) {
+	t.Helper()
+	actor := p.Actor(t, by)
+	must(t, p.Accounts.CreateOrganisation(t.Context(), actor, name))
+	must(t, p.Accounts.ClaimNamespace(t.Context(), actor, name, "npm", "@"+name, account.Private))
+	must(t, p.Accounts.ClaimNamespace(t.Context(), actor, name, "oci", name, account.Private))
+}
+
+// Actor returns the actor that a role's token proves.
+func (p *People) Actor(t testing.TB, role Role) evidence.Actor {
+	t.Helper()
+	actor, err := p.Accounts.AuthenticateSecret(t.Context(), "token", p.tokens[role], "192.0.2.1:1")
+	must(t, err)
+	return actor
+}
+
+// Account returns the role's account name; [Anonymous] has none.
+func (p *People) Account(role Role) string {
+	if role == Anonymous {
+		return ""
+	}
+	return string(role)
+}
+
+// Authorization implements World with unrestricted tokens.
+func (p *People) Authorization(role Role) string {
+	if secret := p.tokens[role]; secret != "" {
+		return "Bearer " + secret
+	}
+	return ""
+}

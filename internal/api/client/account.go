@@ -1,0 +1,88 @@
+package client
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/hullmark/hullmark/internal/api/resource"
+)
+
+// Whoami returns who the token is.
+func (c *Client) Whoami(ctx context.Context) (w resource.Whoami, err error) {
+	return w, c.do(ctx, http.MethodGet, "/whoami", nil, nil, &w)
+}
+
+// Users returns every user, to site administrators.
+func (c *Client) Users(ctx context.Context) ([]resource.User, error) {
+	return all[resource.User](ctx, c, "/users", nil)
+}
+
+// CreateUser creates a user.
+func (c *Client) CreateUser(ctx context.Context, u resource.NewUser) (made resource.User, err error) {
+	return made, c.do(ctx, http.MethodPost, "/users", nil, u, &made)
+}
+
+// Organisations returns those that the caller is in.
+func (c *Client) Organisations(ctx context.Context) ([]resource.Organisation, error) {
+	return all[resource.Organisation](ctx, c, "/organisations", nil)
+}
+
+// CreateOrganisation creates an organisation that the caller owns.
+func (c *Client) CreateOrganisation(ctx context.Context, name string) (o resource.Organisation, err error) {
+	return o, c.do(ctx, http.MethodPost, "/organisations", nil, resource.NewOrganisation{Name: name}, &o)
+}
+
+// Members returns an organisation's members.
+func (c *Client) Members(ctx context.Context, organisation string) ([]resource.Member, error) {
+	return all[resource.Member](ctx, c, path("organisations", organisation, "members"), nil)
+}
+
+// SetMember gives a user a role: reader, maintainer or owner.
+func (c *Client) SetMember(ctx context.Context, organisation, account, role string) error {
+	return c.do(ctx, http.MethodPut, path("organisations", organisation, "members", account), nil, resource.NewMember{Role: role}, nil)
+}
+
+// RemoveMember takes a user's role away.
+func (c *Client) RemoveMember(ctx context.Context, organisation, account string) error {
+	return c.do(ctx, http.MethodDelete, path("organisations", organisation, "members", account), nil, nil, nil)
+}
+
+// Namespaces returns an organisation's namespaces.
+func (c *Client) Namespaces(ctx context.Context, organisation string) ([]resource.Namespace, error) {
+	return all[resource.Namespace](ctx, c, path("organisations", organisation, "namespaces"), nil)
+}
+
+// Namespace returns the namespace that a name falls into.
+func (c *Client) Namespace(ctx context.Context, ecosystem, name string) (n resource.Namespace, err error) {
+	return n, c.do(ctx, http.MethodGet, path("namespaces", ecosystem, name), nil, nil, &n)
+}
+
+// ClaimNamespace claims a namespace for an organisation.
+func (c *Client) ClaimNamespace(ctx context.Context, organisation string, n resource.NewNamespace) (made resource.Namespace, err error) {
+	return made, c.do(ctx, http.MethodPost, path("organisations", organisation, "namespaces"), nil, n, &made)
+}
+
+// SetVisibility changes who may read a namespace: private or public.
+func (c *Client) SetVisibility(ctx context.Context, ecosystem, pattern, visibility string) (n resource.Namespace, err error) {
+	return n, c.do(ctx, http.MethodPut, path("namespaces", ecosystem, pattern), nil, resource.NewVisibility{Visibility: visibility}, &n)
+}
+
+// Tokens returns the caller's tokens, newest first.
+func (c *Client) Tokens(ctx context.Context) ([]resource.Token, error) {
+	return all[resource.Token](ctx, c, "/tokens", nil)
+}
+
+// CreateToken makes a token.
+func (c *Client) CreateToken(ctx context.Context, t resource.NewToken) (made resource.CreatedToken, err error) {
+	return made, c.do(ctx, http.MethodPost, "/tokens", nil, t, &made)
+}
+
+// RevokeToken revokes a token by its id.
+func (c *Client) RevokeToken(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, path("tokens", id), nil, nil, nil)
+}
+
+// ApproveLogin lets the client that waits behind a login code act for the caller.
+func (c *Client) ApproveLogin(ctx context.Context, code string) error {
+	return c.do(ctx, http.MethodPost, path("logins", code, "approval"), nil, nil, nil)
+}

@@ -1,0 +1,92 @@
+package resource
+
+import "time"
+
+// User is somebody who can hold a role.
+type User struct {
+	Name    string    `json:"name"`
+	Admin   bool      `json:"admin"`
+	Created time.Time `json:"created"`
+}
+
+// NewUser asks for a user. Without a password they log in by tokens alone.
+type NewUser struct {
+	Name     string `json:"name"`
+	Password string `json:"password,omitempty"`
+}
+
+// Organisation owns namespaces.
+type Organisation struct {
+	Name      string     `json:"name"`
+	Created   *time.Time `json:"created,omitempty"`
+	CreatedBy string     `json:"createdBy,omitempty"`
+	Role      string     `json:"role,omitempty"` // the caller's
+}
+
+// NewOrganisation asks for an organisation.
+type NewOrganisation struct {
+	Name string `json:"name"`
+}
+
+// Member is a user with a role.
+type Member struct {
+	Account string `json:"account"`
+	Role    string `json:"role"`
+}
+
+// NewMember gives a role.
+type NewMember struct {
+	Role string `json:"role"`
+}
+
+// Namespace is owned by an organisation.
+type Namespace struct {
+	Ecosystem    string `json:"ecosystem"`
+	Pattern      string `json:"pattern"`
+	Organisation string `json:"organisation"`
+	Visibility   string `json:"visibility"`
+}
+
+// NewNamespace claims a namespace; without a visibility it is private.
+type NewNamespace struct {
+	Ecosystem  string `json:"ecosystem"`
+	Pattern    string `json:"pattern"`
+	Visibility string `json:"visibility,omitempty"`
+}
+
+// NewVisibility changes who may read a namespace.
+type NewVisibility struct {
+	Visibility string `json:"visibility"`
+}
+
+// Token describes a token without its secret.
+type Token struct {
+	ID          string     `json:"id"`
+	Account     string     `json:"account"`
+	Description string     `json:"description,omitempty"`
+	Ecosystem   string     `json:"ecosystem,omitempty"` // empty: every one
+	Names       []string   `json:"names,omitempty"`     // glob patterns; none: every name
+	Permission  string     `json:"permission"`
+	Networks    []string   `json:"networks,omitempty"` // CIDRs; none: everywhere
+	Expires     *time.Time `json:"expires,omitempty"`  // none: never
+	Created     time.Time  `json:"created"`
+	LastUsed    *time.Time `json:"lastUsed,omitempty"` // none: never
+	MadeBy      string     `json:"madeBy,omitempty"`
+}
+
+// NewToken asks for a token.
+type NewToken struct {
+	Account     string     `json:"account,omitempty"` // empty: the caller
+	Description string     `json:"description,omitempty"`
+	Ecosystem   string     `json:"ecosystem,omitempty"`
+	Names       []string   `json:"names,omitempty"`
+	Permission  string     `json:"permission"`
+	Networks    []string   `json:"networks,omitempty"`
+	Expires     *time.Time `json:"expires,omitempty"`
+}
+
+// CreatedToken is a new token with its secret, which is not shown again.
+type CreatedToken struct {
+	Secret string `json:"secret"`
+	Token  Token  `json:"token"`
+}

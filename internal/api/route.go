@@ -1,0 +1,86 @@
+package api
+
+import (
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+// AccessAdmin is for site administrators only; the other accesses are package registry's.
+const AccessAdmin = "admin"
+
+// Route is a row of the route table. Its namespace is one, or an organisation, that the path or
+// the body names.
+type Route struct {
+	registry.Route
+	// Admin lets site administrators do what otherwise needs Permission. Reading they always may.
+	Admin bool
+}
+
+// Routes returns the route table, which says of every route what api/openapi.yaml says.
+func (a *API) Routes() []Route { return a.routes }
+
+func (a *API) table() []Route {
+	read, own := evidence.Read, evidence.Own
+	return []Route{
+		a.anyone("GET", "/healthz", a.health),
+		a.anyone("GET", "/version", a.version),
+		a.account("GET", "/whoami", a.whoami),
+
+		a.anyone("GET", "/trace", a.trace),
+		a.namespace("GET", "/records/{subject}", read, a.statements),
+		a.namespace("GET", "/records/{subject}/bundle", read, a.bundle),
+		a.anyone("GET", "/log/checkpoint", a.checkpoint),
+		a.anyone("GET", "/log/inclusion", a.inclusion),
+		a.anyone("GET", "/log/consistency", a.consistency),
+		a.anyone("GET", "/recalls", a.listRecalls),
+		a.namespace("POST", "/recalls", own, a.makeRecall),
+		a.namespace("DELETE", "/recalls/{subject}", own, a.liftRecall),
+
+		a.anyone("GET", "/packages", a.listPackages),
+		a.namespace("GET", "/packages/{ecosystem}/{name}", read, a.getPackage),
+		a.namespace("GET", "/images/{digest}", read, a.getImage),
+
+		a.admin("GET", "/users", a.listUsers),
+		a.admin("POST", "/users", a.createUser),
+		a.account("GET", "/organisations", a.listOrganisations),
+		a.account("POST", "/organisations", a.createOrganisation),
+		a.namespace("GET", "/organisations/{organisation}/members", read, a.listMembers),
+		a.namespace("PUT", "/organisations/{organisation}/members/{account}", own, a.setMember),
+		a.namespace("DELETE", "/organisations/{organisation}/members/{account}", own, a.removeMember),
+		a.namespace("GET", "/organisations/{organisation}/namespaces", read, a.listNamespaces),
+		a.namespace("POST", "/organisations/{organisation}/namespaces", own, a.claimNamespace),
+		a.namespace("GET", "/namespaces/{ecosystem}/{name}", read, a.getNamespace),
+		a.namespace("PUT", "/namespaces/{ecosystem}/{name}", own, a.setVisibility),
+		a.account("GET", "/tokens", a.listTokens),
+		a.account("POST", "/tokens", a.createToken),
+		a.account("DELETE", "/tokens/{id}", a.revokeToken),
+		a.account("POST", "/logins/{code}/approval", a.approveLogin),
+	}
+}
+
+func (a *API) anyone(method, pattern string, h handler) Route {
+	return a.route(method, pattern, registry.AccessAnyone, "", h)
+}
+
+func (a *API) account(method, pattern string, h handler) Route {
+	return a.route(method, pattern, registry.AccessAccount, "", h)
+}
+
+func (a *API) admin(method, pattern string, h handler) Route {
+	return a.route(method, pattern, AccessAdmin, "", h)
+}
+
+// namespace makes a route on a namespace. Everything that changes one is open to site
+// administrators too: recalls, members, visibility. Publishing is not here.
+func (a *API) namespace(method, pattern string, p evidence.Permission, h handler) Route {
+	r := a.route(method, pattern, registry.AccessNamespace, p, h)
+	r.Admin = p != evidence.Read
+	return r
+}
+
+func (a *API) route(method, pattern, access string, p evidence.Permission, h handler) Route {
+	needsAccount := access != registry.AccessAnyone && p != evidence.Read // what is public, anyone may read
+	return Route{Route: registry.Route{
+		Method: method, Pattern: pattern, Permission: p, Access: access, Handler: a.handle(needsAccount, h),
+	}}
+}

@@ -1,0 +1,133 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/blob/dir"
+	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/store"
+	"github.com/hullmark/hullmark/internal/store/sqlite"
+	"github.com/hullmark/hullmark/internal/tlog"
+)
+
+// App is a server with its stores open: every stage, ready to be served or used in process.
+type App struct {
+	Config   Config
+	DB       *store.DB
+	Blobs    *dir.Store
+	Record   *evidence.Record
+	Log      *tlog.Log
+	LogKey   string // the log's public key, as a signed-note verifier key
+	Accounts *account.Service
+	Core     *registry.Core
+
+	// AdminToken is the first administrator's token, set at the first start only.
+	AdminToken string
+
+	lock *os.File
+}
+
+// Open opens the data folder, creating what is missing, and brings its tables up to date. It fails
+// with code data-in-use while another process works on the folder. Close must be called.
+func Open(ctx context.Context, c Config) (_ *App, err error) {
+	c.applyDefaults()
+	a := &App{Config: c}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.lock, err = lock(c.Data); err != nil {
+		return nil, err
+	}
+	if err := a.openStores(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.openRecord(ctx); err != nil {
+		return nil, err
+	}
+	a.Accounts = account.New(a.DB, c.Clock, c.Random)
+	if a.AdminToken, _, err = a.Accounts.Bootstrap(ctx); err != nil {
+		return nil, err
+	}
+	a.Core = registry.New(a.Record, a.Blobs, a.Accounts)
+	return a, nil
+}
+
+func (c *Config) applyDefaults() {
+	if c.Listen == "" {
+		c.Listen = DefaultListen
+	}
+	if c.Origin == "" {
+		c.Origin = "hullmark.local/log"
+	}
+	if c.CheckpointEvery == 0 {
+		c.CheckpointEvery = time.Second
+	}
+	if c.PullsEvery == 0 {
+		c.PullsEvery = time.Minute
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Clock == nil {
+		c.Clock = clock.System{}
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+}
+
+func (a *App) openStores(ctx context.Context) (err error) {
+	if a.DB, err = sqlite.Open(a.Config.file("hullmark.db")); err != nil {
+		return err
+	}
+	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema()); err != nil {
+		return err
+	}
+	a.Blobs, err = dir.Open(a.Config.file("blobs"))
+	return err
+}
+
+func (a *App) openRecord(ctx context.Context) (err error) {
+	if a.Record, err = evidence.Open(ctx, a.DB, a.Blobs, a.Config.Clock); err != nil {
+		return err
+	}
+	signer, vkey, err := tlog.LoadOrCreateSigner(a.Config.file("log.key"), a.Config.Origin, a.Config.Random)
+	if err != nil {
+		return err
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		return fmt.Errorf("log key: %w", err)
+	}
+	a.LogKey = vkey
+	a.Log, err = tlog.Open(ctx, tlog.Config{
+		Origin: a.Config.Origin, Leaves: a.Record, Objects: a.Blobs, Signer: signer, Verifier: verifier,
+		Clock: a.Config.Clock, Logger: a.Config.Logger,
+	})
+	return err
+}
+
+// Close closes the stores and frees the data folder.
+func (a *App) Close() error {
+	var errs []error
+	if a.DB != nil {
+		errs = append(errs, a.DB.Close())
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,53 @@
+// Package app is the wiring: it opens the stores, builds every stage and gate from them and
+// serves them. It is the one place where stages meet. main and the tests build the same App.
+//
+// It holds no logic of its own: what looks like a rule belongs into a stage.
+package app
+
+import (
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/hullmark/hullmark/internal/clock"
+)
+
+// Config says where a server keeps its data and how it is reached.
+type Config struct {
+	// Data is the folder that holds everything: the database, the blobs and the keys. A backup of
+	// the folder, taken while the server is stopped, is a full backup. It is created, readable by
+	// its owner only.
+	Data string
+	// Listen is the address to serve on, "host:port"; port 0 picks a free one. Anything but a
+	// loopback address carries tokens in the clear unless a TLS proxy stands in front.
+	// Default "127.0.0.1:4873".
+	Listen string
+	// PublicURL is how clients reach the server, without trailing slash. It is written into
+	// npm's tarball addresses and OCI's token realm, so a wrong one breaks installs.
+	// Default: "http://" and the address that Listen bound.
+	PublicURL string
+	// Origin names the log in its checkpoints. Changing it makes another log: old bundles no
+	// longer verify against the new key. Default "hullmark.local/log".
+	Origin string
+	// CheckpointEvery is how long a statement may wait until a signed checkpoint covers it.
+	// Shorter means more small files. Default 1 s; above 5 s breaks the promise made to auditors.
+	CheckpointEvery time.Duration
+	// PullsEvery is how long equal pull decisions are counted before they become one statement.
+	// Shorter means a longer record; a crash loses at most this much. Default 1 min.
+	PullsEvery time.Duration
+
+	// Version is what the API calls the program.
+	Version string
+
+	// Logger takes the server's events. Default: none.
+	Logger *slog.Logger
+	// Clock and Random are inputs for tests; nil means the machine's.
+	Clock  clock.Clock
+	Random io.Reader
+}
+
+// DefaultListen is npm people's habit: the port that the best-known private registry uses.
+const DefaultListen = "127.0.0.1:4873"
+
+func (c *Config) file(name string) string { return filepath.Join(c.Data, name) }

@@ -1,0 +1,202 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hullmark/hullmark/internal/api"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/image"
+	"github.com/hullmark/hullmark/internal/recall"
+	"github.com/hullmark/hullmark/internal/registry/npm"
+	"github.com/hullmark/hullmark/internal/registry/oci"
+	"github.com/hullmark/hullmark/internal/trace"
+)
+
+const (
+	headerTimeout   = 10 * time.Second // a client that dribbles its header is cut off
+	idleTimeout     = 2 * time.Minute
+	shutdownTimeout = 10 * time.Second // for requests under way when the server is told to stop
+	maxHeader       = 64 << 10         // bytes
+	// settle is how long a push of a manifest waits until the contents of its layers are on the
+	// record: whoever asks right after a push should get the whole answer.
+	settle = time.Minute
+)
+
+// Server is an App that listens. Requests are answered once Run is called.
+type Server struct {
+	// URL is how clients reach the server, without trailing slash.
+	URL string
+	// NPM and OCI are the registries, and API the REST interface; their route tables are public.
+	NPM *npm.Registry
+	OCI *oci.Registry
+	API *api.API
+
+	app      *App
+	listener net.Listener
+	handler  http.Handler
+}
+
+// Listen binds the configured address and builds the gates on it.
+func (a *App) Listen() (*Server, error) {
+	listener, err := net.Listen("tcp", a.Config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", a.Config.Listen, err)
+	}
+	s := &Server{app: a, listener: listener, URL: strings.TrimSuffix(a.Config.PublicURL, "/")}
+	if s.URL == "" {
+		s.URL = "http://" + listener.Addr().String()
+	}
+	if err := s.build(); err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) build() error {
+	c := s.app.Config
+	signer, err := c.signer("npm.key")
+	if err != nil {
+		return err
+	}
+	s.NPM, err = npm.New(s.app.Core, npm.Config{
+		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, Clock: c.Clock, Log: c.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	key, err := c.secret("oci.key")
+	if err != nil {
+		return err
+	}
+	s.OCI, err = oci.New(s.app.Core, oci.Config{
+		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts, Clock: c.Clock, Log: c.Logger,
+		Limits: oci.Limits{Settle: settle},
+	})
+	if err != nil {
+		return err
+	}
+	s.API = api.New(api.Config{
+		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts),
+		Recalls: recall.New(s.app.Record, s.app.Accounts), Log: s.app.Log, Version: c.Version, Logger: c.Logger,
+	})
+	s.handler = s.routes()
+	return nil
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/npm/", http.StripPrefix("/npm", s.NPM.Handler()))
+	mux.Handle("/v2/", s.OCI.Handler())
+	mux.Handle("/token", s.OCI.Handler())
+	mux.Handle(api.Prefix+"/", http.StripPrefix(api.Prefix, s.API.Handler()))
+	mux.Handle("/log/", http.StripPrefix("/log", s.app.Log.Handler()))
+	mux.HandleFunc("GET /log/key", s.serveKey)
+	mux.HandleFunc("GET /{$}", s.serveFront)
+	return mux
+}
+
+// Handler returns the handler that Run serves; tests call it directly.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// serveKey publishes the log's public key. Trust it as far as the connection it came over.
+func (s *Server) serveKey(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, s.app.LogKey+"\n")
+}
+
+func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintf(w, "Hullmark\n\nnpm   %[1]s/npm/\nOCI   %[1]s/v2/\nAPI   %[1]s/api/v1/\nlog   %[1]s/log/checkpoint\nkey   %[1]s/log/key\n", s.URL)
+}
+
+// Run serves until ctx ends, then lets requests under way finish and signs a last checkpoint.
+func (s *Server) Run(ctx context.Context) error {
+	server := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	}
+	if err := s.OCI.Recover(ctx); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		err := server.Serve(s.listener)
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	})
+	g.Go(func() error {
+		<-gctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		return server.Shutdown(stop)
+	})
+	g.Go(func() error {
+		err := s.app.Log.Run(gctx, s.app.Config.CheckpointEvery)
+		if gctx.Err() != nil {
+			return nil
+		}
+		return err
+	})
+	g.Go(func() error { return s.flushPulls(gctx) })
+	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
+}
+
+// flushPulls writes down pull decisions from time to time; one that fails is tried again.
+func (s *Server) flushPulls(ctx context.Context) error {
+	tick := time.NewTicker(s.app.Config.PullsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.app.Core.FlushPulls(ctx); err != nil {
+			s.app.Config.Logger.Error("pull decisions were not recorded", "error", err)
+		}
+	}
+}
+
+// lastWords records what is still counted and signs a checkpoint over everything.
+func (s *Server) lastWords(ctx context.Context) error {
+	if err := s.app.Core.FlushPulls(ctx); err != nil {
+		return err
+	}
+	_, err := s.app.Log.Sequence(ctx)
+	return err
+}
+
+// layers is the image package in the words of the OCI registry.
+type layers struct{}
+
+// ReadLayer implements oci.Layers.
+func (layers) ReadLayer(r io.Reader) (*evidence.Inventory, error) { return image.ReadLayer(r) }
+
+// Hidden implements oci.Layers.
+func (layers) Hidden(inventories []*evidence.Inventory) []evidence.HiddenComponent {
+	stack := make([]image.Layer, len(inventories))
+	for i, inv := range inventories {
+		stack[i] = image.Layer{Inventory: inv}
+	}
+	return image.Squash(stack).Hidden
+}
+
+// ReadConfig implements oci.Layers.
+func (layers) ReadConfig(raw []byte) (oci.ImageConfig, error) {
+	c, err := image.ParseConfig(raw)
+	if err != nil {
+		return oci.ImageConfig{}, err
+	}
+	return oci.ImageConfig{DiffIDs: c.RootFS.DiffIDs, Instructions: c.Instructions(), Platform: c.Platform()}, nil
+}

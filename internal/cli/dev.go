@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hullmark/hullmark/internal/app"
+	"github.com/hullmark/hullmark/internal/cli/output"
+)
+
+// ready is what dev tells once it serves.
+type ready struct {
+	URL    string `json:"url"`
+	NPM    string `json:"npm"`
+	OCI    string `json:"oci"`
+	Data   string `json:"data"`
+	Token  string `json:"token,omitempty"` // the first administrator's; at the first start only
+	LogKey string `json:"logKey"`
+	PID    int    `json:"pid"`
+}
+
+func newDev(e *env) *cobra.Command {
+	var c app.Config
+	var verbose bool
+	cmd := &cobra.Command{
+		Use: "dev", Short: "Start everything in one process on this machine", GroupID: "serve",
+		Long: `Start the registries, the record and its log in one process, with embedded storage in one folder.
+There is nothing to configure. The first start makes an administrator and prints their token once.
+
+It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
+		Example: "  hullmark dev\n  hullmark dev --data /srv/hullmark --listen 127.0.0.1:5000",
+		Args:    exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			level := slog.LevelWarn
+			if verbose {
+				level = slog.LevelDebug
+			}
+			c.Logger = slog.New(slog.NewTextHandler(e.Err, &slog.HandlerOptions{Level: level}))
+			c.Version = Version
+			return runDev(cmd.Context(), e, c)
+		},
+	}
+	cmd.Flags().StringVar(&c.Data, "data", defaultData(), "folder for the database, the blobs and the keys")
+	cmd.Flags().StringVar(&c.Listen, "listen", app.DefaultListen, "address to listen on; port 0 picks a free one")
+	cmd.Flags().StringVar(&c.PublicURL, "public-url", "", "how clients reach the server, when a proxy stands in front")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log what happens, to standard error")
+	return cmd
+}
+
+// defaultData is where the data lives when nothing is said.
+func defaultData() string {
+	if dir := os.Getenv("HULLMARK_DATA"); dir != "" {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "hullmark-data"
+	}
+	return filepath.Join(home, ".local", "share", "hullmark")
+}
+
+func runDev(ctx context.Context, e *env, c app.Config) error {
+	a, err := app.Open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	s, err := a.Listen()
+	if err != nil {
+		return err
+	}
+	data, err := filepath.Abs(c.Data)
+	if err != nil {
+		return err
+	}
+	r := ready{
+		URL: s.URL, NPM: s.URL + "/npm/", OCI: hostOf(s.URL), Data: data,
+		Token: a.AdminToken, LogKey: a.LogKey, PID: os.Getpid(),
+	}
+	if err := e.announce(r); err != nil {
+		return err
+	}
+	err = s.Run(ctx)
+	if err == nil && ctx.Err() != nil {
+		e.say("stopped; the data is in %s", data)
+	}
+	return err
+}
+
+func hostOf(url string) string {
+	_, host, _ := strings.Cut(url, "://")
+	return host
+}
+
+// announce prints what a user needs next; with -o json one line that a script can read.
+func (e *env) announce(r ready) error {
+	if e.format == output.JSON {
+		return json.NewEncoder(e.Out).Encode(r)
+	}
+	return e.printer().Print(r, func(p *output.Printer) {
+		p.Line("%s  %s", output.Good("Hullmark is ready"), r.URL)
+		p.Line("data in %s   log key %s\n", r.Data, r.LogKey)
+		if r.Token != "" {
+			p.Line("%s", output.Head("The administrator's token (shown once, keep it)"))
+			p.Line("  export HULLMARK_URL=%s", r.URL)
+			p.Line("  export HULLMARK_TOKEN=%s\n", r.Token)
+		}
+		p.Line("%s", output.Head("Own a name, then publish to it"))
+		p.Line("  hullmark org create acme")
+		p.Line("  hullmark namespace claim npm @acme --org acme")
+		p.Line("  hullmark namespace claim oci acme --org acme\n")
+		p.Line("%s", output.Head("npm: put this into the project's .npmrc"))
+		p.Line("  @acme:registry=%s", r.NPM)
+		p.Line("  %s:_authToken=${HULLMARK_TOKEN}\n", strings.TrimPrefix(r.NPM, "http:"))
+		p.Line("%s", output.Head("images"))
+		p.Line("  echo $HULLMARK_TOKEN | docker login %s -u admin --password-stdin", r.OCI)
+		p.Line("  echo $HULLMARK_TOKEN | skopeo login --tls-verify=false -u admin --password-stdin %s", r.OCI)
+		p.Line("  skopeo copy --dest-tls-verify=false docker-archive:image.tar docker://%s/acme/app:1\n", r.OCI)
+		p.Line("%s", output.Dim(fmt.Sprintf("Ctrl-C stops it (pid %d).", r.PID)))
+	})
+}

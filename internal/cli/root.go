@@ -1,0 +1,137 @@
+// Package cli is the command line: one file per command, each of which parses flags, makes one
+// call and prints what came back. Data goes to standard output, talk to standard error.
+//
+// Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hullmark/hullmark/internal/cli/output"
+	"github.com/hullmark/hullmark/internal/fault"
+)
+
+// Streams are what a command reads and writes.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// env is what every command gets.
+type env struct {
+	Streams
+	format output.Format
+	server string
+}
+
+func (e *env) printer() *output.Printer { return output.New(e.Out, e.format) }
+
+// say writes one line of talk.
+func (e *env) say(format string, args ...any) { fmt.Fprintf(e.Err, format+"\n", args...) }
+
+// usageError is a mistake in how the command was called.
+type usageError struct{ error }
+
+// Main runs the command line and returns its exit code.
+func Main(ctx context.Context, args []string, s Streams) int {
+	e := &env{Streams: s, format: output.Table}
+	root := newRoot(e)
+	root.SetArgs(args)
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	if wrong, ok := errors.AsType[usageError](err); ok {
+		e.say("hullmark: %v\nSee '%s --help'.", wrong.error, cmd.CommandPath())
+		return 2
+	}
+	e.report(err)
+	return fault.ExitCode(err)
+}
+
+// report prints an error with what to do next. An internal one is shown whole: here the user is
+// the operator.
+func (e *env) report(err error) {
+	f := fault.As(err)
+	if f.Kind == fault.Internal {
+		e.say("hullmark: %v", err)
+		return
+	}
+	text := f.Text
+	if prefix, _, found := strings.Cut(err.Error(), f.Error()); found && prefix != "" {
+		text = prefix + text
+	}
+	e.say("hullmark: %s\n[%s] see docs/errors/%s.md", text, f.Code, f.Code)
+}
+
+func newRoot(e *env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "hullmark",
+		Short: "One record per artifact, from the hand that published it to the process that ran it",
+		Long: `Hullmark stands at the gates that software passes on its way to production and writes what it
+sees into one tamper-evident record per artifact.
+
+  hullmark dev                      start everything on this machine, nothing to configure
+  hullmark trace pkg:npm/lodash@4   where is it, and who published it?
+  hullmark inspect image.tar        what is inside? (needs no server)
+
+Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`,
+		SilenceErrors: true, SilenceUsage: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags := root.PersistentFlags()
+	flags.VarP(&e.format, "output", "o", "how to print the result")
+	flags.StringVar(&e.server, "server", "", "server address, e.g. http://127.0.0.1:4873 (default $HULLMARK_URL, then the last login)")
+	root.AddGroup(
+		&cobra.Group{ID: "serve", Title: "Run:"}, &cobra.Group{ID: "ask", Title: "Ask:"},
+		&cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "account", Title: "Accounts:"})
+	root.AddCommand(
+		newDev(e), newDemo(e), newAdmin(e),
+		newTrace(e), newInspect(e), newRecord(e), newVerify(e), newLog(e),
+		newRecall(e),
+		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e),
+		newVersion(e),
+	)
+	return root
+}
+
+// exactArgs is cobra.ExactArgs with a message that names the arguments.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != len(names) {
+			return usageError{fmt.Errorf("expected %s", strings.Join(names, " "))}
+		}
+		return nil
+	}
+}
+
+// group is a command that only holds others; called alone or with a wrong name it is a usage error.
+func group(use, short, id string, children ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, GroupID: id, RunE: func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError{errors.New("a subcommand is needed")}
+		}
+		return usageError{fmt.Errorf("unknown subcommand %q", args[0])}
+	}}
+	cmd.AddCommand(children...)
+	return cmd
+}
+
+// required is a usage error when a flag that has no sensible default was left out.
+func required(flag, value string) error {
+	if value == "" {
+		return usageError{fmt.Errorf("%s is needed", flag)}
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hullmark/hullmark/internal/evidence"
+)
+
+// kindOf is the short name of a statement's predicate.
+func kindOf(s evidence.Statement) string {
+	return strings.TrimSuffix(strings.TrimPrefix(s.PredicateType, "https://hullmark.dev/"), "/v1")
+}
+
+// summary is one sentence about a statement.
+func summary(s evidence.Statement) string {
+	switch s.PredicateType {
+	case evidence.PublicationType:
+		return say(s, func(p evidence.Publication) string {
+			return fmt.Sprintf("%s %s of %s by %s with %s", p.Event, p.Version, p.Name, p.Actor.Account, p.Actor.Credential)
+		})
+	case evidence.ContentsType:
+		return say(s, contentsSummary)
+	case evidence.DecisionType:
+		return say(s, func(d evidence.Decision) string {
+			return strings.TrimSpace(fmt.Sprintf("%s gate: %s %s (%s) %s", d.Gate, d.Verdict, d.Action, d.Policy, strings.Join(d.Reasons, "; ")))
+		})
+	case evidence.RecallType:
+		return say(s, func(r evidence.Recall) string {
+			if r.Lifted {
+				return fmt.Sprintf("recall lifted by %s: %s", r.Actor.Account, r.Reason)
+			}
+			return fmt.Sprintf("recalled by %s: %s", r.Actor.Account, r.Reason)
+		})
+	}
+	return s.PredicateType
+}
+
+func say[T evidence.Predicate](s evidence.Statement, sentence func(T) string) string {
+	p, err := evidence.Decode[T](s)
+	if err != nil {
+		return "(a predicate that this version cannot read)"
+	}
+	return sentence(p)
+}
+
+func contentsSummary(c evidence.Contents) string {
+	text := fmt.Sprintf("%s: %d components, %d files, read by %s", c.Of, c.Components, c.Files, c.Analyser)
+	if c.Of == "image" {
+		text = fmt.Sprintf("image of %d layers, %s", len(c.Layers), c.Platform)
+	}
+	if c.Incomplete != "" {
+		text += "; incomplete: " + c.Incomplete
+	}
+	return text
+}

@@ -1,0 +1,202 @@
+package registry_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/blob/dir"
+	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/store/sqlite"
+)
+
+// world is a core over real stores, in which admin's organisation acme owns npm @acme and oci acme.
+type world struct {
+	*registry.Core
+	t     *testing.T
+	admin evidence.Actor
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	folder := t.TempDir()
+	db, err := sqlite.Open(filepath.Join(folder, "db"))
+	check(t, err)
+	t.Cleanup(func() { db.Close() })
+	check(t, db.Migrate(t.Context(), evidence.Schema(), registry.Schema(), account.Schema()))
+	blobs, err := dir.Open(folder)
+	check(t, err)
+	record, err := evidence.Open(t.Context(), db, blobs, clock.System{})
+	check(t, err)
+	accounts := account.New(db, clock.System{}, rand.Reader)
+	token, _, err := accounts.Bootstrap(t.Context())
+	check(t, err)
+	admin, err := accounts.AuthenticateSecret(t.Context(), "admin", token, "127.0.0.1:1")
+	check(t, err)
+	check(t, accounts.CreateOrganisation(t.Context(), admin, "acme"))
+	check(t, accounts.ClaimNamespace(t.Context(), admin, "acme", purl.NPM, "@acme", account.Private))
+	check(t, accounts.ClaimNamespace(t.Context(), admin, "acme", purl.OCI, "acme", account.Private))
+	return &world{Core: registry.New(record, blobs, accounts), t: t, admin: admin}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func upload(name, version string, tags ...string) registry.Upload {
+	return registry.Upload{
+		Ecosystem: purl.NPM, Name: name, Version: version, PURL: purl.New(purl.NPM, name, version), Tags: tags,
+		Artifact: digest.FromBytes([]byte(name + version)), Size: 7, MediaType: "application/gzip",
+	}
+}
+
+func manifest(content string, tags ...string) registry.Upload {
+	d := digest.FromBytes([]byte(content))
+	return registry.Upload{
+		Ecosystem: purl.OCI, Name: "acme/app", Version: string(d), PURL: purl.Image("acme/app", string(d)), Tags: tags,
+		Artifact: d, Size: 7, MediaType: "application/vnd.oci.image.manifest.v1+json",
+	}
+}
+
+func wantCode(t *testing.T, err error, code string) {
+	t.Helper()
+	if err == nil || fault.As(err).Code != code {
+		t.Errorf("err = %v, want code %s", err, code)
+	}
+}
+
+// decisions returns the decisions about a release, as "gate verdict code count".
+func (w *world) decisions(p purl.PURL) []string {
+	w.t.Helper()
+	statements, err := w.Record().About(w.t.Context(), string(p), -1, 100)
+	check(w.t, err)
+	var out []string
+	for _, s := range statements {
+		if s.PredicateType == evidence.DecisionType {
+			d, err := evidence.Decode[evidence.Decision](s)
+			check(w.t, err)
+			out = append(out, fmt.Sprintf("%s %s %s %d", d.Gate, d.Verdict, d.Code, d.Count))
+		}
+	}
+	return out
+}
+
+func TestAVersionIsNeverReusedNotEvenAfterItWasWithdrawn(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	check(t, w.Publish(ctx, w.admin, upload("@acme/ui", "1.0.0", "latest")))
+	wantCode(t, w.Publish(ctx, w.admin, upload("@acme/ui", "1.0.0")), "version-exists")
+	check(t, w.Withdraw(ctx, w.admin, purl.NPM, "@acme/ui", "1.0.0", "mistake"))
+	wantCode(t, w.Publish(ctx, w.admin, upload("@acme/ui", "1.0.0")), "version-exists")
+	if tags, err := w.Tags(ctx, purl.NPM, "@acme/ui", "", -1); err != nil || len(tags) != 0 {
+		t.Errorf("tags = %v, %v; want none: the only version is withdrawn", tags, err)
+	}
+}
+
+func TestAContentAddressedReleaseMayBePushedAgainAndComesBackAfterWithdrawal(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	m := manifest("m", "1")
+	check(t, w.Publish(ctx, w.admin, m))
+	check(t, w.Publish(ctx, w.admin, manifest("m", "2")))
+	check(t, w.Publish(ctx, w.admin, manifest("m")))
+	tags, err := w.TagsOf(ctx, purl.OCI, "acme/app", m.Version)
+	if err != nil || fmt.Sprint(tags) != "[1 2]" {
+		t.Errorf("tags = %v, %v; want 1 and 2", tags, err)
+	}
+	check(t, w.Withdraw(ctx, w.admin, purl.OCI, "acme/app", m.Version, ""))
+	check(t, w.Publish(ctx, w.admin, manifest("m", "3")))
+	r, err := w.Release(ctx, purl.OCI, "acme/app", m.Version)
+	if err != nil || r.State != registry.Active {
+		t.Errorf("state = %q, %v; want active again", r.State, err)
+	}
+}
+
+func TestOfManyWhoPublishOneVersionAtOnceExactlyOneWins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var won atomic.Int32
+	var g sync.WaitGroup
+	for range 8 {
+		g.Go(func() {
+			err := w.Publish(t.Context(), w.admin, upload("@acme/ui", "1.0.0"))
+			if err == nil {
+				won.Add(1)
+			} else if fault.As(err).Code != "version-exists" {
+				t.Errorf("a loser got %v", err)
+			}
+		})
+	}
+	g.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d publishers won, want 1", won.Load())
+	}
+}
+
+func TestARefusalIsInTheRecordUnlessTheCallerIsAnonymous(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	u := upload("left-pad", "1.0.0")
+	wantCode(t, w.Publish(ctx, w.admin, u), "namespace-unowned")
+	if got := w.decisions(u.PURL); len(got) != 1 || got[0] != "publish deny namespace-unowned 0" {
+		t.Errorf("decisions = %q", got)
+	}
+	before := w.Record().Head()
+	wantCode(t, w.Publish(ctx, evidence.Actor{}, u), "login-required")
+	if w.Record().Head() != before {
+		t.Error("an anonymous refusal got into the record: anybody could fill it")
+	}
+}
+
+func TestEqualPullDecisionsAreOneStatementWithACount(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	u := upload("@acme/ui", "1.0.0")
+	check(t, w.Publish(ctx, w.admin, u))
+	r, err := w.Release(ctx, purl.NPM, "@acme/ui", "1.0.0")
+	check(t, err)
+	for range 3 {
+		check(t, w.MayDownload(ctx, w.admin, r))
+	}
+	_, err = w.Record().Append(ctx, nil, evidence.Draft{
+		Subjects: []evidence.Subject{evidence.About(u.PURL, "")}, Issuer: w.admin.Issuer(), Assurance: evidence.Authenticated,
+		Predicate: evidence.Recall{Reason: "worm", Actor: w.admin},
+	})
+	check(t, err)
+	r, err = w.Release(ctx, purl.NPM, "@acme/ui", "1.0.0")
+	check(t, err)
+	wantCode(t, w.MayDownload(ctx, evidence.Actor{}, r), "release-recalled")
+	check(t, w.FlushPulls(ctx))
+	check(t, w.FlushPulls(ctx)) // nothing left: adds no statement
+	got := fmt.Sprint(w.decisions(u.PURL))
+	if want := "[publish allow  0 pull deny release-recalled 1 pull allow  3]"; got != want {
+		t.Errorf("decisions = %s\nwant        %s", got, want)
+	}
+}
+
+func TestNamesAreFoundByPartAndWildcardsInTheTextMeanThemselves(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	for _, name := range []string{"@acme/button", "@acme/but_ton", "@acme/card"} {
+		check(t, w.Publish(ctx, w.admin, upload(name, "1.0.0")))
+	}
+	for text, want := range map[string]string{
+		"butt": "[@acme/button]", "t_t": "[@acme/but_ton]", "%": "[]", "": "[@acme/but_ton @acme/button @acme/card]",
+	} {
+		if got, err := w.Names(ctx, purl.NPM, text, "", 10); err != nil || fmt.Sprint(got) != want {
+			t.Errorf("names with %q = %v, %v; want %s", text, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+// Package npm speaks the npm registry protocol on top of the registry core: what npm, pnpm, yarn
+// and bun send is translated, what the core knows is rendered. It keeps no state of its own beyond
+// a cache that can be thrown away: a packument is a projection of releases and of their metadata.
+//
+// A publish request is read as a stream. The tarball is decoded from base64 straight into the blob
+// store and read once, there; the manifest beside it must say what the tarball's own package.json
+// says, because clients act on the one and run the other.
+//
+// What it refuses: a manifest that contradicts its tarball, a tarball with more than one top folder
+// (clients cut the first path element off, so that two files could become one), a version that was
+// ever used before, a provenance bundle (nothing here verifies it yet, and keeping it unverified
+// would look like proof), and withdrawing a version that images already hold.
+//
+// The protocol has no specification; where the source of the npm client decides, the comment
+// names its file. Version 11.19 is what was read.
+package npm
+
+import (
+	"crypto"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/safearchive"
+)
+
+// Config is what the registry needs besides the core.
+type Config struct {
+	// PublicURL is the absolute URL, with a final slash, under which clients reach the registry:
+	// tarball and login addresses begin with it. Behind a proxy it is the proxy's.
+	PublicURL string
+	// Signer is the ECDSA P-256 key that signs every published version; "npm audit signatures"
+	// checks it. A new key leaves old signatures in place, so OldKeys must list the former ones.
+	Signer  crypto.Signer
+	OldKeys []OldKey
+	// Accounts knows users, logins and tokens.
+	Accounts Accounts
+	// Limits bound what one request may cost; the zero value means DefaultLimits.
+	Limits Limits
+	// Clock tells the time; nil means the machine's.
+	Clock clock.Clock
+	// Log receives the errors that callers are not shown; nil means the default logger.
+	Log *slog.Logger
+}
+
+// OldKey is a former signing key.
+type OldKey struct {
+	Public crypto.PublicKey
+	// Expires is when it stopped signing.
+	Expires time.Time
+}
+
+// Limits bound what one request may cost.
+type Limits struct {
+	Document int // bytes of JSON besides attachments
+	Manifest int // bytes of one version's manifest, readme excluded
+	// Archive bounds the tarball; its Packed bytes also bound the upload.
+	Archive safearchive.Limits
+	Cache   int64 // bytes of rendered packuments that are kept
+	// Large is how many documents of more than a megabyte are read at a time; others wait.
+	Large int
+}
+
+// DefaultLimits returns the limits of a server that nobody configured: 64 MiB of JSON besides the
+// tarball, a manifest of 2 MiB, a tarball of 256 MiB that unpacks to 2 GiB in 100,000 entries, 48 MiB
+// of cache and 4 large documents at a time.
+func DefaultLimits() Limits {
+	return Limits{
+		Document: 64 << 20, Manifest: 2 << 20, Archive: safearchive.PackageLimits(), Cache: 48 << 20, Large: 4,
+	}
+}
+
+// Registry is the npm protocol over a core. It is safe for concurrent use.
+type Registry struct {
+	core     *registry.Core
+	accounts Accounts
+	base     string // Config.PublicURL
+	keys     *keyring
+	limits   Limits
+	clock    clock.Clock
+	log      *slog.Logger
+
+	offers  *offerCache
+	loading singleflight.Group
+	recalls recallCache
+	large   chan struct{} // one slot per large document that is being read
+}
+
+// New returns the registry. It fails when cfg cannot work: a base URL that is not absolute, or a
+// key that npm's client cannot check.
+func New(core *registry.Core, cfg Config) (*Registry, error) {
+	if err := checkBase(cfg.PublicURL); err != nil {
+		return nil, err
+	}
+	keys, err := newKeyring(cfg.Signer, cfg.OldKeys)
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{
+		core: core, accounts: cfg.Accounts, base: cfg.PublicURL, keys: keys,
+		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
+	}
+	if r.limits == (Limits{}) {
+		r.limits = DefaultLimits()
+	}
+	if r.clock == nil {
+		r.clock = clock.System{}
+	}
+	if r.log == nil {
+		r.log = slog.Default()
+	}
+	r.offers = newOfferCache(r.limits.Cache)
+	r.large = make(chan struct{}, r.limits.Large)
+	return r, nil
+}
+
+// Handler serves the routes. The caller has stripped the path that PublicURL ends in.
+func (r *Registry) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, route := range r.Routes() {
+		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
+	}
+	mux.HandleFunc("/", r.unknownRoute)
+	return joinScope(mux)
+}

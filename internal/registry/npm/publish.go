@@ -1,0 +1,204 @@
+package npm
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+const (
+	tarballType = "application/gzip"
+	latest      = "latest"
+)
+
+// publication is one publish request on its way in.
+type publication struct {
+	r       *Registry
+	actor   evidence.Actor
+	name    string
+	version string
+	tarball *tarball // nil until its attachment arrives
+}
+
+// put answers PUT /{name}: a publication when there is a tarball, else a deprecation.
+// Source: libnpmpublish, publish.js; npm, deprecate.js.
+func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+	if err := checkName(req.PathValue("name")); err != nil {
+		return err
+	}
+	p := &publication{r: r, actor: actor, name: req.PathValue("name")}
+	defer p.close()
+	doc, err := r.readDocument(req.Context(), req.Body, func(name string, data io.Reader) error {
+		return p.receive(req.Context(), name, data)
+	})
+	if err != nil {
+		return p.refuse(req.Context(), err)
+	}
+	if p.tarball == nil && len(doc.attachments) == 0 {
+		return r.deprecate(w, req, actor, doc)
+	}
+	if err := p.publish(req.Context(), doc); err != nil {
+		return p.refuse(req.Context(), err)
+	}
+	r.respond(w, http.StatusCreated, map[string]any{"ok": true, "success": true, "id": p.name})
+	return nil
+}
+
+// readDocument reads a request's document and hands its attachments to attach. Only so many large
+// ones are read at a time, because each may take Limits.Document bytes of memory; a small one never
+// waits, however slowly the large ones come in.
+func (r *Registry) readDocument(ctx context.Context, body io.Reader, attach func(string, io.Reader) error) (document, error) {
+	held := false
+	defer func() {
+		if held {
+			<-r.large
+		}
+	}()
+	raw, err := scanDocument(body, r.limits.Document, func() error {
+		select {
+		case r.large <- struct{}{}:
+			held = true
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, attach)
+	if err != nil {
+		return document{}, err
+	}
+	return parseDocument(raw)
+}
+
+// close forgets a tarball that was not published.
+func (p *publication) close() {
+	if p.tarball != nil && p.tarball.upload != nil {
+		p.tarball.upload.Abort()
+	}
+}
+
+// refuse records that the gate said no, when it did: what the network cut off, or what failed on
+// our side, is not a decision. The core has recorded its own refusals.
+func (p *publication) refuse(ctx context.Context, err error) error {
+	switch fault.As(err).Code {
+	case "internal", "body-malformed", "namespace-not-yours", "namespace-unowned", "token-scope", "login-required":
+		return err
+	}
+	return p.r.core.Refuse(ctx, p.actor, "publish", purl.New(purl.NPM, p.name, p.version), err)
+}
+
+func (p *publication) publish(ctx context.Context, doc document) error {
+	version, manifest, tags, err := doc.single(p.name)
+	if err != nil {
+		return err
+	}
+	p.version = version
+	if p.tarball == nil || len(doc.attachments) != 1 || p.tarball.name != p.name+"-"+version+".tgz" {
+		return malformed("it must hold one attachment, %s-%s.tgz", p.name, version)
+	}
+	offer, err := p.newVersion(ctx, version)
+	if err != nil {
+		return err
+	}
+	if offer == nil || offer.tag(latest) == "" {
+		tags = withLatest(tags)
+	}
+	inside, err := p.readTarball()
+	if err != nil {
+		return err
+	}
+	metadata, err := p.metadata(manifest, inside)
+	if err != nil {
+		return err
+	}
+	upload := registry.Upload{
+		Ecosystem: purl.NPM, Name: p.name, Version: version, PURL: purl.New(purl.NPM, p.name, version),
+		Tags: tags, Size: p.tarball.upload.Size(), MediaType: tarballType,
+	}
+	if err := p.store(ctx, &upload, metadata, inside.inventory); err != nil {
+		return err
+	}
+	return overPublished(p.r.core.Publish(ctx, p.actor, upload), version)
+}
+
+// newVersion returns what the name offers so far (nil: nothing) and fails when the version was
+// used before: better now than after the tarball has been read and stored.
+func (p *publication) newVersion(ctx context.Context, version string) (*offer, error) {
+	offer, err := p.r.offer(ctx, p.name)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, used := offer.used[version]; used {
+		return nil, overPublished(fault.New(fault.Conflict, "version-exists", "used"), version)
+	}
+	return offer, nil
+}
+
+// overPublished gives a version-exists fault the words that npm's own registry uses: release tools
+// look for them.
+func overPublished(err error, version string) error {
+	if err == nil || fault.As(err).Code != "version-exists" {
+		return err
+	}
+	return fault.New(fault.Conflict, "version-exists",
+		"You cannot publish over the previously published versions: %s. A version is never reused; publish a new version number.", version)
+}
+
+// withLatest adds the tag latest, as npm's registry does for the first version of a package
+// whatever tag it was published under: clients take its presence for granted.
+func withLatest(tags []string) []string {
+	if slices.Contains(tags, latest) {
+		return tags
+	}
+	return append(tags, latest)
+}
+
+// store makes tarball, metadata and file index durable, all at once: each costs an fsync of its
+// own. It fills in what the upload names them by.
+func (p *publication) store(ctx context.Context, u *registry.Upload, metadata []byte, inv *evidence.Inventory) error {
+	g, gctx := errgroup.WithContext(ctx)
+	var stored digest.Digest
+	g.Go(func() (err error) {
+		upload := p.tarball.upload
+		p.tarball.upload = nil // Commit ends it, whatever comes out
+		u.Artifact, err = upload.Commit(gctx, "")
+		return err
+	})
+	g.Go(func() (err error) {
+		u.Metadata, err = p.r.storeBlob(gctx, metadata)
+		return err
+	})
+	g.Go(func() (err error) {
+		stored, err = p.r.core.Record().StoreInventory(gctx, inv)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("store %s: %w", u.PURL, err)
+	}
+	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, inv)}
+	return nil
+}
+
+func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
+	u, err := r.core.Blobs().Create(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := u.Write(data); err != nil {
+		u.Abort()
+		return "", err
+	}
+	return u.Commit(ctx, "")
+}

@@ -1,0 +1,141 @@
+package npm
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+// endpoint is a handler that knows who asks and may fail.
+type endpoint func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error
+
+// anyone makes a handler for which no credential is needed or looked at.
+func (r *Registry) anyone(method, pattern string, fn endpoint) registry.Route {
+	return registry.Route{Method: method, Pattern: pattern, Access: registry.AccessAnyone,
+		Handler: func(w http.ResponseWriter, req *http.Request) {
+			if err := fn(w, req, evidence.Actor{}); err != nil {
+				r.fail(w, req, err)
+			}
+		}}
+}
+
+// visitor makes a handler that answers everyone and shows each caller what they may see.
+func (r *Registry) visitor(method, pattern string, fn endpoint) registry.Route {
+	return r.anyone(method, pattern, func(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
+		actor, err := r.core.Access().Authenticate(req)
+		if err != nil {
+			return err
+		}
+		return fn(w, req, actor)
+	})
+}
+
+// account makes a handler for any authenticated caller.
+func (r *Registry) account(method, pattern string, fn endpoint) registry.Route {
+	route := r.anyone(method, pattern, func(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
+		actor, err := r.core.Access().Authenticate(req)
+		if err != nil {
+			return err
+		}
+		if actor.Anonymous() {
+			return loginRequired()
+		}
+		return fn(w, req, actor)
+	})
+	route.Access = registry.AccessAccount
+	return route
+}
+
+// named makes a handler for callers who hold perm on the package in the path. A refusal to write
+// is recorded before a byte of the body is read.
+func (r *Registry) named(method, pattern string, perm evidence.Permission, fn endpoint) registry.Route {
+	route := r.anyone(method, pattern, func(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
+		actor, err := r.core.Access().Authenticate(req)
+		if err != nil {
+			return err
+		}
+		name := req.PathValue("name")
+		if err := r.core.Access().Authorize(req.Context(), actor, perm, purl.NPM, name); err != nil {
+			return r.refused(req, actor, perm, name, err)
+		}
+		return fn(w, req, actor)
+	})
+	route.Access, route.Permission = registry.AccessNamespace, perm
+	return route
+}
+
+// refused records that somebody we know may not write; what strangers try is not worth a
+// statement, and what may not be read is nobody's business.
+func (r *Registry) refused(req *http.Request, actor evidence.Actor, perm evidence.Permission, name string, err error) error {
+	kind := fault.KindOf(err)
+	if perm == evidence.Read || actor.Anonymous() || kind != fault.Denied && kind != fault.Policy {
+		return err
+	}
+	return r.core.Refuse(req.Context(), actor, string(perm), purl.New(purl.NPM, name, ""), err)
+}
+
+func loginRequired() error {
+	return fault.New(fault.Unauthenticated, "login-required", "this needs a login; run npm login, or set a token for this registry in .npmrc")
+}
+
+// maxDrain is how much of a refused request is read all the same, in bytes.
+const maxDrain = 32 << 20
+
+// fail answers with {"error": …}, the form that npm prints. It sends no WWW-Authenticate header:
+// npm would print the header in place of the sentence (npm-registry-fetch, check-response.js).
+func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
+	f := fault.As(err)
+	if f.Kind == fault.Internal {
+		r.log.ErrorContext(req.Context(), "npm request failed", "method", req.Method, "path", req.URL.Path, "error", err)
+	}
+	if req.Context().Err() != nil {
+		return // nobody is there to read the answer
+	}
+	// A client reads the answer when it has sent its whole request; were the connection closed
+	// before, it would show an error of the network in place of the sentence.
+	io.CopyN(io.Discard, req.Body, maxDrain)
+	body := struct {
+		Error string `json:"error"`
+		Code  string `json:"code"`
+	}{f.Text, f.Code}
+	w.Header().Set("Cache-Control", "no-store")
+	r.respond(w, fault.HTTPStatus(err), body)
+}
+
+// respond writes v as JSON.
+func (r *Registry) respond(w http.ResponseWriter, status int, v any) {
+	data, err := encode(v)
+	if err != nil {
+		r.log.Error("npm answer could not be encoded", "error", err)
+		status, data = http.StatusInternalServerError, []byte(`{"error":"something failed on our side","code":"internal"}`)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(data)))
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	w.Write(data) // a failure means that the caller has gone
+}
+
+// readJSON decodes a small request body into v; limit is in bytes.
+func readJSON(w http.ResponseWriter, req *http.Request, limit int64, v any) error {
+	err := json.NewDecoder(http.MaxBytesReader(w, req.Body, limit)).Decode(v)
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return fault.New(fault.TooLarge, "body-too-large", "the request is larger than the %d bytes that are taken here", limit)
+	}
+	if err != nil {
+		return fault.New(fault.Invalid, "body-malformed", "the request's body is not the JSON that was expected here").Because(err)
+	}
+	return nil
+}
+
+func (r *Registry) unknownRoute(w http.ResponseWriter, req *http.Request) {
+	r.fail(w, req, fault.New(fault.NotFound, "route-unknown", "the npm registry has no %s %s", req.Method, clip(req.URL.Path)))
+}

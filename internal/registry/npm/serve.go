@@ -1,0 +1,156 @@
+package npm
+
+import (
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+// servePackument answers GET /{name}, in the form that Accept asks for. npm asks for the full form
+// when it installs, pnpm and bun for the abbreviated one.
+func (r *Registry) servePackument(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
+	o, err := r.offer(req.Context(), req.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	if len(o.releases) == 0 {
+		return fault.New(fault.NotFound, "name-unknown", "%s has no version that can be installed", o.name)
+	}
+	f := full
+	if strings.Contains(req.Header.Get("Accept"), contentTypes[abbreviated]) {
+		f = abbreviated
+	}
+	d, err := r.document(req.Context(), o, f)
+	if err != nil {
+		return err
+	}
+	d.send(w, req, contentTypes[f])
+	return nil
+}
+
+// send writes the document, or 304 when the caller has it. "no-cache" lets clients keep it and
+// makes them ask each time: a recall must reach them with the next install.
+func (d *rendered) send(w http.ResponseWriter, req *http.Request, contentType string) {
+	body, tag, length := d.plain, d.plainETag, d.plainLength
+	h := w.Header()
+	if acceptsGzip(req.Header.Get("Accept-Encoding")) {
+		body, tag, length = d.packed, d.packedETag, d.packedLength
+		h["Content-Encoding"] = gzipEncoding
+	}
+	h["Etag"] = []string{tag}
+	h["Vary"] = varies
+	h["Cache-Control"] = revalidate
+	if matchesETag(req.Header.Get("If-None-Match"), tag) {
+		delete(h, "Content-Encoding")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h["Content-Type"] = []string{contentType}
+	h["Content-Length"] = []string{length}
+	h["X-Content-Type-Options"] = nosniff
+	if req.Method != http.MethodHead {
+		w.Write(body) // a failure means that the caller has gone
+	}
+}
+
+// Header values that never change, so that sending them allocates nothing.
+var (
+	gzipEncoding = []string{"gzip"}
+	varies       = []string{"Accept, Accept-Encoding"}
+	revalidate   = []string{"no-cache"}
+	nosniff      = []string{"nosniff"}
+)
+
+// acceptsGzip reads an Accept-Encoding header (RFC 9110, 12.5.3).
+func acceptsGzip(header string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		coding, weight, _ := strings.Cut(one, ";")
+		if coding = strings.TrimSpace(coding); coding != "gzip" && coding != "*" {
+			continue
+		}
+		q := strings.TrimPrefix(strings.TrimSpace(weight), "q=")
+		return strings.Trim(q, "0.") != "" || q == ""
+	}
+	return false
+}
+
+// matchesETag reads an If-None-Match header (RFC 9110, 13.1.2), comparing weakly.
+func matchesETag(header, tag string) bool {
+	if header == "" {
+		return false
+	}
+	for one := range strings.SplitSeq(header, ",") {
+		one = strings.TrimSpace(one)
+		if one == "*" || strings.TrimPrefix(one, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// serveVersion answers GET /{name}/{version}: one manifest, by version or tag.
+func (r *Registry) serveVersion(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
+	o, err := r.offer(req.Context(), req.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	rel, err := o.release(req.PathValue("version"))
+	if err != nil {
+		return err
+	}
+	m, err := r.manifest(req.Context(), o.name, rel)
+	if err != nil {
+		return err
+	}
+	delete(m, "readme")
+	w.Header().Set("Cache-Control", "no-cache")
+	r.respond(w, http.StatusOK, m)
+	return nil
+}
+
+// serveTarball answers GET /{name}/-/{file}, through the pull gate. The bytes never change, but
+// only the caller may keep them: a shared cache would go on serving a release that was recalled.
+func (r *Registry) serveTarball(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+	o, err := r.offer(req.Context(), req.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	rel, err := o.byFile(req.PathValue("file"))
+	if err != nil {
+		return err
+	}
+	if err := r.core.MayDownload(req.Context(), actor, rel); err != nil {
+		return err
+	}
+	blob, err := r.core.Blobs().Open(req.Context(), rel.Artifact)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	h := w.Header()
+	h["Etag"] = []string{`"` + rel.Artifact.Hex() + `"`}
+	h["Content-Type"] = tarballContent
+	h["Cache-Control"] = immutable
+	h["X-Content-Type-Options"] = nosniff
+	http.ServeContent(w, req, "", rel.Published, blob)
+	return nil
+}
+
+var (
+	tarballContent = []string{"application/octet-stream"}
+	immutable      = []string{"private, max-age=31536000, immutable"}
+)
+
+// byFile returns the release whose tarball has the file name, withdrawn and recalled ones included.
+func (o *offer) byFile(file string) (registry.Release, error) {
+	version := strings.TrimSuffix(strings.TrimPrefix(file, baseName(o.name)+"-"), path.Ext(file))
+	if i, ok := o.used[version]; ok && tarballFile(o.name, version) == file {
+		return o.all[i], nil
+	}
+	return registry.Release{}, fault.New(fault.NotFound, "version-unknown", "%s has no tarball %q", purl.New(purl.NPM, o.name, ""), clip(file))
+}

@@ -1,0 +1,127 @@
+package trace
+
+import (
+	"database/sql"
+	"io/fs"
+	"path"
+
+	"github.com/hullmark/hullmark/internal/evidence"
+)
+
+// minDistinctive is the size in bytes below which a file proves nothing: "module.exports = {}"
+// and empty __init__.py are everywhere.
+const minDistinctive = 64
+
+// maxCompared bounds the files of one release that are looked for in layers.
+const maxCompared = 2000
+
+// recognisable reports whether a release's file can be recognised in a layer: what a layer does not
+// index must not count as missing from it. Of executables only
+// those without a suffix count: archives made on some systems mark every file as executable.
+func recognisable(name string, size int64, mode fs.FileMode) bool {
+	if size < minDistinctive {
+		return false
+	}
+	return evidence.IsSource(name) || evidence.IsLibrary(name) || path.Ext(name) == "" && mode&0o111 != 0
+}
+
+// fingerprint is what a release is recognised by.
+type fingerprint struct {
+	all []any // SHA-256 of every comparable file
+	// distinctive are those that the fewest versions of the same package ship: with versions that
+	// share most of their files, only these tell which one a layer holds.
+	distinctive []any
+	siblings    int // other versions that ship the rarest file too
+}
+
+// fingerprint reads the files of l. A file that other packages ship too still counts: otherwise
+// anybody could make a release untraceable by publishing a copy of it.
+func (r *reader) fingerprint(l release) (fingerprint, error) {
+	var f fingerprint
+	if l.artifact == 0 {
+		return f, nil
+	}
+	shares, err := r.shares(l)
+	if err != nil {
+		return f, err
+	}
+	rarest := 0
+	for _, n := range shares {
+		if rarest == 0 || n < rarest {
+			rarest = n
+		}
+	}
+	f.siblings = max(rarest-1, 0)
+	for sum, n := range shares {
+		f.all = append(f.all, []byte(sum))
+		if n == rarest {
+			f.distinctive = append(f.distinctive, []byte(sum))
+		}
+	}
+	return f, nil
+}
+
+// shares returns, for each comparable file of l, how many versions of its package ship it.
+func (r *reader) shares(l release) (map[string]int, error) {
+	shares, err := r.comparables(l)
+	if err != nil || len(shares) == 0 {
+		return shares, err
+	}
+	return shares, r.each(`SELECT f.sha256, count(DISTINCT f.artifact_id) FROM release r JOIN file f ON f.artifact_id = r.artifact_id
+		WHERE r.package_id = $1 GROUP BY f.sha256`, []any{l.packageID}, func(rows *sql.Rows) error {
+		var sum sql.RawBytes
+		var n int
+		if err := rows.Scan(&sum, &n); err != nil {
+			return err
+		}
+		if _, ours := shares[string(sum)]; ours {
+			shares[string(sum)] = n
+		}
+		return nil
+	})
+}
+
+// comparables returns the SHA-256 of each comparable file of l, as a map to 1.
+func (r *reader) comparables(l release) (map[string]int, error) {
+	sums := map[string]int{}
+	err := r.each(`SELECT path, size, mode, sha256 FROM file WHERE artifact_id = $1 ORDER BY path LIMIT $2`,
+		[]any{l.artifact, maxCompared}, func(rows *sql.Rows) error {
+			var name string
+			var size, mode int64
+			var sum []byte
+			if err := rows.Scan(&name, &size, &mode, &sum); err != nil {
+				return err
+			}
+			if recognisable(name, size, fs.FileMode(mode)) {
+				sums[string(sum)] = 1
+			}
+			return nil
+		})
+	return sums, err
+}
+
+// layersWith returns the layers that hold any of the files.
+func (r *reader) layersWith(sums []any) ([]int64, error) {
+	var out []int64
+	err := r.in(`SELECT DISTINCT f.artifact_id FROM file f JOIN layer l ON l.artifact_id = f.artifact_id WHERE f.sha256 IN (%s)`,
+		sums, func(rows *sql.Rows) error {
+			var id int64
+			err := rows.Scan(&id)
+			out = append(out, id)
+			return err
+		})
+	return out, err
+}
+
+// matches counts how many of the files the layer holds.
+func (r *reader) matches(layer int64, sums []any) (int, error) {
+	n := 0
+	for _, sum := range sums {
+		found, err := one[int](r, `SELECT 1 FROM file WHERE sha256 = $1 AND artifact_id = $2 LIMIT 1`, sum, layer)
+		if err != nil {
+			return 0, err
+		}
+		n += found
+	}
+	return n, nil
+}

@@ -1,0 +1,174 @@
+package trace
+
+import (
+	"database/sql"
+	"strings"
+
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/purl"
+)
+
+// byReference starts from an image reference.
+func (r *reader) byReference(q Query) (*Node, string, error) {
+	if ok, err := r.mayRead(purl.OCI, q.Repository); err != nil || !ok {
+		return nil, "", err
+	}
+	version := string(q.Digest)
+	if version == "" {
+		var err error
+		version, err = one[string](r, `SELECT t.version FROM tag t JOIN package p ON p.id = t.package_id
+			WHERE p.ecosystem = 'oci' AND p.name = $1 AND t.tag = $2`, q.Repository, q.Tag)
+		if err != nil || version == "" {
+			return nil, "", err
+		}
+	}
+	found, err := r.releases(`WHERE p.ecosystem = 'oci' AND p.name = $1 AND r.version = $2`, q.Repository, version)
+	if err != nil || len(found) == 0 {
+		return nil, "", err
+	}
+	return r.image(found[0].artifact)
+}
+
+// image goes from an image down to its layers, the releases in them and who published those.
+func (r *reader) image(id int64) (*Node, string, error) {
+	all, err := r.releases(`WHERE r.artifact_id = $1 ORDER BY r.seq`, id)
+	if err != nil {
+		return nil, "", err
+	}
+	seen, hidden, err := r.visible(all)
+	if err != nil || len(seen) == 0 {
+		return nil, "", err
+	}
+	root, err := r.imageNode(id)
+	if err != nil {
+		return nil, "", err
+	}
+	r.images++
+	for _, l := range seen {
+		if err := r.addHistory(root, l); err != nil {
+			return nil, "", err
+		}
+	}
+	root.add(unreadable(hidden, "repository entry"))
+	sum, err := r.addStack(root, id)
+	if err != nil {
+		return nil, "", err
+	}
+	pushed, err := r.publishedBy(seen[0])
+	return root, "holds " + sum.sentence() + ", " + pushed, err
+}
+
+// imageNode returns the bare node of an image: what it is called where the actor may read it.
+func (r *reader) imageNode(id int64) (*Node, error) {
+	n := &Node{Kind: KindImage}
+	var platform, incomplete string
+	err := r.each(`SELECT digest, platform, incomplete FROM artifact WHERE id = $1`, []any{id}, func(rows *sql.Rows) error {
+		return rows.Scan(&n.ID, &platform, &incomplete)
+	})
+	if err != nil {
+		return nil, err
+	}
+	names, err := r.references(n, id)
+	if err != nil {
+		return nil, err
+	}
+	n.Title = strings.Join(names, ", ")
+	n.set("platform", platform)
+	if incomplete != "" {
+		n.add(gap("this image was not read to its end: " + incomplete))
+	}
+	return n, r.restsOnContents(n)
+}
+
+// references returns the image's readable names, "repository:tag" or, untagged,
+// "repository@digest", and puts repositories and tags into n.
+func (r *reader) references(n *Node, id int64) ([]string, error) {
+	all, err := r.releases(`WHERE r.artifact_id = $1 ORDER BY p.name, r.seq`, id)
+	if err != nil {
+		return nil, err
+	}
+	seen, _, err := r.visible(all)
+	if err != nil {
+		return nil, err
+	}
+	var names, repositories []string
+	for _, l := range seen {
+		repositories = append(repositories, l.name)
+		tags, err := r.tags(n, l)
+		if err != nil {
+			return nil, err
+		}
+		if len(tags) == 0 {
+			names = append(names, l.name+"@"+short(l.version))
+		}
+		for _, tag := range tags {
+			names = append(names, l.name+":"+tag)
+		}
+		n.rests(l.seq).set("state", l.state).set("recalled", l.recalled)
+	}
+	n.set("repository", strings.Join(repositories, " ")).set("references", strings.Join(names, " "))
+	return names, nil
+}
+
+func (r *reader) tags(n *Node, l release) ([]string, error) {
+	var tags []string
+	err := r.each(`SELECT tag, seq FROM tag WHERE package_id = $1 AND version = $2 ORDER BY tag LIMIT 20`,
+		[]any{l.packageID, l.version}, func(rows *sql.Rows) error {
+			var tag string
+			var seq int64
+			err := rows.Scan(&tag, &seq)
+			tags = append(tags, tag)
+			n.rests(seq)
+			return err
+		})
+	return tags, err
+}
+
+// addStack hangs the image's layers, lowest first, with what each brought that was published here.
+func (r *reader) addStack(root *Node, image int64) (*content, error) {
+	stack, err := r.stack(image)
+	if err != nil {
+		return nil, err
+	}
+	if len(stack) == 0 {
+		root.add(gap("its layers are not known: it is an index, or was pushed without being read"))
+	}
+	inside, err := r.inside(stack)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.hide(image, stack, inside); err != nil {
+		return nil, err
+	}
+	sum := newContent()
+	for position, id := range stack {
+		n, err := r.layer(id)
+		if err != nil {
+			return nil, err
+		}
+		instruction, err := one[string](r, `SELECT created_by FROM image_layer WHERE image_id = $1 AND position = $2`, image, position)
+		if err != nil {
+			return nil, err
+		}
+		n.setInt("position", position).set("instruction", instruction)
+		c := inside[id].without(sum)
+		sum.join(c)
+		if err := r.addInside(n, c); err != nil {
+			return nil, err
+		}
+		root.add(n)
+	}
+	return sum, nil
+}
+
+func (r *reader) stack(image int64) ([]int64, error) {
+	return list[int64](r, `SELECT layer_id FROM image_layer WHERE image_id = $1 ORDER BY position`, image)
+}
+
+// short abbreviates a digest for people.
+func short(d string) string {
+	if p, err := digest.Parse(d); err == nil {
+		return p.Algorithm() + ":" + p.Short()
+	}
+	return d
+}

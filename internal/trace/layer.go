@@ -1,0 +1,214 @@
+package trace
+
+import (
+	"cmp"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/hullmark/hullmark/internal/evidence"
+)
+
+// group is a layer with the images that got the thing from it.
+type group struct {
+	hit    *hit
+	images []*held
+}
+
+// addLayers hangs the layers of c below n, the one in most images first, each with its images.
+// Then come the images that removed it again, and the counts of what is not shown.
+func (r *reader) addLayers(n *Node, c *containment) error {
+	groups, removed := c.groups()
+	for i, g := range groups {
+		if i == r.limits.Layers {
+			n.add(truncated(len(groups)-i, "layer"))
+			break
+		}
+		child, err := r.layerNode(g, c)
+		if err != nil {
+			return err
+		}
+		n.add(child)
+	}
+	for i, h := range removed {
+		if r.images >= r.limits.Images {
+			n.add(truncated(len(removed)-i, "image"))
+			break
+		}
+		child, err := r.heldNode(h, KindRemoved)
+		if err != nil {
+			return err
+		}
+		n.add(child)
+	}
+	n.add(unreadable(c.unreadable, "image"))
+	return nil
+}
+
+// groups splits the readable images by the layer that introduced the thing.
+func (c *containment) groups() (groups []*group, removed []*held) {
+	byLayer := map[int64]*group{}
+	for _, h := range c.images {
+		at := h.introduced()
+		switch {
+		case !h.readable:
+		case at.hidden:
+			removed = append(removed, h)
+		default:
+			g := byLayer[at.hit.layer]
+			if g == nil {
+				g = &group{hit: at.hit}
+				byLayer[at.hit.layer] = g
+				groups = append(groups, g)
+			}
+			g.images = append(g.images, h)
+		}
+	}
+	for _, g := range groups {
+		slices.SortFunc(g.images, byImage)
+	}
+	slices.SortFunc(removed, byImage)
+	slices.SortFunc(groups, func(a, b *group) int {
+		return cmp.Or(cmp.Compare(len(b.images), len(a.images)), cmp.Compare(a.hit.layer, b.hit.layer))
+	})
+	return groups, removed
+}
+
+func byImage(a, b *held) int { return cmp.Compare(a.image, b.image) }
+
+func (r *reader) layerNode(g *group, c *containment) (*Node, error) {
+	n, err := r.layer(g.hit.layer)
+	if err != nil {
+		return nil, err
+	}
+	n.set("path", g.hit.path)
+	if !c.exact {
+		n.set("grounds", string(g.hit.grounds))
+		n.Title += " by " + string(g.hit.grounds)
+	}
+	if g.hit.content && len(c.files) > 0 {
+		if err := r.addMatches(n, g.hit.layer, c); err != nil {
+			return nil, err
+		}
+	}
+	for i, h := range g.images {
+		if r.images >= r.limits.Images {
+			n.add(truncated(len(g.images)-i, "image"))
+			break
+		}
+		child, err := r.heldNode(h, KindImage)
+		if err != nil {
+			return nil, err
+		}
+		if !c.exact {
+			child.set("grounds", string(h.grounds()))
+		}
+		n.add(child)
+	}
+	return n, nil
+}
+
+func (r *reader) addMatches(n *Node, layer int64, c *containment) error {
+	found, err := r.matches(layer, c.files)
+	if err != nil {
+		return err
+	}
+	n.setInt("filesMatched", found).setInt("filesCompared", len(c.files))
+	n.Title += fmt.Sprintf(": %d of %s", found, plural(len(c.files), "file"))
+	if c.also > 0 {
+		n.setInt("versionsAlike", c.also)
+		n.Title += ", as in " + plural(c.also, "other version")
+	}
+	return nil
+}
+
+// layer returns the bare node of a layer.
+func (r *reader) layer(id int64) (*Node, error) {
+	n := &Node{Kind: KindLayer}
+	var incomplete string
+	err := r.each(`SELECT a.digest, a.incomplete, coalesce(l.components, 0), coalesce(l.files, 0), coalesce(l.analyser, '')
+		FROM artifact a LEFT JOIN layer l ON l.artifact_id = a.id WHERE a.id = $1`, []any{id}, func(rows *sql.Rows) error {
+		var components, files int
+		var analyser string
+		if err := rows.Scan(&n.ID, &incomplete, &components, &files, &analyser); err != nil {
+			return err
+		}
+		n.setInt("components", components).setInt("files", files).set("analyser", analyser)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.Title = "layer " + short(n.ID)
+	if n.Attributes["analyser"] == "" {
+		n.add(gap("this layer has not been read"))
+	}
+	if incomplete != "" {
+		n.add(gap("this layer was not read to its end: " + incomplete))
+	}
+	return n, r.restsOnContents(n)
+}
+
+// restsOnContents adds the statements that say what is inside n.
+func (r *reader) restsOnContents(n *Node) error {
+	seqs, err := list[int64](r, `SELECT x.seq FROM statement_subject x JOIN statement s ON s.seq = x.seq
+		WHERE x.subject = $1 AND s.predicate_type = $2 ORDER BY x.seq LIMIT 20`, n.ID, evidence.ContentsType)
+	n.rests(seqs...)
+	return err
+}
+
+// heldNode returns the node of an image that has, or had, the thing from one of its layers.
+func (r *reader) heldNode(h *held, kind Kind) (*Node, error) {
+	n, err := r.imageNode(h.image)
+	if err != nil {
+		return nil, err
+	}
+	r.images++
+	at := h.introduced()
+	n.Kind = kind
+	n.setInt("position", at.position)
+	instruction, err := one[string](r, `SELECT created_by FROM image_layer WHERE image_id = $1 AND position = $2`, h.image, at.position)
+	n.set("instruction", instruction)
+	if kind == KindRemoved {
+		n.Title += ": removed by an upper layer"
+	}
+	return n, err
+}
+
+// fromLayer goes from a layer up to its images and down to the releases in it.
+func (r *reader) fromLayer(id int64) (*Node, string, error) {
+	c := newContainment()
+	c.exact = true
+	c.hit(id).content = true
+	if err := r.place(c, 0); err != nil {
+		return nil, "", err
+	}
+	if c.by[ByContent] == 0 {
+		return nil, "", nil // in no image that the actor may read
+	}
+	root, err := r.layer(id)
+	if err != nil {
+		return nil, "", err
+	}
+	inside, err := r.inside([]int64{id})
+	if err != nil {
+		return nil, "", err
+	}
+	if err := r.addInside(root, inside[id]); err != nil {
+		return nil, "", err
+	}
+	groups, _ := c.groups()
+	for i, h := range groups[0].images {
+		if r.images >= r.limits.Images {
+			root.add(truncated(len(groups[0].images)-i, "image"))
+			break
+		}
+		child, err := r.heldNode(h, KindImage)
+		if err != nil {
+			return nil, "", err
+		}
+		root.add(child)
+	}
+	root.add(unreadable(c.unreadable, "image"))
+	return root, c.sentence() + ", holds " + inside[id].sentence(), nil
+}
