@@ -50,12 +50,36 @@ func (r *reader) image(id int64) (*Node, string, error) {
 		}
 	}
 	root.add(unreadable(hidden, "repository entry"))
+	if listed, err := r.addListed(root, id); err != nil || listed > 0 {
+		return root, "an index of " + plural(listed, "manifest"), err
+	}
 	sum, err := r.addStack(root, id)
 	if err != nil {
 		return nil, "", err
 	}
 	pushed, err := r.publishedBy(seen[0])
 	return root, "holds " + sum.sentence() + ", " + pushed, err
+}
+
+// addListed hangs below an index what it lists, each with its layers, and returns how many.
+func (r *reader) addListed(root *Node, index int64) (int, error) {
+	ids, err := list[int64](r, `SELECT manifest_id FROM index_manifest WHERE index_id = $1 ORDER BY position`, index)
+	for i, id := range ids {
+		if r.images >= r.limits.Images {
+			root.add(truncated(len(ids)-i, "manifest"))
+			break
+		}
+		r.images++
+		n, err := r.imageNode(id)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := r.addStack(n, id); err != nil {
+			return 0, err
+		}
+		root.add(n)
+	}
+	return len(ids), err
 }
 
 // imageNode returns the bare node of an image: what it is called where the actor may read it.
@@ -98,16 +122,37 @@ func (r *reader) references(n *Node, id int64) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(tags) == 0 {
-			names = append(names, l.name+"@"+short(l.version))
+		listed, err := r.listedAs(n, l)
+		if err != nil {
+			return nil, err
 		}
-		for _, tag := range tags {
+		for _, tag := range append(tags, listed...) {
 			names = append(names, l.name+":"+tag)
+		}
+		if len(tags)+len(listed) == 0 {
+			names = append(names, l.name+"@"+short(l.version))
 		}
 		n.rests(l.seq).set("state", l.state).set("recalled", l.recalled)
 	}
 	n.set("repository", strings.Join(repositories, " ")).set("references", strings.Join(names, " "))
 	return names, nil
+}
+
+// listedAs returns the tags of the indexes in l's repository that list it: an image for several
+// platforms is tagged there.
+func (r *reader) listedAs(n *Node, l release) (tags []string, err error) {
+	err = r.each(`SELECT t.tag, t.seq FROM index_manifest x JOIN release i ON i.artifact_id = x.index_id AND i.package_id = $1
+		JOIN tag t ON t.package_id = i.package_id AND t.version = i.version
+		WHERE x.manifest_id = $2 ORDER BY t.tag LIMIT 20`,
+		[]any{l.packageID, l.artifact}, func(rows *sql.Rows) error {
+			var tag string
+			var seq int64
+			err := rows.Scan(&tag, &seq)
+			tags = append(tags, tag)
+			n.rests(seq)
+			return err
+		})
+	return tags, err
 }
 
 func (r *reader) tags(n *Node, l release) ([]string, error) {
