@@ -115,6 +115,7 @@ func TestHostileTarballsAreRefusedAndRecorded(t *testing.T) {
 		{"a device", archive(t, manifest, member{name: "package/x", kind: tar.TypeChar}), "archive-special-file"},
 		{"half a tarball", good[:len(good)/2], "archive-malformed"},
 		{"no tarball", []byte("hello"), "archive-malformed"},
+		{"nothing", archive(t), "archive-empty"},
 		{"another package", archive(t, member{name: "package/package.json", content: `{"name":"other","version":"1.0.0"}`}), "manifest-confusion"},
 		{"another version", archive(t, member{name: "package/package.json", content: `{"name":"wbdemo","version":"1.0.1"}`}), "manifest-confusion"},
 		{"a hidden install script", archive(t, member{name: "package/package.json",

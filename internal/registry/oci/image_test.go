@@ -290,6 +290,35 @@ func TestStoppedServerMakesUpForWhatItDidNotRead(t *testing.T) {
 	}
 }
 
+func TestImageIsDescribedOnceHoweverOftenItIsPushed(t *testing.T) {
+	t.Parallel()
+	reader := new(counting)
+	s := newServer(t, func(c *oci.Config) { c.Layers = reader })
+	layer := archive(t, "a", "b")[:700] // an archive that breaks off is not put on the record
+	im := s.image(t, "acme/app", []digest.Digest{digest.FromBytes(layer)}, gz(t, layer)[:60])
+	for _, tag := range []string{"v1", "v2", "latest"} {
+		s.publish(t, "acme/app", tag, im)
+	}
+	reads := reader.reads.Load()
+	s.publish(t, "acme/app", "again", im)
+	if got := s.contents(t, string(im.digest)); len(got) != 1 || reader.reads.Load() != reads {
+		t.Errorf("%d descriptions, %d reads after %d", len(got), reader.reads.Load(), reads)
+	}
+}
+
+func TestAttestationDressedUpAsAnImageIsNoImage(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	im := s.image(t, "acme/app", []digest.Digest{digest.FromBytes(nil)}, []byte(`{"_type":"https://in-toto.io/Statement/v1"}`))
+	im.manifest = bytes.ReplaceAll(im.manifest, []byte(layerType), []byte("application/vnd.in-toto+json"))
+	s.publish(t, "acme/app", "latest", im)
+	must(t, s.registry.Recover(t.Context()))
+	must(t, s.registry.Settled(t.Context()))
+	if got := s.contents(t, string(digest.FromBytes(im.manifest))); len(got) != 0 {
+		t.Errorf("it is described as %+v", got)
+	}
+}
+
 func TestWhatIsUnknownAboutAnImageIsSaidAndThePushSucceeds(t *testing.T) {
 	t.Parallel()
 	layer := archive(t, "a", "b")
