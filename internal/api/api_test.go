@@ -152,6 +152,24 @@ func TestPackagesAreListedToWhoMayReadThem(t *testing.T) {
 	}
 }
 
+func TestRecallsAreListedToWhoMayReadWhatTheyStop(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	elsewhere := "sha256:" + strings.Repeat("0", 64)
+	for _, subject := range []string{"pkg:npm/%40own/ui@1.0.0", "pkg:npm/public@1.0.0", elsewhere} {
+		if r := s.ask(authztest.Admin, "POST", "/recalls", `{"subject": "`+subject+`", "reason": "worm"}`); r.StatusCode != 201 {
+			t.Fatal(text(t, r))
+		}
+	}
+	for role, want := range map[authztest.Role]int{authztest.Outsider: 1, authztest.Reader: 2, authztest.Admin: 3} {
+		var p resource.Page[resource.Recall]
+		must(t, json.Unmarshal([]byte(text(t, s.ask(role, "GET", "/recalls", ""))), &p))
+		if len(p.Items) != want {
+			t.Errorf("%s: got %+v, want %d", role, p.Items, want)
+		}
+	}
+}
+
 func TestADigestInAPublicAndAPrivateNameShowsEachOnlyItsStatements(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

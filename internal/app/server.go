@@ -26,6 +26,9 @@ const (
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 10 * time.Second // for requests under way when the server is told to stop
 	maxHeader       = 64 << 10         // bytes
+	// settle is how long a push of a manifest waits until the contents of its layers are on the
+	// record: whoever asks right after a push should get the whole answer.
+	settle = time.Minute
 )
 
 // Server is an App that listens. Requests are answered once Run is called.
@@ -77,6 +80,7 @@ func (s *Server) build() error {
 	}
 	s.OCI, err = oci.New(s.app.Core, oci.Config{
 		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts, Clock: c.Clock, Log: c.Logger,
+		Limits: oci.Limits{Settle: settle},
 	})
 	if err != nil {
 		return err
@@ -123,6 +127,9 @@ func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	}
+	if err := s.OCI.Recover(ctx); err != nil {
+		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

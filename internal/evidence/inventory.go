@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -118,4 +120,21 @@ func DecodeInventory(r io.Reader) (*Inventory, error) {
 		return nil, fault.New(fault.Integrity, "inventory-malformed", "a stored file index cannot be read").Because(err)
 	}
 	return inv, nil
+}
+
+// sources are the extensions of files that an interpreter or virtual machine runs.
+var sources = map[string]bool{
+	".js": true, ".mjs": true, ".cjs": true, ".ts": true, ".py": true, ".rb": true, ".pl": true,
+	".php": true, ".lua": true, ".sh": true, ".jar": true, ".war": true,
+}
+
+// IsSource reports whether the file at p is, by its name, run by an interpreter or virtual machine.
+// A layer's index holds such files, so that they can be recognised in it.
+func IsSource(p string) bool { return sources[path.Ext(p)] }
+
+// IsLibrary reports whether the file at p is, by its name, a shared library: libc.so.6,
+// libc-2.31.so, an add-on of Node.
+func IsLibrary(p string) bool {
+	base := path.Base(p)
+	return strings.HasSuffix(base, ".so") || strings.HasSuffix(base, ".node") || strings.Contains(base, ".so.")
 }

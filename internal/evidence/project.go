@@ -122,19 +122,19 @@ func (b *batch) recall(s Statement, r Recall) error {
 }
 
 func (b *batch) recallKey(s Statement, r Recall, key string) error {
-	reason := r.Reason
 	err := b.exec(`INSERT INTO recall (subject, seq, reason, account, at) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (subject) DO UPDATE SET seq = excluded.seq, reason = excluded.reason, account = excluded.account, at = excluded.at`,
 		key, s.Seq, r.Reason, r.Actor.Account, stamp(s.Time))
 	if r.Lifted {
-		reason = ""
 		err = b.exec(`DELETE FROM recall WHERE subject = $1`, key)
 	}
 	if err != nil {
 		return err
 	}
-	err = b.exec(`UPDATE release SET recalled = $1
-		WHERE purl = $2 OR artifact_id = (SELECT id FROM artifact WHERE digest = $2)`, reason, key)
+	// A release stays recalled while its purl or its digest is: lifting one does not lift the other.
+	err = b.exec(`UPDATE release SET recalled = coalesce((SELECT reason FROM recall WHERE subject IN
+			(release.purl, (SELECT digest FROM artifact WHERE id = release.artifact_id)) ORDER BY seq DESC, subject LIMIT 1), '')
+		WHERE purl = $1 OR artifact_id = (SELECT id FROM artifact WHERE digest = $1)`, key)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/hullmark/hullmark/internal/evidence"
 )
 
 // kind is what a path promises about its file, before a byte of it is read.
@@ -39,12 +41,6 @@ var fixed = map[string]kind{
 	"usr/lib/sysimage/rpm/Packages.db":  rpmDatabase,
 }
 
-// sources are the extensions of files that an interpreter or virtual machine runs.
-var sources = map[string]bool{
-	".js": true, ".mjs": true, ".cjs": true, ".ts": true, ".py": true, ".rb": true, ".pl": true,
-	".php": true, ".lua": true, ".sh": true, ".jar": true, ".war": true,
-}
-
 // classify says what the file at p (clean, relative) is by its name.
 func classify(p string) kind {
 	if k, ok := fixed[p]; ok {
@@ -60,9 +56,9 @@ func classify(p string) kind {
 		return pythonMetadata
 	case dir == dpkgStatusDir && !strings.HasSuffix(base, ".md5sums"):
 		return dpkgStatusD
-	case sources[path.Ext(base)]:
+	case evidence.IsSource(base):
 		return source
-	case isLibrary(base):
+	case evidence.IsLibrary(base):
 		return library
 	}
 	return plain
@@ -83,11 +79,6 @@ func classifyTop(p string) kind {
 }
 
 const dpkgStatusDir = "var/lib/dpkg/status.d/"
-
-// isLibrary knows libc.so.6, libc-2.31.so and add-ons of Node.
-func isLibrary(base string) bool {
-	return strings.HasSuffix(base, ".so") || strings.HasSuffix(base, ".node") || strings.Contains(base, ".so.")
-}
 
 // isPackageRoot reports whether dir (with its trailing slash) is node_modules/<name>/ or
 // node_modules/@scope/<name>/: package.json files deeper inside a package are its own business.

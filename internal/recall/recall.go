@@ -71,7 +71,27 @@ func (s *Service) Recall(ctx context.Context, actor evidence.Actor, subject, rea
 	if err != nil {
 		return Recall{}, err
 	}
-	return s.append(ctx, actor, subjects, evidence.Recall{Reason: reason, Actor: actor})
+	guard := func(tx *sql.Tx) error { return s.mayReplace(ctx, tx, actor, subjects) }
+	return s.append(ctx, guard, actor, subjects, evidence.Recall{Reason: reason, Actor: actor})
+}
+
+// mayReplace fails with code recall-exists when somebody else's recall is in force: a second one
+// would take its place, and with it the right to lift it. Administrators may.
+func (s *Service) mayReplace(ctx context.Context, tx *sql.Tx, actor evidence.Actor, subjects []evidence.Subject) error {
+	if s.access.RequireAdmin(ctx, actor) == nil {
+		return nil
+	}
+	for _, key := range keys(subjects) {
+		var account string
+		err := tx.QueryRowContext(ctx, `SELECT account FROM recall WHERE subject = $1`, key).Scan(&account)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("recall of %s: %w", key, err)
+		}
+		if err == nil && account != actor.Account {
+			return fault.New(fault.Conflict, "recall-exists", "%s has been recalled by %s already", key, account)
+		}
+	}
+	return nil
 }
 
 // Lift ends the recall of subject and of everything that the same statement stopped. Who made it
@@ -100,7 +120,11 @@ func (s *Service) Lift(ctx context.Context, actor evidence.Actor, subject, reaso
 				"%s recalled this; ask them or a site administrator to lift it", made.Account).Because(err)
 		}
 	}
-	_, err = s.append(ctx, actor, made.subjects(), evidence.Recall{Reason: reason, Lifted: true, Actor: actor})
+	left, err := s.keysOf(ctx, made.Seq)
+	if err != nil {
+		return err
+	}
+	_, err = s.append(ctx, nil, actor, left, evidence.Recall{Reason: reason, Lifted: true, Actor: actor})
 	return err
 }
 
@@ -141,7 +165,11 @@ func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject st
 		return []evidence.Subject{subjectOf(subject)}, nil
 	}
 	if !isPURL {
-		return []evidence.Subject{{Name: about[0].purl, Digest: subjectOf(subject).Digest}}, nil
+		var all []evidence.Subject
+		for _, t := range about {
+			all = append(all, evidence.Subject{Name: t.purl, Digest: subjectOf(subject).Digest})
+		}
+		return all, nil
 	}
 	shared, err := s.targets(ctx, `a.digest = $1`, about[0].artifact)
 	if err != nil {
@@ -177,8 +205,8 @@ func subjectOf(key string) evidence.Subject {
 	return evidence.Subject{Name: key}
 }
 
-func (s *Service) append(ctx context.Context, actor evidence.Actor, subjects []evidence.Subject, p evidence.Recall) (Recall, error) {
-	made, err := s.record.Append(ctx, nil, evidence.Draft{
+func (s *Service) append(ctx context.Context, guard evidence.Guard, actor evidence.Actor, subjects []evidence.Subject, p evidence.Recall) (Recall, error) {
+	made, err := s.record.Append(ctx, guard, evidence.Draft{
 		Subjects: subjects, Predicate: p, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
 	})
 	if err != nil {
@@ -189,26 +217,42 @@ func (s *Service) append(ctx context.Context, actor evidence.Actor, subjects []e
 
 func fromStatement(st evidence.Statement) (Recall, error) {
 	p, err := evidence.Decode[evidence.Recall](st)
-	r := Recall{Reason: p.Reason, Account: p.Actor.Account, At: st.Time, Seq: st.Seq}
-	for _, subject := range st.Subject {
+	return Recall{Subjects: keys(st.Subject), Reason: p.Reason, Account: p.Actor.Account, At: st.Time, Seq: st.Seq}, err
+}
+
+// keys are the purls and digests that subjects name.
+func keys(subjects []evidence.Subject) []string {
+	var out []string
+	for _, subject := range subjects {
 		if subject.Name != "" {
-			r.Subjects = append(r.Subjects, subject.Name)
+			out = append(out, subject.Name)
 		}
 		for _, alg := range []string{digest.SHA256, digest.SHA512} {
 			if hex := subject.Digest[alg]; hex != "" {
-				r.Subjects = append(r.Subjects, alg+":"+hex)
+				out = append(out, alg+":"+hex)
 			}
 		}
 	}
-	return r, err
+	return out
 }
 
-func (r Recall) subjects() []evidence.Subject {
-	out := make([]evidence.Subject, len(r.Subjects))
-	for i, key := range r.Subjects {
-		out[i] = subjectOf(key)
+// keysOf returns what the recall with that sequence number still stops: a later one may have
+// taken a part over.
+func (s *Service) keysOf(ctx context.Context, seq int64) ([]evidence.Subject, error) {
+	rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT subject FROM recall WHERE seq = $1 ORDER BY subject`, seq)
+	if err != nil {
+		return nil, fmt.Errorf("subjects of recall %d: %w", seq, err)
 	}
-	return out
+	defer rows.Close()
+	var out []evidence.Subject
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return nil, fmt.Errorf("subjects of recall %d: %w", seq, err)
+		}
+		out = append(out, subjectOf(key))
+	}
+	return out, rows.Err()
 }
 
 // inForce returns the recall that stops subject, or fails with code recall-unknown.

@@ -4,7 +4,8 @@ import (
 	"database/sql"
 	"io/fs"
 	"path"
-	"strings"
+
+	"github.com/hullmark/hullmark/internal/evidence"
 )
 
 // minDistinctive is the size in bytes below which a file proves nothing: "module.exports = {}"
@@ -14,22 +15,14 @@ const minDistinctive = 64
 // maxCompared bounds the files of one release that are looked for in layers.
 const maxCompared = 2000
 
-// sources are the suffixes of interpreted files that a layer's index holds, besides executables
-// and libraries. What a layer does not index must not count as missing from it.
-var sources = map[string]bool{
-	".js": true, ".mjs": true, ".cjs": true, ".ts": true, ".py": true, ".rb": true, ".pl": true,
-	".php": true, ".lua": true, ".sh": true, ".jar": true, ".war": true,
-}
-
-// recognisable reports whether a release's file can be recognised in a layer. Of executables only
+// recognisable reports whether a release's file can be recognised in a layer: what a layer does not
+// index must not count as missing from it. Of executables only
 // those without a suffix count: archives made on some systems mark every file as executable.
 func recognisable(name string, size int64, mode fs.FileMode) bool {
 	if size < minDistinctive {
 		return false
 	}
-	base := path.Base(name)
-	library := strings.HasSuffix(base, ".so") || strings.HasSuffix(base, ".node") || strings.Contains(base, ".so.")
-	return sources[path.Ext(base)] || library || path.Ext(base) == "" && mode&0o111 != 0
+	return evidence.IsSource(name) || evidence.IsLibrary(name) || path.Ext(name) == "" && mode&0o111 != 0
 }
 
 // fingerprint is what a release is recognised by.

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -108,6 +109,9 @@ func (r *reader) releaseTree(l release) (*Node, *containment, error) {
 	found, err := r.contain(l.purl, l)
 	if err != nil {
 		return nil, nil, err
+	}
+	if len(found.files) == 0 {
+		root.add(gap("none of its files can be recognised in a layer: searched by metadata only"))
 	}
 	return root, found, r.addLayers(root, found)
 }
@@ -248,15 +252,23 @@ func scanPublication(rows *sql.Rows) (*Node, error) {
 	var seq int64
 	var event, account, credential, method, address, assurance, at string
 	err := rows.Scan(&seq, &event, &account, &credential, &method, &address, &assurance, &at)
-	n := &Node{Kind: KindPublication, ID: strconv.FormatInt(seq, 10), Title: event + by(account, credential) + " at " + at}
+	n := &Node{Kind: KindPublication, ID: strconv.FormatInt(seq, 10), Title: event + by(account, credential) + " at " + minute(at)}
 	n.set("event", event).set("account", account).set("credential", credential).set("method", method)
 	return n.set("addressHash", address).set("assurance", assurance).set("at", at).rests(seq), err
+}
+
+// minute shortens a stored time for a title; the attribute keeps the whole.
+func minute(at string) string {
+	if len(at) < len("2006-01-02T15:04") {
+		return at
+	}
+	return strings.Replace(at[:len("2006-01-02T15:04")], "T", " ", 1) + " UTC"
 }
 
 // by says who did something and with which credential.
 func by(account, credential string) string {
 	if account == "" {
-		return " by nobody known"
+		return " by an anonymous caller"
 	}
 	if credential == "" {
 		return " by " + account
@@ -266,7 +278,7 @@ func by(account, credential string) string {
 
 func (r *reader) addDecisions(n *Node, l release) error {
 	var all []*Node
-	err := r.each(`SELECT seq, gate, action, verdict, code, policy, count, at FROM decision WHERE subject = $1 ORDER BY seq`,
+	err := r.each(`SELECT seq, gate, action, verdict, code, account, policy, count, at FROM decision WHERE subject = $1 ORDER BY seq`,
 		[]any{l.purl}, func(rows *sql.Rows) error {
 			d, err := scanDecision(rows)
 			all = append(all, d)
@@ -278,22 +290,30 @@ func (r *reader) addDecisions(n *Node, l release) error {
 
 func scanDecision(rows *sql.Rows) (*Node, error) {
 	var seq, count int64
-	var gate, action, verdict, code, policy, at string
-	err := rows.Scan(&seq, &gate, &action, &verdict, &code, &policy, &count, &at)
-	n := &Node{Kind: KindDecision, ID: strconv.FormatInt(seq, 10), Title: gate + " gate: " + verdict + " " + action + " at " + at}
-	n.set("gate", gate).set("action", action).set("verdict", verdict).set("code", code).set("policy", policy).set("at", at)
+	var gate, action, verdict, code, account, policy, at string
+	err := rows.Scan(&seq, &gate, &action, &verdict, &code, &account, &policy, &count, &at)
+	n := &Node{Kind: KindDecision, ID: strconv.FormatInt(seq, 10), Title: gate + " gate: " + verdict + " " + action}
+	if count > 1 {
+		n.Title += " " + strconv.FormatInt(count, 10) + " times"
+	}
+	if code != "" {
+		n.Title += " (" + code + ")"
+	}
+	n.Title += by(account, "") + " at " + minute(at)
+	n.set("gate", gate).set("account", account).set("action", action).set("verdict", verdict).set("code", code).set("policy", policy).set("at", at)
 	return n.set("count", strconv.FormatInt(count, 10)).rests(seq), err
 }
 
 func (r *reader) addRecall(n *Node, l release) error {
-	return r.each(`SELECT seq, subject, reason, account, at FROM recall WHERE subject IN ($1, $2) ORDER BY seq, subject`,
+	return r.each(`SELECT seq, min(subject), reason, account, at FROM recall WHERE subject IN ($1, $2)
+		GROUP BY seq, reason, account, at ORDER BY seq`,
 		[]any{l.purl, l.digest}, func(rows *sql.Rows) error {
 			var seq int64
 			var subject, reason, account, at string
 			if err := rows.Scan(&seq, &subject, &reason, &account, &at); err != nil {
 				return err
 			}
-			c := &Node{Kind: KindRecall, ID: strconv.FormatInt(seq, 10), Title: "recalled" + by(account, "") + " at " + at + ": " + reason}
+			c := &Node{Kind: KindRecall, ID: strconv.FormatInt(seq, 10), Title: "recalled" + by(account, "") + " at " + minute(at) + ": " + reason}
 			n.add(c.set("subject", subject).set("reason", reason).set("account", account).set("at", at).rests(seq))
 			return nil
 		})
@@ -310,5 +330,5 @@ func cut(nodes []*Node, limit int, what string) []*Node {
 // publishedBy is the part of a summary that names who published l.
 func (r *reader) publishedBy(l release) (string, error) {
 	credential, err := one[string](r, `SELECT credential FROM publication WHERE seq = $1`, l.seq)
-	return "published" + by(l.publisher, credential) + " at " + l.created, err
+	return "published" + by(l.publisher, credential) + " at " + minute(l.created), err
 }

@@ -60,6 +60,7 @@ func company(t *testing.T) *trace.Tracer {
 		"srv/vendor/ui.js": "ui index", "srv/vendor/b.js": "ui b 1.0.0", "srv/main.js": "main",
 	}, 100))
 	top := b.Layer("rm", nil, nil)
+	b.Release("carol", "plain", "1.0.0", tracetest.Files(map[string]string{"package/README.md": "words"}, 100))
 	b.Image("bob", "acme/app", "1.0", nil, base, npm)
 	b.Image("bob", "acme/named", "latest", nil, base, named)
 	b.Image("bob", "acme/vendored", "2.0", nil, base, vendored)
@@ -101,7 +102,7 @@ func TestAnswersAreThoseOfTheGoldenFiles(t *testing.T) {
 	tracer := company(t)
 	for file, c := range map[string]struct{ account, query string }{
 		"release by metadata and removed":       {"", "pkg:npm/%40acme/ui@1.0.0"},
-		"release by both, and one image hidden": {"bob", "pkg:npm/%40acme/ui@1.1.0"},
+		"release by both and one image hidden":  {"bob", "pkg:npm/%40acme/ui@1.1.0"},
 		"the same for who may see it":           {"alice", "pkg:npm/%40acme/ui@1.1.0"},
 		"release in no image":                   {"", "pkg:npm/%40acme/ui@1.2.0"},
 		"recalled release":                      {"", "pkg:npm/%40acme/ui@1.3.0"},
@@ -116,6 +117,7 @@ func TestAnswersAreThoseOfTheGoldenFiles(t *testing.T) {
 		"file":                                  {"", string(tracetest.Digest("ui index"))},
 		"file that no release ships":            {"", tracetest.Digest("main").Hex()},
 		"publisher":                             {"", "publisher:alice"},
+		"release that only metadata can find":   {"", "pkg:npm/plain@1.0.0"},
 		"publisher as a bare word":              {"", "bob"},
 	} {
 		t.Run(file, func(t *testing.T) {

@@ -90,5 +90,11 @@ func (c *offerCache) remove(e *list.Element) {
 // weight estimates the offer's bytes without its documents.
 func (o *offer) weight() int64 {
 	const perRelease = 900 // two registry.Release values with their strings, and the map entry
-	return 500 + int64(len(o.all))*perRelease + int64(len(o.tags)+len(o.owners))*100
+	bytes := 500 + int64(len(o.all))*perRelease + int64(len(o.tags)+len(o.owners))*100
+	for _, d := range o.former {
+		if d != nil {
+			bytes += d.bytes()
+		}
+	}
+	return bytes
 }

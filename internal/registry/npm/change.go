@@ -67,11 +67,7 @@ var ok = map[string]any{"ok": true}
 // change answers PUT /{name}/-rev/{rev}: the packument as a client wants it. Two changes are
 // understood: other maintainers (npm owner) and missing versions (npm unpublish).
 func (r *Registry) change(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	raw, err := scanDocument(req.Body, r.limits.Document, nil)
-	if err != nil {
-		return err
-	}
-	doc, err := parseDocument(raw)
+	doc, err := r.readDocument(req.Context(), req.Body, nil)
 	if err != nil {
 		return err
 	}
@@ -188,6 +184,25 @@ func (r *Registry) setOwners(req *http.Request, actor evidence.Actor, o *offer, 
 		add := slices.Contains(want, user)
 		if err := r.accounts.SetOwner(req.Context(), actor, o.name, user, add); err != nil {
 			return err
+		}
+	}
+	return r.checkGone(req, o.name, missing(have, want))
+}
+
+// checkGone fails when somebody who was to go may still publish: by a role in the organisation,
+// which is not this package's to take away.
+func (r *Registry) checkGone(req *http.Request, name string, gone []string) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	people, err := r.accounts.Collaborators(req.Context(), name)
+	if err != nil {
+		return err
+	}
+	for _, p := range people {
+		if p.Permission != evidence.Read && slices.Contains(gone, p.User) {
+			return fault.New(fault.Conflict, "owner-by-organisation",
+				"%s publishes %s by a role in the organisation that owns it; change the role there", p.User, name)
 		}
 	}
 	return nil

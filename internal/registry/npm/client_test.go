@@ -1,9 +1,13 @@
 package npm_test
 
 import (
+	"bufio"
+	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -217,4 +221,31 @@ func TestNpmAuditNamesRecalledVersions(t *testing.T) {
 	alice.fails("app", []string{"ci", "--prefer-online", "--cache", alice.home + "/fresh"}, "403", "was recalled: mines coins")
 	alice.run("app", "install", "wbdemo@^1.0.0", "--no-package-lock", "--no-save", "--cache", alice.home+"/fresh")
 	contains(t, alice.run("app", "view", "wbdemo", "dist-tags"), "latest: '1.0.0'")
+}
+
+var loginURL = regexp.MustCompile(`http://\S+/-/v1/login/(\S+)`)
+
+func TestNpmLogsInByWeb(t *testing.T) {
+	t.Parallel()
+	in := start(t)
+	c := npmClient(t, in, "")
+	cmd := exec.CommandContext(t.Context(), "npm", "login")
+	cmd.Dir, cmd.Env = c.home, c.env
+	out, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	var said strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		fmt.Fprintln(&said, lines.Text())
+		m := loginURL.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		form := url.Values{"user": {"alice"}, "secret": {in.tokens["alice"]}}
+		in.do(t, "", "POST", "-/v1/login/"+m[1], strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded").want(t, 200)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("npm login: %v\n%s", err, said.String())
+	}
+	contains(t, c.run(".", "whoami"), "alice")
 }

@@ -72,7 +72,7 @@ func (p *publication) dist(sent object, in *inside) (dist, error) {
 }
 
 // unkept are fields that clients send and that we compute, or that are said better elsewhere.
-var unkept = []string{"deprecated", "bundledDependencies", "directories", "maintainers", "time", "integrity", "shasum"}
+var unkept = []string{"deprecated", "bundledDependencies", "directories", "maintainers", "time", "integrity", "shasum", "gypfile"}
 
 // compose writes the stored manifest. Fields that begin with "_" are clients' notes to themselves
 // or ours, except for the two that say what packed it.

@@ -20,9 +20,12 @@ const maxVersion = 256
 // not beginning with a dot or an underscore.
 var nameForm = regexp.MustCompile(`^(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*$`)
 
+// reserved are names that mean something else in a path here or in a folder there.
+var reserved = map[string]bool{"-": true, "node_modules": true, "favicon.ico": true}
+
 // checkName fails with code name-invalid.
 func checkName(name string) error {
-	if len(name) > maxName || !nameForm.MatchString(name) || name == "node_modules" || name == "favicon.ico" {
+	if len(name) > maxName || !nameForm.MatchString(name) || reserved[name] {
 		return fault.New(fault.Invalid, "name-invalid",
 			"%q is not a package name; use lower-case letters, digits, dot, dash and underscore, at most %d characters", clip(name), maxName)
 	}

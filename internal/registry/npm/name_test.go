@@ -13,7 +13,7 @@ func TestNamesFollowNpmsRulesForNewPackages(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"", "A", ".hidden", "_x", "@acme", "@/x", "@acme/", "@acme/.x", "@acme/_x", "a/b", "@a/b/c", "a b", "a%2fb", "é", "node_modules", "favicon.ico",
+		"", "A", ".hidden", "_x", "@acme", "@/x", "@acme/", "@acme/.x", "@acme/_x", "a/b", "@a/b/c", "a b", "a%2fb", "é", "node_modules", "favicon.ico", "-",
 		"@acme/../x", "a\x00", strings.Repeat("a", 215), "a\n",
 	} {
 		if checkName(name) == nil {

@@ -61,16 +61,16 @@ type Limits struct {
 	// Archive bounds the tarball; its Packed bytes also bound the upload.
 	Archive safearchive.Limits
 	Cache   int64 // bytes of rendered packuments that are kept
-	// Publishing is how many publish requests are read at a time; others wait.
-	Publishing int
+	// Large is how many documents of more than a megabyte are read at a time; others wait.
+	Large int
 }
 
 // DefaultLimits returns the limits of a server that nobody configured: 64 MiB of JSON besides the
 // tarball, a manifest of 2 MiB, a tarball of 256 MiB that unpacks to 2 GiB in 100,000 entries, 48 MiB
-// of cache and 8 publications at a time.
+// of cache and 4 large documents at a time.
 func DefaultLimits() Limits {
 	return Limits{
-		Document: 64 << 20, Manifest: 2 << 20, Archive: safearchive.PackageLimits(), Cache: 48 << 20, Publishing: 8,
+		Document: 64 << 20, Manifest: 2 << 20, Archive: safearchive.PackageLimits(), Cache: 48 << 20, Large: 4,
 	}
 }
 
@@ -84,10 +84,10 @@ type Registry struct {
 	clock    clock.Clock
 	log      *slog.Logger
 
-	offers     *offerCache
-	loading    singleflight.Group
-	recalls    recallCache
-	publishing chan struct{} // one slot per publish request that is being read
+	offers  *offerCache
+	loading singleflight.Group
+	recalls recallCache
+	large   chan struct{} // one slot per large document that is being read
 }
 
 // New returns the registry. It fails when cfg cannot work: a base URL that is not absolute, or a
@@ -114,7 +114,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		r.log = slog.Default()
 	}
 	r.offers = newOfferCache(r.limits.Cache)
-	r.publishing = make(chan struct{}, r.limits.Publishing)
+	r.large = make(chan struct{}, r.limits.Large)
 	return r, nil
 }
 

@@ -58,14 +58,20 @@ func start(t testing.TB) *instance {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	in.url = "http://" + listener.Addr().String() + "/npm/"
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: in.handler(t, clk)}}
+	server.Start()
+	t.Cleanup(server.Close)
+	return in
+}
+
+// handler returns a new registry over the same core: one that has nothing cached.
+func (in *instance) handler(t testing.TB, clk clock.Clock) http.Handler {
+	t.Helper()
 	reg, err := npm.New(in.core, npm.Config{
 		PublicURL: in.url, Signer: newKey(t), Accounts: accounts{in.accounts}, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	check(t, err)
-	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.StripPrefix("/npm", reg.Handler())}}
-	server.Start()
-	t.Cleanup(server.Close)
-	return in
+	return http.StripPrefix("/npm", reg.Handler())
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
@@ -97,13 +103,6 @@ func (in *instance) people(t testing.TB) {
 	} {
 		check(t, in.accounts.ClaimNamespace(ctx, admin, "acme", purl.NPM, pattern, visibility))
 	}
-}
-
-func (in *instance) actor(t testing.TB, user string) evidence.Actor {
-	t.Helper()
-	actor, err := in.accounts.AuthenticateSecret(t.Context(), "token", in.tokens[user], "127.0.0.1:1")
-	check(t, err)
-	return actor
 }
 
 func check(t testing.TB, err error) {

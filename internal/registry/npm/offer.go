@@ -44,6 +44,9 @@ type offer struct {
 	// mu guards the documents, which are rendered when first asked for.
 	mu        sync.Mutex
 	documents [2]*rendered
+	// former are the documents of the revision before, without their compressed forms, until the
+	// new ones are rendered.
+	former [2]*rendered
 }
 
 // tag returns the version that a tag points at, or "".
@@ -94,8 +97,24 @@ func (r *Registry) reload(ctx context.Context, name string) (*offer, error) {
 		return nil, err
 	}
 	o.head.Store(head)
+	if before := r.offers.get(name); before != nil {
+		o.former = before.leave()
+	}
 	r.offers.put(o)
 	return o, nil
+}
+
+// leave returns what the next revision may copy from.
+func (o *offer) leave() [2]*rendered {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	former := o.former
+	for f, d := range o.documents {
+		if d != nil {
+			former[f] = &rendered{plain: d.plain, parts: d.parts}
+		}
+	}
+	return former
 }
 
 // current reports whether a cached offer still holds.

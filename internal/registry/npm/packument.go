@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -40,6 +41,17 @@ type rendered struct {
 	plainETag, packedETag string // strong
 	// lengths for the Content-Length header, as text
 	plainLength, packedLength string
+	// parts say where in plain each version's manifest is, so that the next revision of a large
+	// package need not make all of them again.
+	parts map[string]part
+}
+
+// part is a version's manifest in a rendered document. It is the same for the next revision if
+// what it was made from is.
+type part struct {
+	metadata   digest.Digest
+	deprecated string
+	from, to   int // offsets in plain
 }
 
 // document returns the offer's packument in a form, rendering it the first time.
@@ -49,36 +61,47 @@ func (r *Registry) document(ctx context.Context, o *offer, f form) (*rendered, e
 	if d := o.documents[f]; d != nil {
 		return d, nil
 	}
-	plain, err := r.render(context.WithoutCancel(ctx), o, f)
-	if err != nil {
-		return nil, fmt.Errorf("render %s: %w", o.name, err)
+	d, err := r.render(context.WithoutCancel(ctx), o, f)
+	if err == nil {
+		err = d.pack()
 	}
-	d, err := pack(plain)
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", o.name, err)
 	}
 	o.documents[f] = d
-	r.offers.grown(o, int64(len(d.plain)+len(d.packed)))
+	grown := d.bytes()
+	if old := o.former[f]; old != nil {
+		o.former[f], grown = nil, grown-old.bytes()
+	}
+	r.offers.grown(o, grown)
 	return d, nil
 }
 
-func pack(plain []byte) (*rendered, error) {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.DefaultCompression)
-	if err != nil {
-		return nil, err
+// bytes is what the document weighs in the cache.
+func (d *rendered) bytes() int64 { return int64(len(d.plain) + len(d.packed) + 150*len(d.parts)) }
+
+// pack compresses the document and describes both forms. A large one is compressed less, because
+// somebody waits for it.
+func (d *rendered) pack() error {
+	level := gzip.DefaultCompression
+	if len(d.plain) > 1<<20 {
+		level = 3
 	}
-	if _, err := z.Write(plain); err != nil {
-		return nil, err
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, level)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(d.plain); err != nil {
+		return err
 	}
 	if err := z.Close(); err != nil {
-		return nil, err
+		return err
 	}
-	packed := bytes.Clone(b.Bytes())
-	return &rendered{
-		plain: plain, packed: packed, plainETag: etag(plain), packedETag: etag(packed),
-		plainLength: strconv.Itoa(len(plain)), packedLength: strconv.Itoa(len(packed)),
-	}, nil
+	d.packed = bytes.Clone(b.Bytes())
+	d.plainETag, d.packedETag = etag(d.plain), etag(d.packed)
+	d.plainLength, d.packedLength = strconv.Itoa(len(d.plain)), strconv.Itoa(len(d.packed))
+	return nil
 }
 
 func etag(content []byte) string {
@@ -92,61 +115,110 @@ type person struct {
 	Email string `json:"email"` // empty: nobody's address is given away; npm prints it without asking
 }
 
-// packument is the whole document; fields that one form does not have are left empty.
+// packument is the document without its versions; fields that one form does not have are left
+// empty.
 type packument struct {
-	ID          string                     `json:"_id,omitempty"`
-	Rev         string                     `json:"_rev,omitempty"`
-	Name        string                     `json:"name"`
-	Description json.RawMessage            `json:"description,omitempty"`
-	Modified    string                     `json:"modified,omitempty"`
-	Tags        map[string]string          `json:"dist-tags"`
-	Versions    map[string]json.RawMessage `json:"versions"`
-	Time        map[string]string          `json:"time"`
-	Maintainers []person                   `json:"maintainers,omitempty"`
-	Author      json.RawMessage            `json:"author,omitempty"`
-	License     json.RawMessage            `json:"license,omitempty"`
-	Homepage    json.RawMessage            `json:"homepage,omitempty"`
-	Repository  json.RawMessage            `json:"repository,omitempty"`
-	Bugs        json.RawMessage            `json:"bugs,omitempty"`
-	Keywords    json.RawMessage            `json:"keywords,omitempty"`
-	Readme      json.RawMessage            `json:"readme,omitempty"`
+	ID          string            `json:"_id,omitempty"`
+	Rev         string            `json:"_rev,omitempty"`
+	Name        string            `json:"name"`
+	Description json.RawMessage   `json:"description,omitempty"`
+	Modified    string            `json:"modified,omitempty"`
+	Tags        map[string]string `json:"dist-tags"`
+	Time        map[string]string `json:"time"`
+	Maintainers []person          `json:"maintainers,omitempty"`
+	Author      json.RawMessage   `json:"author,omitempty"`
+	License     json.RawMessage   `json:"license,omitempty"`
+	Homepage    json.RawMessage   `json:"homepage,omitempty"`
+	Repository  json.RawMessage   `json:"repository,omitempty"`
+	Bugs        json.RawMessage   `json:"bugs,omitempty"`
+	Keywords    json.RawMessage   `json:"keywords,omitempty"`
+	Readme      json.RawMessage   `json:"readme,omitempty"`
 }
 
 // render makes a packument from releases and their metadata.
-func (r *Registry) render(ctx context.Context, o *offer, f form) ([]byte, error) {
+func (r *Registry) render(ctx context.Context, o *offer, f form) (*rendered, error) {
 	p := packument{
-		Name: o.name, Tags: o.tags, Versions: make(map[string]json.RawMessage, len(o.releases)),
+		Name: o.name, Tags: o.tags,
 		Time: map[string]string{"created": iso(o.created), "modified": iso(o.modified)},
+	}
+	for _, rel := range o.releases {
+		p.Time[rel.Version] = iso(rel.Published)
 	}
 	if f == abbreviated {
 		p.Modified = iso(o.modified)
 	} else {
 		p.ID, p.Rev, p.Maintainers = o.name, o.rev(), o.maintainers()
-	}
-	for _, rel := range o.releases {
-		m, err := r.manifest(ctx, o.name, rel)
-		if err != nil {
+		if err := r.describe(ctx, o, &p); err != nil {
 			return nil, err
 		}
-		if rel.Version == o.tags[latest] && f == full {
-			p.describe(m)
+	}
+	head, err := encode(p)
+	if err != nil {
+		return nil, err
+	}
+	d := &rendered{parts: make(map[string]part, len(o.releases))}
+	d.plain = append(bytes.TrimSuffix(head, []byte("}")), `,"versions":{`...)
+	for i, rel := range o.releases {
+		if err := r.renderVersion(ctx, o, f, i, rel, d); err != nil {
+			return nil, err
+		}
+	}
+	d.plain = bytes.Clone(append(d.plain, "}}"...)) // without what append took in advance
+	return d, nil
+}
+
+// renderVersion appends the i-th version to d, copying it from the offer's former document where
+// nothing about it has changed.
+func (r *Registry) renderVersion(ctx context.Context, o *offer, f form, i int, rel registry.Release, d *rendered) error {
+	if i > 0 {
+		d.plain = append(d.plain, ',')
+	}
+	d.plain = append(strconv.AppendQuote(d.plain, rel.Version), ':') // a version is ASCII without quotes
+	from := len(d.plain)
+	former, ok := o.former[f].part(rel)
+	if !ok {
+		m, err := r.manifest(ctx, o.name, rel)
+		if err != nil {
+			return err
 		}
 		delete(m, "readme")
 		if f == abbreviated {
 			m = m.only(abbreviatedFields)
 		}
-		if p.Versions[rel.Version], err = encode(m); err != nil {
-			return nil, err
+		if former, err = encode(m); err != nil {
+			return err
 		}
-		p.Time[rel.Version] = iso(rel.Published)
 	}
-	return encode(p)
+	d.plain = append(d.plain, former...)
+	d.parts[rel.Version] = part{metadata: rel.Metadata, deprecated: rel.Deprecated, from: from, to: len(d.plain)}
+	return nil
+}
+
+// part returns a release's manifest from a former document, if it still is the same.
+func (d *rendered) part(rel registry.Release) ([]byte, bool) {
+	if d == nil {
+		return nil, false
+	}
+	p, ok := d.parts[rel.Version]
+	if !ok || p.metadata != rel.Metadata || p.deprecated != rel.Deprecated {
+		return nil, false
+	}
+	return d.plain[p.from:p.to], true
 }
 
 // describe fills in what the document says of itself: what its latest version says.
-func (p *packument) describe(m object) {
+func (r *Registry) describe(ctx context.Context, o *offer, p *packument) error {
+	rel, err := o.release(latest)
+	if err != nil {
+		return err
+	}
+	m, err := r.manifest(ctx, o.name, rel)
+	if err != nil {
+		return err
+	}
 	p.Description, p.Author, p.License, p.Homepage = m["description"], m["author"], m["license"], m["homepage"]
 	p.Repository, p.Bugs, p.Keywords, p.Readme = m["repository"], m["bugs"], m["keywords"], m["readme"]
+	return nil
 }
 
 // manifest returns the manifest of a version as it is served, with its readme.

@@ -38,7 +38,9 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 	}
 	p := &publication{r: r, actor: actor, name: req.PathValue("name")}
 	defer p.close()
-	doc, err := p.receiveBody(req.Context(), req.Body)
+	doc, err := r.readDocument(req.Context(), req.Body, func(name string, data io.Reader) error {
+		return p.receive(req.Context(), name, data)
+	})
 	if err != nil {
 		return p.refuse(req.Context(), err)
 	}
@@ -52,18 +54,25 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 	return nil
 }
 
-// receiveBody reads the request; only so many at a time are read, because each may hold Limits.Document
-// bytes of memory.
-func (p *publication) receiveBody(ctx context.Context, body io.Reader) (document, error) {
-	select {
-	case p.r.publishing <- struct{}{}:
-		defer func() { <-p.r.publishing }()
-	case <-ctx.Done():
-		return document{}, ctx.Err()
-	}
-	raw, err := scanDocument(body, p.r.limits.Document, func(name string, data io.Reader) error {
-		return p.receive(ctx, name, data)
-	})
+// readDocument reads a request's document and hands its attachments to attach. Only so many large
+// ones are read at a time, because each may take Limits.Document bytes of memory; a small one never
+// waits, however slowly the large ones come in.
+func (r *Registry) readDocument(ctx context.Context, body io.Reader, attach func(string, io.Reader) error) (document, error) {
+	held := false
+	defer func() {
+		if held {
+			<-r.large
+		}
+	}()
+	raw, err := scanDocument(body, r.limits.Document, func() error {
+		select {
+		case r.large <- struct{}{}:
+			held = true
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, attach)
 	if err != nil {
 		return document{}, err
 	}

@@ -115,6 +115,7 @@ func TestHostileTarballsAreRefusedAndRecorded(t *testing.T) {
 		{"a device", archive(t, manifest, member{name: "package/x", kind: tar.TypeChar}), "archive-special-file"},
 		{"half a tarball", good[:len(good)/2], "archive-malformed"},
 		{"no tarball", []byte("hello"), "archive-malformed"},
+		{"nothing", archive(t), "archive-empty"},
 		{"another package", archive(t, member{name: "package/package.json", content: `{"name":"other","version":"1.0.0"}`}), "manifest-confusion"},
 		{"another version", archive(t, member{name: "package/package.json", content: `{"name":"wbdemo","version":"1.0.1"}`}), "manifest-confusion"},
 		{"a hidden install script", archive(t, member{name: "package/package.json",
@@ -256,4 +257,23 @@ func TestWholeDocumentsAreChangedAtTheirRevisionOnly(t *testing.T) {
 	in.do(t, "alice", "PUT", "wbdemo/-rev/"+old, bytes.NewReader(body)).want(t, 409, "revision-conflict")
 	in.do(t, "", "GET", "wbdemo", nil).want(t, 200, `"1.0.2":{`)
 	in.do(t, "alice", "PUT", "wbdemo/-rev/"+in.rev(t, "wbdemo"), strings.NewReader(`{"maintainers":[]}`)).want(t, 400, "owner-required")
+}
+
+func TestOwnersByOrganisationAreNotRemovedFromOnePackage(t *testing.T) {
+	t.Parallel()
+	in := start(t)
+	in.publish(t, "wbdemo", "1.0.0")
+	body := `{"maintainers":[{"name":"alice"},{"name":"admin"}]}`
+	in.do(t, "alice", "PUT", "wbdemo/-rev/"+in.rev(t, "wbdemo"), strings.NewReader(body)).want(t, 409, "owner-by-organisation", "bob")
+}
+
+func TestLargeRefusedRequestIsReadToItsEnd(t *testing.T) {
+	t.Parallel()
+	in := start(t)
+	body := documentBody(t, demo, bytes.Repeat([]byte("x"), 8<<20), "latest")
+	in.do(t, "mallory", "PUT", "wbdemo", bytes.NewReader(body)).want(t, 403, "namespace-not-yours")
+	big := `{"name":"wbdemo","readme":"` + strings.Repeat("x", 3<<20) + `","versions":{}}`
+	for range 10 { // more than may be read at a time
+		in.do(t, "alice", "PUT", "wbdemo", strings.NewReader(big)).want(t, 404)
+	}
 }

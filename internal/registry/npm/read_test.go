@@ -9,9 +9,11 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 )
 
@@ -99,6 +101,38 @@ func TestPackumentAnswersConditionalRequests(t *testing.T) {
 
 	in.publish(t, "wbdemo", "1.0.1")
 	in.do(t, "", "GET", "wbdemo", nil, "Accept-Encoding", "identity", "If-None-Match", plain.Header.Get("Etag")).want(t, 200, `"latest":"1.0.1"`)
+}
+
+func TestDocumentMadeFromItsFormerOneEqualsAFreshOne(t *testing.T) {
+	t.Parallel()
+	in := start(t)
+	steps := []func(){
+		func() { in.publish(t, "wbdemo", "1.0.0") },
+		func() { in.publish(t, "wbdemo", "1.0.1", "node x") },
+		func() {
+			body := `{"name":"wbdemo","versions":{"1.0.0":{"deprecated":"old"},"1.0.1":{}}}`
+			in.do(t, "alice", "PUT", "wbdemo", strings.NewReader(body)).want(t, 200)
+		},
+		func() { in.publish(t, "wbdemo", "1.0.2") },
+		func() { in.recall(t, "pkg:npm/wbdemo@1.0.2", "x") },
+		func() {
+			in.do(t, "alice", "DELETE", "wbdemo/-/wbdemo-1.0.1.tgz/-rev/"+in.rev(t, "wbdemo"), nil).want(t, 200)
+		},
+		func() { in.lift(t, "pkg:npm/wbdemo@1.0.2") },
+	}
+	for i, step := range steps {
+		step()
+		for _, accept := range []string{"application/json", corgi} {
+			got := in.do(t, "", "GET", "wbdemo", nil, "Accept", accept, "Accept-Encoding", "identity").want(t, 200)
+			req := httptest.NewRequest("GET", "/npm/wbdemo", nil)
+			req.Header.Set("Accept", accept)
+			fresh := httptest.NewRecorder()
+			in.handler(t, clock.System{}).ServeHTTP(fresh, req)
+			if !bytes.Equal(got.body, fresh.Body.Bytes()) || got.Header.Get("Etag") != fresh.Header().Get("Etag") {
+				t.Errorf("after step %d, %s is\n%s\nwant\n%s", i+1, accept, got.body, fresh.Body)
+			}
+		}
+	}
 }
 
 func TestTarballIsServedWithRangesAndForGood(t *testing.T) {

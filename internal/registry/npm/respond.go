@@ -3,6 +3,7 @@ package npm
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 
@@ -84,6 +85,9 @@ func loginRequired() error {
 	return fault.New(fault.Unauthenticated, "login-required", "this needs a login; run npm login, or set a token for this registry in .npmrc")
 }
 
+// maxDrain is how much of a refused request is read all the same, in bytes.
+const maxDrain = 32 << 20
+
 // fail answers with {"error": …}, the form that npm prints. It sends no WWW-Authenticate header:
 // npm would print the header in place of the sentence (npm-registry-fetch, check-response.js).
 func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
@@ -94,6 +98,9 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	if req.Context().Err() != nil {
 		return // nobody is there to read the answer
 	}
+	// A client reads the answer when it has sent its whole request; were the connection closed
+	// before, it would show an error of the network in place of the sentence.
+	io.CopyN(io.Discard, req.Body, maxDrain)
 	body := struct {
 		Error string `json:"error"`
 		Code  string `json:"code"`

@@ -10,8 +10,12 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 )
 
-// maxDepth is how deep arrays and objects may nest in a document.
-const maxDepth = 200
+const (
+	// maxDepth is how deep arrays and objects may nest in a document.
+	maxDepth = 200
+	// largeDocument is from how many bytes on a document waits for a place in memory.
+	largeDocument = 1 << 20
+)
 
 // scanDocument copies the JSON document r without holding its attachments in memory: each string
 // at _attachments.<name>.data is handed to attach as it arrives, with its JSON escapes undone, and
@@ -19,9 +23,10 @@ const maxDepth = 200
 //
 // The scanner follows strings and brackets and leaves the grammar to encoding/json: what is not
 // JSON going in is not JSON coming out, or is refused here. attach must read its reader to the end; without one,
-// attachments count like the rest.
-func scanDocument(r io.Reader, limit int, attach func(name string, data io.Reader) error) ([]byte, error) {
-	s := &scanner{r: bufio.NewReaderSize(r, 64<<10), limit: limit, attach: attach}
+// attachments count like the rest. large, if there is one, is called when the copy outgrows
+// largeDocument, and may refuse to go on.
+func scanDocument(r io.Reader, limit int, large func() error, attach func(name string, data io.Reader) error) ([]byte, error) {
+	s := &scanner{r: bufio.NewReaderSize(r, 64<<10), limit: limit, large: large, attach: attach}
 	for {
 		c, err := s.r.ReadByte()
 		if errors.Is(err, io.EOF) {
@@ -50,6 +55,7 @@ type scanner struct {
 	limit  int
 	stack  []frame
 	attach func(string, io.Reader) error
+	large  func() error // nil once it was called
 	// attached holds what was seen below _attachments: a second one of the same name would leave
 	// open which of the two is meant.
 	attached map[string]bool
@@ -86,6 +92,11 @@ func (s *scanner) emit(p ...byte) error {
 			"the request is larger than the %d MiB that are taken besides attachments; publish less metadata", s.limit>>20)
 	}
 	s.out = append(s.out, p...)
+	if s.large != nil && len(s.out) > largeDocument {
+		large := s.large
+		s.large = nil
+		return large()
+	}
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 // scanned runs the scanner and keeps what it diverts.
 func scanned(doc io.Reader, limit int) (string, map[string]string, error) {
 	attachments := map[string]string{}
-	out, err := scanDocument(doc, limit, func(name string, data io.Reader) error {
+	out, err := scanDocument(doc, limit, nil, func(name string, data io.Reader) error {
 		b, err := io.ReadAll(data)
 		attachments[name] = string(b)
 		return err
@@ -90,7 +90,7 @@ func TestScannerHoldsNoAttachmentInMemory(t *testing.T) {
 	perRun := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for range b.N {
-			_, err := scanDocument(strings.NewReader(doc), 1<<10, func(_ string, r io.Reader) error {
+			_, err := scanDocument(strings.NewReader(doc), 1<<10, nil, func(_ string, r io.Reader) error {
 				_, err := io.Copy(io.Discard, base64.NewDecoder(base64.StdEncoding, r))
 				return err
 			})
@@ -107,7 +107,7 @@ func TestScannerHoldsNoAttachmentInMemory(t *testing.T) {
 func TestScannerReportsTheCallbacksOwnError(t *testing.T) {
 	t.Parallel()
 	full := errors.New("disk full")
-	_, err := scanDocument(strings.NewReader(`{"_attachments":{"a":{"data":"x"}}}`), 100, func(string, io.Reader) error { return full })
+	_, err := scanDocument(strings.NewReader(`{"_attachments":{"a":{"data":"x"}}}`), 100, nil, func(string, io.Reader) error { return full })
 	if !errors.Is(err, full) {
 		t.Errorf("got %v", err)
 	}

@@ -51,11 +51,12 @@ type score struct {
 }
 
 // search answers GET /-/v1/search: packages whose name contains every word of the text and that
-// the caller may see. "scope:acme" selects a scope; other qualifiers are ignored.
+// the caller may see. "scope:acme" selects a scope; other qualifiers are ignored. The total counts
+// what was found up to the end of the page: names after it are not looked at.
 func (r *Registry) search(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	q := req.URL.Query()
 	from, size := number(q.Get("from"), 0), min(number(q.Get("size"), searchPage), maxPage)
-	names, err := r.namesWith(req.Context(), actor, searchWords(q.Get("text")))
+	names, err := r.namesWith(req.Context(), actor, searchWords(q.Get("text")), from+size)
 	if err != nil {
 		return err
 	}
@@ -99,8 +100,8 @@ func searchWords(text string) []string {
 	return words
 }
 
-// namesWith returns the readable names that contain every word and offer something.
-func (r *Registry) namesWith(ctx context.Context, actor evidence.Actor, words []string) ([]string, error) {
+// namesWith returns the first enough readable names that contain every word.
+func (r *Registry) namesWith(ctx context.Context, actor evidence.Actor, words []string, enough int) ([]string, error) {
 	first := ""
 	if len(words) > 0 {
 		first = words[0]
@@ -111,6 +112,9 @@ func (r *Registry) namesWith(ctx context.Context, actor evidence.Actor, words []
 	}
 	var out []string
 	for _, name := range names {
+		if len(out) == enough {
+			break
+		}
 		if containsAll(name, words) && r.core.MayRead(ctx, actor, purl.NPM, name) == nil {
 			out = append(out, name)
 		}

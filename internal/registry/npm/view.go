@@ -30,7 +30,7 @@ type view struct {
 var depKinds = []string{"dependencies", "optionalDependencies", "peerDependencies", "devDependencies"}
 
 // plainFields are compared as they are: they decide whether and how a package is installed.
-var plainFields = []string{"peerDependenciesMeta", "engines", "os", "cpu", "libc"}
+var plainFields = []string{"peerDependenciesMeta", "acceptDependencies", "engines", "os", "cpu", "libc"}
 
 // newView reads a manifest, be it a package.json or what a client sent.
 func newView(o object) (view, error) {

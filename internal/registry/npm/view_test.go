@@ -72,7 +72,7 @@ func TestEveryContradictionIsFound(t *testing.T) {
 		"name": `"b"`, "version": `"1.0.1"`, "scripts": `{"test":"x","postinstall":"evil"}`, "bin": `{"a":"b.js"}`,
 		"dependencies": `{"a":"1","g":"u/r","evil":"1"}`, "optionalDependencies": `{}`, "peerDependencies": `{"p":"2"}`,
 		"devDependencies": `{"d":"2"}`, "bundleDependencies": `[]`, "engines": `{"node":">=2"}`, "os": `["win32"]`, "cpu": `[]`, "libc": `null`,
-		"peerDependenciesMeta": `{}`,
+		"peerDependenciesMeta": `{}`, "acceptDependencies": `{"a":"*"}`,
 	} {
 		t.Run(field, func(t *testing.T) {
 			t.Parallel()

@@ -70,6 +70,7 @@ func (g *Registry) Routes() []registry.Route {
 
 func (g *Registry) dispatch(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	w.Header().Set("X-Content-Type-Options", "nosniff") // what is served here was made by strangers
 	c := &call{w: w, r: r}
 	if err := g.answer(c); err != nil {
 		g.fail(c, err)

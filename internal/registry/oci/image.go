@@ -3,11 +3,13 @@ package oci
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 )
 
@@ -26,20 +28,35 @@ const (
 	maxReason = 1000
 )
 
-// imageContents says what an image is made of: its layers in order, with the instruction that made
-// each, and what upper layers hide of lower ones. It waits for layers that are still being read.
-// What cannot be known is said in Incomplete; only a failing store is an error.
-func (g *Registry) imageContents(ctx context.Context, name string, m *manifest, d digest.Digest) (evidence.Draft, error) {
+// describe says what an image is made of: its layers in order, with the instruction that made
+// each, and what upper layers hide of lower ones. It waits for layers that are still being read
+// until patience ends, which is an error. What cannot be known is said in Incomplete.
+func (g *Registry) describe(ctx, patience context.Context, name string, m *manifest, d digest.Digest) (evidence.Draft, error) {
 	im := &imageBuilder{contents: evidence.Contents{Of: "image"}}
-	if err := g.gather(ctx, name, m, im); err != nil {
+	if err := g.gather(ctx, patience, name, m, im); err != nil {
 		return evidence.Draft{}, err
 	}
 	im.fit()
 	return evidence.Draft{
-		Subjects: []evidence.Subject{evidence.About(purl.Image(name, string(d)), d)}, Predicate: im.contents,
-		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
+		Subjects:  []evidence.Subject{evidence.About(purl.Image(name, string(d)), d)},
+		Predicate: im.contents, Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
 	}, nil
 }
+
+// describeSoon is describe for as long as a push may wait. When the layers take longer, ok is
+// false and describeLater has to follow the publication.
+func (g *Registry) describeSoon(ctx context.Context, name string, m *manifest, d digest.Digest) (draft evidence.Draft, ok bool, err error) {
+	patience, cancel := context.WithTimeoutCause(ctx, g.config.Limits.Settle, errNotSettled)
+	defer cancel()
+	draft, err = g.describe(ctx, patience, name, m, d)
+	if errors.Is(err, errNotSettled) {
+		return draft, false, nil
+	}
+	return draft, err == nil, err
+}
+
+// errNotSettled says that the layers of an image are still being read.
+var errNotSettled = errors.New("the layers are still being read")
 
 // imageBuilder collects an image's contents and what is missing of them.
 type imageBuilder struct {
@@ -51,7 +68,7 @@ func (im *imageBuilder) lacks(format string, args ...any) {
 	im.missing = append(im.missing, fmt.Sprintf(format, args...))
 }
 
-func (g *Registry) gather(ctx context.Context, name string, m *manifest, im *imageBuilder) error {
+func (g *Registry) gather(ctx, patience context.Context, name string, m *manifest, im *imageBuilder) error {
 	if g.config.Layers == nil {
 		im.lacks("this server does not read layers")
 		return nil
@@ -60,8 +77,11 @@ func (g *Registry) gather(ctx context.Context, name string, m *manifest, im *ima
 		im.lacks("it has %d layers, %d are read", len(m.Layers), maxImageLayers)
 		return nil
 	}
-	config := g.imageConfig(ctx, name, m, im)
-	found, err := g.readLayers(ctx, name, m.Layers)
+	config, err := g.imageConfig(ctx, name, m, im)
+	if err != nil {
+		return err
+	}
+	found, err := g.readLayers(ctx, patience, name, m.Layers)
 	if err != nil {
 		return err
 	}
@@ -71,37 +91,47 @@ func (g *Registry) gather(ctx context.Context, name string, m *manifest, im *ima
 }
 
 // imageConfig reads the configuration; one that cannot be read leaves a gap.
-func (g *Registry) imageConfig(ctx context.Context, name string, m *manifest, im *imageBuilder) ImageConfig {
-	if _, err := g.core.LinkedBlob(ctx, purl.OCI, name, m.Config.Digest); err != nil {
+func (g *Registry) imageConfig(ctx context.Context, name string, m *manifest, im *imageBuilder) (config ImageConfig, err error) {
+	size, err := g.core.LinkedBlob(ctx, purl.OCI, name, m.Config.Digest)
+	if fault.KindOf(err) == fault.NotFound {
 		im.lacks("the configuration is not in this repository")
-		return ImageConfig{}
+		return config, nil
+	}
+	if err != nil {
+		return config, err
+	}
+	if size > maxConfig {
+		im.lacks("the configuration is too large")
+		return config, nil
 	}
 	raw, err := g.readSmall(ctx, m.Config.Digest, maxConfig)
 	if err != nil {
-		im.lacks("the configuration is too large or cannot be read")
-		return ImageConfig{}
+		return config, err
 	}
-	config, err := g.config.Layers.ReadConfig(raw)
-	if err != nil {
+	if config, err = g.config.Layers.ReadConfig(raw); err != nil {
 		im.lacks("the configuration is malformed")
-		return ImageConfig{}
+		return ImageConfig{}, nil
 	}
 	if len(config.DiffIDs) != len(m.Layers) {
 		im.lacks("the configuration lists %d layers and the manifest %d", len(config.DiffIDs), len(m.Layers))
-		return ImageConfig{Platform: config.Platform}
+		config.DiffIDs = nil
 	}
-	return config
+	return config, nil
 }
 
 // readLayers returns what is on the record of each layer, after reading those that were not read
 // yet. All are under way before the first is waited for.
-func (g *Registry) readLayers(ctx context.Context, name string, layers []descriptor) ([]layerFinding, error) {
+func (g *Registry) readLayers(ctx, patience context.Context, name string, layers []descriptor) ([]layerFinding, error) {
 	found := make([]layerFinding, len(layers))
 	waits := make([]*pending, len(layers))
 	for i, l := range layers {
-		if _, err := g.core.LinkedBlob(ctx, purl.OCI, name, l.Digest); err != nil {
+		_, err := g.core.LinkedBlob(ctx, purl.OCI, name, l.Digest)
+		if fault.KindOf(err) == fault.NotFound {
 			found[i].reason = "it is not in this repository" // non-distributable, or somebody else's
 			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		if err := g.layers.find(ctx, l.Digest, &found[i]); err != nil {
 			return nil, err
@@ -114,7 +144,7 @@ func (g *Registry) readLayers(ctx context.Context, name string, layers []descrip
 		if p == nil {
 			continue
 		}
-		if err := p.wait(ctx); err != nil {
+		if err := p.wait(patience); err != nil {
 			return nil, err
 		}
 		found[i].reason = p.reason

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -30,24 +32,32 @@ type layerBook struct {
 	stop  context.CancelFunc
 	ctx   context.Context // ends with close
 
+	// uploading counts the requests that are moving bytes in.
+	uploading atomic.Int64
+
 	mu      sync.Mutex
-	pending map[digest.Digest]*pending // blobs that are being read; guarded by mu
+	pending map[digest.Digest]*pending // what is being read; guarded by mu
 }
 
-// pending is a blob that is being read. done is closed when that has ended; the fields are set
+// pending is a layer blob that is being read, or an image whose layers are. done is closed when that has ended; the fields are set
 // before.
 type pending struct {
 	done   chan struct{}
 	reason string // why nothing is on the record; empty when it is
 }
 
-// wait returns when the reading has ended, or with the error of ctx.
+// wait returns when the reading has ended, or with the cause of ctx's end.
 func (p *pending) wait(ctx context.Context) error {
 	select {
 	case <-p.done:
 		return nil
+	default:
+	}
+	select {
+	case <-p.done:
+		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
@@ -134,13 +144,10 @@ func (b *layerBook) finish(blob digest.Digest, p *pending) {
 	close(p.done)
 }
 
-// uploaded takes over the tap of an upload that became blob. It does not wait for the reader.
-func (b *layerBook) uploaded(blob digest.Digest, t *tap) {
-	if t == nil {
-		return
-	}
-	result := t.finish()
-	if result == nil {
+// uploaded takes over the reading of an upload that became blob; nil when it was not read. It does
+// not wait.
+func (b *layerBook) uploaded(blob digest.Digest, reading <-chan outcome) {
+	if reading == nil {
 		return
 	}
 	p, first := b.start(blob)
@@ -149,7 +156,7 @@ func (b *layerBook) uploaded(blob digest.Digest, t *tap) {
 	}
 	b.group.Go(func() {
 		defer b.finish(blob, p)
-		b.note(blob, p, <-result, false)
+		b.note(blob, p, <-reading, false)
 	})
 }
 
@@ -178,8 +185,13 @@ func (b *layerBook) readStored(blob digest.Digest) outcome {
 		return outcome{err: err}
 	}
 	defer f.Close()
-	inventory, err := b.reader.ReadLayer(&stoppable{ctx: b.ctx, Reader: f})
+	inventory, err := b.readLayer(f)
 	return outcome{inventory, err}
+}
+
+// readLayer reads a layer until the book is closed.
+func (b *layerBook) readLayer(r io.Reader) (*evidence.Inventory, error) {
+	return b.reader.ReadLayer(&courteous{book: b, Reader: r})
 }
 
 // note puts an outcome on the record. declared says that a manifest calls the blob a layer; else

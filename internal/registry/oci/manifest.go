@@ -50,10 +50,12 @@ type descriptor struct {
 	Size      int64         `json:"size"`
 }
 
-// isImage reports whether the manifest describes something that runs.
+// isImage reports whether the manifest describes something that runs. Build tools dress up
+// attestations as images; those have no archive among their layers.
 func (m *manifest) isImage() bool {
 	return (m.MediaType == typeImage || m.MediaType == typeDockerImage) && m.Config != nil &&
-		(m.Config.MediaType == configImage || m.Config.MediaType == configDockerImage)
+		(m.Config.MediaType == configImage || m.Config.MediaType == configDockerImage) &&
+		(len(m.Layers) == 0 || slices.ContainsFunc(m.Layers, func(d descriptor) bool { return strings.Contains(d.MediaType, ".tar") }))
 }
 
 // artifactType is what the referrers list calls the manifest.

@@ -63,6 +63,9 @@ type Limits struct {
 	// Readers is how many layers are read at once; each needs up to 64 MiB. Default 8. When all
 	// are busy a layer is read when its manifest arrives instead of during its upload.
 	Readers int
+	// Settle is how long the push of a manifest waits for layers that are still being read; what
+	// is not read by then gets on the record when it is. Default 0: the push does not wait.
+	Settle time.Duration
 	// ReaderIdle is how long a half-uploaded layer keeps its reader. Default one minute; after
 	// that the layer is read when its manifest arrives.
 	ReaderIdle time.Duration

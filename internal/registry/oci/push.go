@@ -148,14 +148,34 @@ func (g *Registry) publish(c *call, m *manifest, d digest.Digest, size int64, ta
 	if m.Subject != nil {
 		u.Subject = m.Subject.Digest
 	}
-	if m.isImage() {
-		draft, err := g.imageContents(c.r.Context(), c.name, m, d)
-		if err != nil {
-			return err
-		}
+	known, err := g.known(c.r.Context(), c.name, d)
+	if err != nil {
+		return err
+	}
+	if known || !m.isImage() {
+		return g.core.Publish(c.r.Context(), c.actor, u)
+	}
+	draft, settled, err := g.describeSoon(c.r.Context(), c.name, m, d)
+	if err != nil {
+		return err
+	}
+	if settled {
 		u.Contents = []evidence.Draft{draft}
 	}
-	return g.core.Publish(c.r.Context(), c.actor, u)
+	if err := g.core.Publish(c.r.Context(), c.actor, u); err != nil || settled {
+		return err
+	}
+	g.describeLater(c.name, m, d)
+	return nil
+}
+
+// known reports whether the repository has, or had, the manifest: its contents were described then.
+func (g *Registry) known(ctx context.Context, name string, d digest.Digest) (bool, error) {
+	_, err := g.core.Release(ctx, purl.OCI, name, string(d))
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return false, err
+	}
+	return err == nil, nil
 }
 
 func created(c *call, m *manifest, d digest.Digest, tags []string) error {

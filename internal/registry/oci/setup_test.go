@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -178,4 +180,18 @@ type testWriter struct{ t testing.TB }
 func (w testWriter) Write(p []byte) (int, error) {
 	w.t.Logf("%s", p)
 	return len(p), nil
+}
+
+// breakOff sends a PATCH that announces more bytes than it has, and hangs up.
+func (s *server) breakOff(t testing.TB, path, part string, announced int) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	must(t, err)
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s",
+		path, basic("admin", s.token), announced, part)
+	must(t, err)
+	must(t, conn.(*net.TCPConn).CloseWrite())
+	answer, _ := io.ReadAll(conn)
+	return string(answer)
 }

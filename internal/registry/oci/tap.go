@@ -5,25 +5,24 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
+	"time"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/evidence"
 )
 
-const (
-	// sniffBytes is a tar header: with fewer, plain archives cannot be told from other content.
-	sniffBytes = 512
-	// feedBytes is how much is handed to a layer reader at a time, and feedDepth how many such
-	// pieces may wait: together the 4 MiB by which an upload may run ahead of its reader.
-	feedBytes = 256 << 10
-	feedDepth = 16
-)
+// sniffBytes is a tar header: with fewer, plain archives cannot be told from other content.
+const sniffBytes = 512
 
 // errAborted is what a layer reader sees when its upload came to nothing.
 var errAborted = errors.New("the upload was aborted")
 
-// tap lets a layer be read while it is uploaded. Written to by the upload, it looks at the first
-// bytes and, when they could be a layer, feeds all of them to a reader in a goroutine of its own.
-// It never fails: an upload must not, for its contents. Its methods are called by one goroutine
+// tap lets a layer be read while it is uploaded. It watches the bytes go by and, when the first
+// of them could be a layer's, starts a reader that follows the upload in the blob store: what was
+// just written comes from memory, and a reader that is slower than the network delays nobody.
+//
+// A tap never fails: an upload must not, for its contents. Its methods are called by one goroutine
 // at a time; it ends with finish or abort.
 type tap struct {
 	book *layerBook
@@ -31,11 +30,8 @@ type tap struct {
 
 	head    []byte // the first bytes, until decided
 	decided bool
-
-	piece  []byte       // filling up
-	feed   chan []byte  // to the reader; nil when there is none
-	broken bool         // set before feed is closed: the bytes are not whole
-	result chan outcome // one, when feed is not nil
+	tail    *follower    // nil when nothing reads
+	result  chan outcome // one, when tail is not nil
 }
 
 // outcome is what a layer reader returned.
@@ -44,73 +40,47 @@ type outcome struct {
 	err       error
 }
 
-// Write implements io.Writer. It blocks while the reader is feedDepth pieces behind.
-func (t *tap) Write(p []byte) (int, error) {
+// saw notes that p was written to u.
+func (t *tap) saw(u blob.Upload, p []byte) {
 	t.size += int64(len(p))
 	if t.decided {
-		t.pass(p)
-		return len(p), nil
-	}
-	t.head = append(t.head, p...)
-	if len(t.head) >= sniffBytes {
-		t.decide()
-	}
-	return len(p), nil
-}
-
-// decide starts the reader, when the first bytes could be a layer and a reader is free.
-func (t *tap) decide() {
-	t.decided = true
-	head := t.head
-	t.head = nil
-	if !looksLikeLayer(head) || !t.book.begin() {
+		t.tail.grow(t.size)
 		return
 	}
-	t.feed, t.result = make(chan []byte, feedDepth), make(chan outcome, 1)
-	source := &feedReader{tap: t, feed: t.feed}
-	t.book.group.Go(func() { t.read(source) })
-	t.pass(head)
-}
-
-func (t *tap) pass(p []byte) {
-	for t.feed != nil && len(p) > 0 {
-		if t.piece == nil {
-			t.piece = make([]byte, 0, feedBytes)
-		}
-		n := min(len(p), cap(t.piece)-len(t.piece))
-		t.piece = append(t.piece, p[:n]...)
-		p = p[n:]
-		if len(t.piece) == cap(t.piece) {
-			t.feed <- t.piece
-			t.piece = nil
-		}
+	t.head = append(t.head, p[:min(len(p), sniffBytes)]...)
+	if len(t.head) >= sniffBytes {
+		t.decide(u)
 	}
 }
 
-// read runs the layer reader over the feed and drains what it leaves.
-func (t *tap) read(source io.Reader) {
-	defer t.book.end()
-	inventory, err := t.book.reader.ReadLayer(source)
-	if _, rest := io.Copy(io.Discard, source); err == nil {
-		err = rest
+// decide starts the reader, when the first bytes could be a layer's and a reader is free.
+func (t *tap) decide(u blob.Upload) {
+	t.decided = true
+	if !looksLikeLayer(t.head) || !t.book.begin() {
+		return
 	}
-	t.result <- outcome{inventory, err}
+	content, err := u.Content()
+	if err != nil {
+		t.book.end()
+		return
+	}
+	t.tail, t.result = newFollower(content, t.size), make(chan outcome, 1)
+	source, result := t.tail, t.result
+	t.book.group.Go(func() {
+		defer t.book.end()
+		defer source.Close()
+		inventory, err := t.book.readLayer(source)
+		result <- outcome{inventory, err}
+	})
 }
 
-// finish says that all bytes were written and returns where the reader's outcome will come;
-// nil when the bytes were not read.
-func (t *tap) finish() <-chan outcome {
+// finish says that all bytes are in u and returns where the reader's outcome will come; nil when
+// nothing was read. It comes before u ends.
+func (t *tap) finish(u blob.Upload) <-chan outcome {
 	if !t.decided {
-		t.decide()
+		t.decide(u)
 	}
-	if t.feed == nil {
-		return nil
-	}
-	if len(t.piece) > 0 {
-		t.feed <- t.piece
-	}
-	close(t.feed)
-	t.feed = nil
+	t.tail.end(io.EOF)
 	return t.result
 }
 
@@ -120,34 +90,111 @@ func (t *tap) abort() {
 		return
 	}
 	t.decided = true
-	if t.feed != nil {
-		t.broken = true
-		close(t.feed)
-		t.feed = nil
-	}
+	t.tail.end(errAborted)
 }
 
-// feedReader is the reader's end of a tap.
-type feedReader struct {
-	tap  *tap
-	feed <-chan []byte
-	rest []byte
+// follower reads content that is still growing. A nil follower is told things in vain.
+type follower struct {
+	io.ReadCloser
+	at int64 // bytes read; the reader's alone
+
+	mu    sync.Mutex
+	moved *sync.Cond
+	size  int64 // bytes that are there; guarded by mu
+	last  error // what follows them; nil while more may come; guarded by mu
 }
 
-func (f *feedReader) Read(p []byte) (int, error) {
-	for len(f.rest) == 0 {
-		piece, more := <-f.feed
-		if !more {
-			if f.tap.broken {
-				return 0, errAborted
-			}
-			return 0, io.EOF
+func newFollower(content io.ReadCloser, size int64) *follower {
+	f := &follower{ReadCloser: content, size: size}
+	f.moved = sync.NewCond(&f.mu)
+	return f
+}
+
+func (f *follower) grow(size int64) { f.tell(func() { f.size = size }) }
+
+// end says that nothing more will come; the first word counts.
+func (f *follower) end(err error) {
+	f.tell(func() {
+		if f.last == nil {
+			f.last = err
 		}
-		f.rest = piece
+	})
+}
+
+func (f *follower) tell(change func()) {
+	if f == nil {
+		return
 	}
-	n := copy(p, f.rest)
-	f.rest = f.rest[n:]
-	return n, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+	f.moved.Broadcast()
+}
+
+// Read waits until there is something to read, or the upload has ended.
+func (f *follower) Read(p []byte) (int, error) {
+	left, err := f.wait()
+	if err != nil {
+		return 0, err
+	}
+	n, err := f.ReadCloser.Read(p[:min(int64(len(p)), left)])
+	f.at += int64(n)
+	if err == io.EOF && n == 0 {
+		err = io.ErrUnexpectedEOF // the store's reader does not see what was written after it was opened
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// wait returns how many bytes can be read now. An aborted upload is not read on.
+func (f *follower) wait() (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.size == f.at && f.last == nil {
+		f.moved.Wait()
+	}
+	if f.last == errAborted || f.size == f.at {
+		return 0, f.last
+	}
+	return f.size - f.at, nil
+}
+
+const (
+	// courtesy is how many times as long as it works a reader rests while somebody uploads.
+	courtesy = 3
+	// maxRest bounds one rest.
+	maxRest = 50 * time.Millisecond
+)
+
+// courteous lets a layer reader stand back while bytes are moving in: a client waits for its
+// upload, nobody waits for the last file of a layer. It also ends the reading with the server.
+type courteous struct {
+	book *layerBook
+	io.Reader
+	since time.Time // when the reader got its last piece
+}
+
+func (c *courteous) Read(p []byte) (int, error) {
+	if c.book.uploading.Load() > 0 && !c.since.IsZero() {
+		c.rest(min(courtesy*time.Since(c.since), maxRest))
+	}
+	if err := c.book.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := c.Reader.Read(p)
+	c.since = time.Now()
+	return n, err
+}
+
+func (c *courteous) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.book.ctx.Done():
+	}
 }
 
 // looksLikeLayer reports whether content that begins with head could be a layer: gzip, zstd, or a

@@ -17,6 +17,9 @@ import (
 // maxMountSources is how many repositories a mount without a source looks at.
 const maxMountSources = 20
 
+// copyBytes is how much of a body is moved at a time.
+const copyBytes = 256 << 10
+
 // sitting is one request's work on an upload: the bytes go to the store and past the layer reader.
 type sitting struct {
 	upload blob.Upload
@@ -191,12 +194,15 @@ func (g *Registry) finishUpload(c *call) error {
 
 func (g *Registry) commit(c *call, s *sitting, want digest.Digest) error {
 	size := s.upload.Size()
+	var reading <-chan outcome
+	if s.tap != nil {
+		reading = s.tap.finish(s.upload)
+	}
 	d, err := s.upload.Commit(c.r.Context(), want)
 	if err != nil {
-		s.tap.abort()
-		return err
+		return err // the reader may end; nobody looks at what it found
 	}
-	g.layers.uploaded(d, s.tap)
+	g.layers.uploaded(d, reading)
 	return g.linked(c, d, size)
 }
 
@@ -218,6 +224,8 @@ func (g *Registry) receive(c *call, s *sitting) error {
 	if expected > most {
 		return errBlobTooLarge(g.config.Limits.Blob)
 	}
+	g.layers.uploading.Add(1)
+	defer g.layers.uploading.Add(-1)
 	return s.copy(c.r.Body, expected, most, g.config.Limits.Blob)
 }
 
@@ -237,6 +245,20 @@ func errBlobTooLarge(limit int64) error {
 	return fault.New(fault.TooLarge, "blob-too-large", "the blob is larger than the %d bytes that this server takes; split the layer", limit)
 }
 
+// Write implements io.Writer.
+func (s *sitting) Write(p []byte) (int, error) {
+	n, err := s.upload.Write(p)
+	if s.tap != nil {
+		s.tap.saw(s.upload, p[:n])
+	}
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom: fewer and larger writes than io.Copy makes by itself.
+func (s *sitting) ReadFrom(r io.Reader) (int64, error) {
+	return io.CopyBuffer(struct{ io.Writer }{s}, r, make([]byte, copyBytes))
+}
+
 // copy moves a body of expected bytes (-1: unknown, at most most) to the store and the tap. What
 // arrived before an error stays in the upload.
 func (s *sitting) copy(body io.Reader, expected, most, limit int64) error {
@@ -244,11 +266,7 @@ func (s *sitting) copy(body io.Reader, expected, most, limit int64) error {
 		most = expected
 	}
 	source := &bodyReader{Reader: io.LimitReader(body, most)}
-	var from io.Reader = source
-	if s.tap != nil {
-		from = io.TeeReader(source, s.tap)
-	}
-	n, err := io.Copy(s.upload, from)
+	n, err := io.Copy(s, source)
 	switch {
 	case source.err != nil || err == nil && expected >= 0 && n < expected:
 		return fault.New(fault.Invalid, "upload-cut-off", "the upload stopped after %d bytes; go on from where its Location says", n).Because(source.err)
@@ -304,17 +322,4 @@ func (g *Registry) cancelUpload(c *call) error {
 	}
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-// stoppable ends a long read when the server does.
-type stoppable struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (s *stoppable) Read(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return s.Reader.Read(p)
 }

@@ -1,0 +1,103 @@
+package oci
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/purl"
+)
+
+// describeLater puts an image's contents on the record when its layers have been read. The push
+// is acknowledged by then; a server that is stopped in between makes up for it in Recover.
+func (g *Registry) describeLater(name string, m *manifest, d digest.Digest) {
+	p, first := g.layers.start(d)
+	if !first {
+		return // the same image is being pushed to two repositories: one description is enough
+	}
+	g.layers.group.Go(func() {
+		defer g.layers.finish(d, p)
+		ctx := g.layers.ctx
+		draft, err := g.describe(ctx, ctx, name, m, d)
+		if err == nil {
+			_, err = g.core.Record().Append(context.WithoutCancel(ctx), nil, draft)
+		}
+		if err != nil && ctx.Err() == nil {
+			g.config.Log.ErrorContext(ctx, "the contents of an image could not be recorded",
+				slog.String("manifest", string(d)), slog.Any("error", err))
+		}
+	})
+}
+
+// Settled waits until the contents of everything that was pushed so far are on the record, or ctx
+// ends.
+func (g *Registry) Settled(ctx context.Context) error {
+	for {
+		p := g.layers.anyPending()
+		if p == nil {
+			return nil
+		}
+		if err := p.wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *layerBook) anyPending() *pending {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.pending {
+		return p
+	}
+	return nil
+}
+
+// Recover takes up the images whose contents a stopped server left unread. It is called once,
+// before the registry serves; the reading goes on after it returns.
+func (g *Registry) Recover(ctx context.Context) error {
+	images, err := g.undescribed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, im := range images {
+		raw, err := g.readSmall(ctx, im.digest, g.config.Limits.Manifest)
+		if err != nil {
+			return fmt.Errorf("recover image: %w", err)
+		}
+		m, err := parseManifest(im.mediaType, raw)
+		if err != nil {
+			return fmt.Errorf("recover image %s: %w", im.digest, err)
+		}
+		if m.isImage() {
+			g.describeLater(im.name, m, im.digest)
+		}
+	}
+	return nil
+}
+
+type undescribed struct {
+	name, mediaType string
+	digest          digest.Digest
+}
+
+// undescribed lists the images that nothing is known of, not even why.
+func (g *Registry) undescribed(ctx context.Context) ([]undescribed, error) {
+	rows, err := g.core.Record().DB().Query().QueryContext(ctx, `SELECT p.name, a.media_type, a.digest
+		FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id
+		WHERE p.ecosystem = $1 AND r.state = 'active' AND r.artifact_type IN ($2, $3) AND a.incomplete = '' AND a.platform = ''
+			AND NOT EXISTS (SELECT 1 FROM image_layer l WHERE l.image_id = a.id)`, purl.OCI, configImage, configDockerImage)
+	if err != nil {
+		return nil, fmt.Errorf("list images without contents: %w", err)
+	}
+	defer rows.Close()
+	var out []undescribed
+	for rows.Next() {
+		var u undescribed
+		if err := rows.Scan(&u.name, &u.mediaType, &u.digest); err != nil {
+			return nil, fmt.Errorf("list images without contents: %w", err)
+		}
+		out = append(out, u)
+	}
+	return out, rows.Err()
+}
