@@ -122,14 +122,10 @@ func (r *reader) references(n *Node, id int64) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		listed, err := r.listedAs(n, l)
-		if err != nil {
-			return nil, err
-		}
-		for _, tag := range append(tags, listed...) {
+		for _, tag := range tags {
 			names = append(names, l.name+":"+tag)
 		}
-		if len(tags)+len(listed) == 0 {
+		if len(tags) == 0 {
 			names = append(names, l.name+"@"+short(l.version))
 		}
 		n.rests(l.seq).set("state", l.state).set("recalled", l.recalled)
@@ -138,27 +134,15 @@ func (r *reader) references(n *Node, id int64) ([]string, error) {
 	return names, nil
 }
 
-// listedAs returns the tags of the indexes in l's repository that list it: an image for several
-// platforms is tagged there.
-func (r *reader) listedAs(n *Node, l release) (tags []string, err error) {
-	err = r.each(`SELECT t.tag, t.seq FROM index_manifest x JOIN release i ON i.artifact_id = x.index_id AND i.package_id = $1
-		JOIN tag t ON t.package_id = i.package_id AND t.version = i.version
-		WHERE x.manifest_id = $2 ORDER BY t.tag LIMIT 20`,
-		[]any{l.packageID, l.artifact}, func(rows *sql.Rows) error {
-			var tag string
-			var seq int64
-			err := rows.Scan(&tag, &seq)
-			tags = append(tags, tag)
-			n.rests(seq)
-			return err
-		})
-	return tags, err
-}
-
+// tags returns the tags of l and, for an image of one platform among several, those of the indexes
+// in the same repository that list it.
 func (r *reader) tags(n *Node, l release) ([]string, error) {
 	var tags []string
-	err := r.each(`SELECT tag, seq FROM tag WHERE package_id = $1 AND version = $2 ORDER BY tag LIMIT 20`,
-		[]any{l.packageID, l.version}, func(rows *sql.Rows) error {
+	err := r.each(`SELECT tag, seq FROM tag WHERE package_id = $1 AND version = $2
+		UNION SELECT t.tag, t.seq FROM index_manifest x JOIN release i ON i.artifact_id = x.index_id AND i.package_id = $1
+			JOIN tag t ON t.package_id = i.package_id AND t.version = i.version WHERE x.manifest_id = $3
+		ORDER BY 1 LIMIT 20`,
+		[]any{l.packageID, l.version, l.artifact}, func(rows *sql.Rows) error {
 			var tag string
 			var seq int64
 			err := rows.Scan(&tag, &seq)
