@@ -103,7 +103,7 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 	case "/namespaces/{ecosystem}/{name}":
 		values["name"] = "@" + string(target)
 	case "/tokens/{id}":
-		values["id"] = a.spareToken(t, role)
+		values["id"] = a.SpareToken(t, role)
 	case "/logins/{code}/approval":
 		code, _, err := a.Accounts.StartLogin(t.Context(), fmt.Sprintf("192.0.2.%d:1", a.n%250))
 		must(t, err)
@@ -117,16 +117,6 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		}
 	}
 	return values
-}
-
-func (a *API) spareToken(t *testing.T, role Role) string {
-	t.Helper()
-	if role == Anonymous {
-		return "tok_none"
-	}
-	_, made, err := a.Accounts.CreateToken(t.Context(), a.Actor(t, role), account.Token{Scope: account.Scope{Permission: evidence.Read}})
-	must(t, err)
-	return made.ID
 }
 
 // recalled puts a recall in force that the owner of the namespace made.

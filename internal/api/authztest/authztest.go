@@ -88,6 +88,13 @@ const (
 	Admin      Role = "admin" // site administrator without a role anywhere
 )
 
+// Rival owns [Other] and nothing else. The matrix does not ask as them: worlds do, to make things
+// there.
+const Rival Role = "rival"
+
+// Roles returns who asks in the matrix.
+func Roles() []Role { return []Role{Anonymous, Outsider, Reader, Maintainer, Owner, Admin} }
+
 // Target is whose namespace is asked about. Namespaces are private.
 type Target string
 
@@ -186,7 +193,7 @@ func Run(t *testing.T, handler http.Handler, rows []Row, w World) {
 			continue
 		}
 		for _, target := range row.targets() {
-			for _, role := range []Role{Anonymous, Outsider, Reader, Maintainer, Owner, Admin} {
+			for _, role := range Roles() {
 				cells++
 				if err := cell(t, handler, w, row, role, target); err != nil {
 					t.Error(err)

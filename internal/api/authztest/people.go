@@ -19,20 +19,26 @@ type People struct {
 // Populate creates the people in an empty account service.
 func Populate(t testing.TB, accounts *account.Service) *People {
 	t.Helper()
-	ctx := t.Context()
-	secret, created, err := accounts.Bootstrap(ctx)
+	secret, created, err := accounts.Bootstrap(t.Context())
 	if err != nil || !created {
 		t.Fatalf("first start: created %v, %v", created, err)
 	}
+	return PopulateAs(t, accounts, secret)
+}
+
+// PopulateAs creates the people as the first administrator, whose token is secret.
+func PopulateAs(t testing.TB, accounts *account.Service, secret string) *People {
+	t.Helper()
+	ctx := t.Context()
 	p := &People{Accounts: accounts, tokens: map[Role]string{Admin: secret}}
 	p.Admin = p.Actor(t, Admin)
-	for _, role := range []Role{Outsider, Reader, Maintainer, Owner, "rival"} {
+	for _, role := range []Role{Outsider, Reader, Maintainer, Owner, Rival} {
 		must(t, accounts.CreateUser(ctx, p.Admin, string(role), ""))
 		p.tokens[role] = p.token(t, string(role))
 	}
 	must(t, accounts.CreateUser(ctx, p.Admin, "spare", ""))
 	p.organisation(t, Owner, "own")
-	p.organisation(t, "rival", "other")
+	p.organisation(t, Rival, "other")
 	owner := p.Actor(t, Owner)
 	must(t, accounts.SetMember(ctx, owner, "own", string(Reader), account.Reader))
 	must(t, accounts.SetMember(ctx, owner, "own", string(Maintainer), account.Maintainer))
@@ -69,6 +75,17 @@ func (p *People) Actor(t testing.TB, role Role) evidence.Actor {
 	actor, err := p.Accounts.AuthenticateSecret(t.Context(), "token", p.tokens[role], "192.0.2.1:1")
 	must(t, err)
 	return actor
+}
+
+// SpareToken returns the ID of a new token of the role's, to be revoked.
+func (p *People) SpareToken(t testing.TB, role Role) string {
+	t.Helper()
+	if role == Anonymous {
+		return "tok_none"
+	}
+	_, made, err := p.Accounts.CreateToken(t.Context(), p.Actor(t, role), account.Token{Scope: account.Scope{Permission: evidence.Read}})
+	must(t, err)
+	return made.ID
 }
 
 // Account returns the role's account name; [Anonymous] has none.

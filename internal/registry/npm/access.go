@@ -6,6 +6,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
 )
 
 // ping answers GET /-/ping.
@@ -41,9 +42,15 @@ func (r *Registry) serveUser(w http.ResponseWriter, req *http.Request, _ evidenc
 	return nil
 }
 
-// serveVisibility answers GET /-/package/{name}/visibility.
+// serveVisibility answers GET /-/package/{name}/visibility. Of a name that has no package it says
+// what it says of a private one that the caller may not see: not found, which npm publish takes
+// for a new package (libnpmpublish, publish.js).
 func (r *Registry) serveVisibility(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
-	public, err := r.accounts.Public(req.Context(), req.PathValue("name"))
+	name := req.PathValue("name")
+	if _, err := r.core.Lookup(req.Context(), purl.NPM, name); err != nil {
+		return err
+	}
+	public, err := r.accounts.Public(req.Context(), name)
 	if err != nil {
 		return err
 	}

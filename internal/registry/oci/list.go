@@ -113,10 +113,14 @@ type referrer struct {
 }
 
 // listReferrers lists what refers to a digest (end-12). An unknown digest has an empty list: the
-// subject may not have been pushed yet.
+// subject may not have been pushed yet. An unknown repository has none, as a private one has none
+// for strangers, so that the answer does not tell which names are taken.
 func (g *Registry) listReferrers(c *call) error {
 	q := c.r.URL.Query()
 	wanted := q.Get("artifactType")
+	if _, err := g.core.Lookup(c.r.Context(), purl.OCI, c.name); err != nil {
+		return err
+	}
 	releases, err := g.core.Referrers(c.r.Context(), purl.OCI, c.name, c.digest, wanted)
 	if err != nil {
 		return err

@@ -1,0 +1,187 @@
+package app_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha1"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/hullmark/hullmark/internal/api/authztest"
+)
+
+// npmWorld makes the requests of the npm registry's table. Every cell has a package of its own, but
+// for the reads of one target, which share one.
+type npmWorld struct {
+	*authztest.People
+	handler http.Handler
+	made    map[string]bool // packages
+	n       int
+}
+
+func newNPMWorld(people *authztest.People, h http.Handler) *npmWorld {
+	return &npmWorld{People: people, handler: h, made: map[string]bool{}}
+}
+
+// Request implements authztest.World.
+func (w *npmWorld) Request(t *testing.T, row authztest.Row, role authztest.Role, target authztest.Target) *http.Request {
+	t.Helper()
+	w.n++
+	name := fmt.Sprintf("@%s/cell%d", target, w.n)
+	if row.Method == http.MethodGet {
+		name = fmt.Sprintf("@%s/read", target)
+	}
+	if target != authztest.None && row.String() != "npm PUT /{name}" && strings.Contains(row.Pattern, "{name}") {
+		w.publish(t, target, name)
+	}
+	path := row.Pattern
+	for key, value := range w.values(t, row, role, target, name) {
+		path = strings.ReplaceAll(path, "{"+key+"}", url.PathEscape(value))
+	}
+	body, known := w.bodies(t, name)[row.Method+" "+row.Pattern]
+	if !known || strings.Contains(path, "{") {
+		return nil
+	}
+	r := httptest.NewRequestWithContext(t.Context(), row.Method, "/npm"+path, strings.NewReader(body))
+	if strings.HasPrefix(body, "user=") {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return r
+}
+
+// publish makes version 1.0.0 of the name, tagged "old" beside "latest".
+func (w *npmWorld) publish(t *testing.T, target authztest.Target, name string) {
+	t.Helper()
+	if w.made[name] {
+		return
+	}
+	w.made[name] = true
+	r := httptest.NewRequestWithContext(t.Context(), "PUT", "/npm/"+url.PathEscape(name), strings.NewReader(npmDocument(t, name)))
+	if got := send(w.handler, r, w.Authorization(holder(target))); got.Code != http.StatusCreated {
+		t.Fatalf("publish %s: %d %s", name, got.Code, got.Body)
+	}
+}
+
+// holder returns who makes things in a target.
+func holder(target authztest.Target) authztest.Role {
+	if target == authztest.Own {
+		return authztest.Owner
+	}
+	return authztest.Rival
+}
+
+// values are what a row's path parameters are set to; what they name is made where the row needs
+// something of its own.
+func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, target authztest.Target, name string) map[string]string {
+	t.Helper()
+	_, base, _ := strings.Cut(name, "/")
+	values := map[string]string{
+		"name": name, "version": "1.0.0", "file": base + "-1.0.0.tgz", "tag": "old", "rev": "1-0", "user": "org.couchdb.user:owner",
+	}
+	if target != authztest.None && strings.Contains(row.Pattern, "{rev}") {
+		values["rev"] = w.revision(t, target, name)
+	}
+	if strings.Contains(row.Pattern, "{token}") {
+		values["token"] = w.SpareToken(t, role)
+	}
+	if strings.Contains(row.Pattern, "{code}") || strings.Contains(row.Pattern, "{poll}") {
+		code, poll, err := w.Accounts.StartLogin(t.Context(), fmt.Sprintf("198.51.100.%d:1", w.n%250))
+		must(t, err)
+		values["code"], values["poll"] = code, poll
+	}
+	return values
+}
+
+func (w *npmWorld) revision(t *testing.T, target authztest.Target, name string) string {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/npm/"+url.PathEscape(name), nil)
+	var packument struct {
+		Rev string `json:"_rev"`
+	}
+	must(t, json.Unmarshal(send(w.handler, r, w.Authorization(holder(target))).Body.Bytes(), &packument))
+	return packument.Rev
+}
+
+// bodies are the rows with what each sends.
+func (w *npmWorld) bodies(t *testing.T, name string) map[string]string {
+	t.Helper()
+	_, secret, _ := strings.Cut(w.Authorization(authztest.Owner), " ")
+	return map[string]string{
+		"GET /{name}": "", "GET /{name}/{version}": "", "GET /{name}/-/{file}": "",
+		"PUT /{name}":                              npmDocument(t, name),
+		"PUT /{name}/-rev/{rev}":                   `{"maintainers": [{"name": "owner"}, {"name": "spare"}]}`,
+		"DELETE /{name}/-rev/{rev}":                "",
+		"DELETE /{name}/-/{file}/-rev/{rev}":       "",
+		"GET /-/package/{name}/dist-tags":          "",
+		"PUT /-/package/{name}/dist-tags/{tag}":    `"1.0.0"`,
+		"POST /-/package/{name}/dist-tags/{tag}":   `"1.0.0"`,
+		"DELETE /-/package/{name}/dist-tags/{tag}": "",
+		"GET /-/package/{name}/visibility":         "",
+		"GET /-/package/{name}/collaborators":      "",
+		"POST /-/package/{name}/access":            `{"access": "public"}`,
+		"GET /-/ping":                              "",
+		"GET /-/npm/v1/keys":                       "",
+		"GET /-/v1/search":                         "",
+		"POST /-/npm/v1/security/advisories/bulk":  `{"@own/read": ["1.0.0"]}`,
+		"POST /-/npm/v1/security/audits/quick":     `{}`,
+		"POST /-/npm/v1/security/audits":           `{}`,
+		"POST /-/v1/login":                         `{}`,
+		"GET /-/v1/login/{code}":                   "",
+		"POST /-/v1/login/{code}":                  "user=owner&secret=" + secret,
+		"GET /-/v1/done/{poll}":                    "",
+		"PUT /-/user/{user}":                       fmt.Sprintf(`{"name": "owner", "password": %q}`, secret),
+		"GET /-/user/{user}":                       "",
+		"DELETE /-/user/token/{token}":             "",
+		"GET /-/whoami":                            "",
+		"GET /-/npm/v1/user":                       "",
+		"GET /-/npm/v1/tokens":                     "",
+		"POST /-/npm/v1/tokens":                    `{"readonly": true}`,
+		"DELETE /-/npm/v1/tokens/token/{token}":    "",
+	}
+}
+
+// npmDocument is what a client sends to publish version 1.0.0 of a name.
+// Source: libnpmpublish, publish.js.
+func npmDocument(t testing.TB, name string) string {
+	t.Helper()
+	manifest := map[string]any{"name": name, "version": "1.0.0"}
+	inside, err := json.Marshal(manifest)
+	must(t, err)
+	tarball := npmTarball(t, inside)
+	sum512, sum1 := sha512.Sum512(tarball), sha1.Sum(tarball)
+	manifest["dist"] = map[string]string{
+		"integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum512[:]), "shasum": hex.EncodeToString(sum1[:]),
+	}
+	document, err := json.Marshal(map[string]any{
+		"_id": name, "name": name, "dist-tags": map[string]string{"latest": "1.0.0", "old": "1.0.0"},
+		"versions": map[string]any{"1.0.0": manifest},
+		"_attachments": map[string]any{name + "-1.0.0.tgz": map[string]any{
+			"content_type": "application/octet-stream", "data": base64.StdEncoding.EncodeToString(tarball), "length": len(tarball),
+		}},
+	})
+	must(t, err)
+	return string(document)
+}
+
+// npmTarball packs one package.json.
+func npmTarball(t testing.TB, manifest []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	must(t, w.WriteHeader(&tar.Header{Name: "package/package.json", Mode: 0o644, Size: int64(len(manifest))}))
+	_, err := w.Write(manifest)
+	must(t, err)
+	must(t, w.Close())
+	must(t, z.Close())
+	return b.Bytes()
+}

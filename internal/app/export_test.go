@@ -1,0 +1,9 @@
+package app
+
+import (
+	"maps"
+	"slices"
+)
+
+// Mounts returns the patterns that the server's mux is built from, sorted.
+func (s *Server) Mounts() []string { return slices.Sorted(maps.Keys(s.mounts())) }
