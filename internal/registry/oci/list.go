@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -113,12 +114,11 @@ type referrer struct {
 }
 
 // listReferrers lists what refers to a digest (end-12). An unknown digest has an empty list: the
-// subject may not have been pushed yet. An unknown repository has none, as a private one has none
-// for strangers, so that the answer does not tell which names are taken.
+// subject may not have been pushed yet.
 func (g *Registry) listReferrers(c *call) error {
 	q := c.r.URL.Query()
 	wanted := q.Get("artifactType")
-	if _, err := g.core.Lookup(c.r.Context(), purl.OCI, c.name); err != nil {
+	if err := g.checkKnown(c); err != nil {
 		return err
 	}
 	releases, err := g.core.Referrers(c.r.Context(), purl.OCI, c.name, c.digest, wanted)
@@ -134,6 +134,16 @@ func (g *Registry) listReferrers(c *call) error {
 	}
 	c.w.Header().Set("Content-Type", typeIndex)
 	return writeJSON(c, http.StatusOK, index{SchemaVersion: 2, MediaType: typeIndex, Manifests: shown})
+}
+
+// checkKnown fails for a repository that is not there, with what strangers are told of a private
+// one, so that the answer does not say which names are taken. Who may push to it may go first.
+func (g *Registry) checkKnown(c *call) error {
+	_, err := g.core.Lookup(c.r.Context(), purl.OCI, c.name)
+	if err != nil && g.core.Access().Authorize(c.r.Context(), c.actor, evidence.Publish, purl.OCI, c.name) == nil {
+		return nil
+	}
+	return err
 }
 
 // after returns the releases that follow the one with the digest last.
