@@ -50,7 +50,7 @@ func decode(r *http.Request, v any) error {
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f, status := fault.As(err), fault.HTTPStatus(err)
 	if f.Kind == fault.Internal {
-		a.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		a.Logger.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "error", err) // a path may hold a login code
 	}
 	if f.Kind == fault.Unauthenticated {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="hullmark"`)

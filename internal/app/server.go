@@ -128,8 +128,8 @@ func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
-	if err := s.OCI.Recover(ctx); err != nil {
-		return err
+	if err := s.OCI.Recover(ctx); err != nil && ctx.Err() == nil {
+		return errors.Join(err, s.listener.Close(), s.OCI.Close())
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

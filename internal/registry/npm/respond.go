@@ -90,10 +90,11 @@ const maxDrain = 32 << 20
 
 // fail answers with {"error": …}, the form that npm prints. It sends no WWW-Authenticate header:
 // npm would print the header in place of the sentence (npm-registry-fetch, check-response.js).
+// The log gets the route and not the path: npm logout and the web login put secrets into theirs.
 func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	f := fault.As(err)
 	if f.Kind == fault.Internal {
-		r.log.ErrorContext(req.Context(), "npm request failed", "method", req.Method, "path", req.URL.Path, "error", err)
+		r.log.ErrorContext(req.Context(), "npm request failed", "route", req.Pattern, "name", req.PathValue("name"), "error", err)
 	}
 	if req.Context().Err() != nil {
 		return // nobody is there to read the answer
