@@ -26,9 +26,6 @@ const (
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 10 * time.Second // for requests under way when the server is told to stop
 	maxHeader       = 64 << 10         // bytes
-	// settle is how long a push of a manifest waits until the contents of its layers are on the
-	// record: whoever asks right after a push should get the whole answer.
-	settle = time.Minute
 )
 
 // Server is an App that listens. Requests are answered once Run is called.
@@ -80,14 +77,14 @@ func (s *Server) build() error {
 	}
 	s.OCI, err = oci.New(s.app.Core, oci.Config{
 		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts, Clock: c.Clock, Log: c.Logger,
-		Limits: oci.Limits{Settle: settle},
 	})
 	if err != nil {
 		return err
 	}
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts),
-		Recalls: recall.New(s.app.Record, s.app.Accounts), Log: s.app.Log, Version: c.Version, Logger: c.Logger,
+		Recalls: recall.New(s.app.Record, s.app.Accounts), Log: s.app.Log, Settled: s.OCI.Settled,
+		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()
 	return nil
