@@ -52,7 +52,7 @@ const (
 func (b *bench) npmFixtures(ctx context.Context, ours, peer *server) error {
 	say("  publishing the packages that are read")
 	for i := range smallCount {
-		r := release{name: smallPackage, version: fmt.Sprintf("1.%d.0", i), bulk: 800, tarball: 62_000}
+		r := release{name: smallPackage, version: fmt.Sprintf("1.%d.0", i), bulk: 380, tarball: 58_600}
 		for _, s := range []*server{ours, peer} {
 			if _, err := s.publish(ctx, r); err != nil {
 				return err
@@ -60,7 +60,7 @@ func (b *bench) npmFixtures(ctx context.Context, ours, peer *server) error {
 		}
 	}
 	for i := range largeCount {
-		if _, err := ours.publish(ctx, release{name: largePackage, version: fmt.Sprintf("1.%d.0", i), bulk: 3600, tarball: 1000}); err != nil {
+		if _, err := ours.publish(ctx, release{name: largePackage, version: fmt.Sprintf("1.%d.0", i), bulk: 3210, tarball: 1000}); err != nil {
 			return err
 		}
 	}
@@ -109,7 +109,7 @@ func (b *bench) npmPublishes(ctx context.Context, ours, peer *server) error {
 		return func(ctx context.Context, round int) (float64, error) {
 			var took []float64
 			for i := range perRound {
-				r := release{name: fmt.Sprintf("@bench/publish-%d", round), version: fmt.Sprintf("1.0.%d", i), bulk: 800, tarball: 60_000}
+				r := release{name: fmt.Sprintf("@bench/publish-%d", round), version: fmt.Sprintf("1.0.%d", i), bulk: 380, tarball: 56_700}
 				d, err := s.publish(ctx, r)
 				if err != nil {
 					return 0, err

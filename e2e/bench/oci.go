@@ -157,21 +157,24 @@ func joined(head []byte, path string) (io.ReadCloser, error) {
 	}{io.MultiReader(bytes.NewReader(head), f), f}, nil
 }
 
-// writeLayer writes a gzipped tar of about pushLayerSize bytes: half of the bytes as they are in
-// executables and media, which do not compress, half as in source text, which does.
+// writeLayer writes a gzipped tar of about pushLayerSize bytes. Of the bytes in it half do not
+// compress, as in executables and media, and half do, as in text; half are in files that are
+// indexed, about as in a Debian image.
 func writeLayer(path string, seed int) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	const dense = 90_000 // bytes a group of files packs to
 	var files []file
-	const dense = 90_000 // bytes of one file that do not compress
 	for i := range pushLayerSize / dense {
 		key := fmt.Sprintf("layer-%d-%d", seed, i)
+		text := bytes.Repeat([]byte("exports."+key+" = require('./"+key+"')\n"), dense/40)
+		random := noise(key, dense)
 		files = append(files,
-			file{fmt.Sprintf("usr/lib/%s.so", key), noise(key, dense)},
-			file{fmt.Sprintf("usr/share/%s.js", key), bytes.Repeat([]byte("exports."+key+" = require('./"+key+"')\n"), dense/50)})
+			file{"usr/lib/" + key + ".so", random[:dense*2/3]}, file{"usr/lib/" + key + ".js", text[:len(text)/3]},
+			file{"usr/share/" + key + ".dat", random[dense*2/3:]}, file{"usr/share/" + key + ".txt", text[len(text)/3:]})
 	}
 	if err := writeFiles(f, files, true); err != nil {
 		return err

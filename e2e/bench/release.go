@@ -24,7 +24,7 @@ type release struct {
 	name    string // scoped
 	version string
 	bulk    int // bytes of dependencies in the manifest
-	tarball int // bytes of the tarball, about
+	tarball int // bytes of its file that does not compress; packed it is some percent more
 }
 
 // manifest returns the package.json.

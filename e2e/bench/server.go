@@ -78,7 +78,7 @@ func (b *bench) startVerdaccio(ctx context.Context) (*server, error) {
 	tools := b.tools()
 	s, stdout, err := b.spawn(ctx, "verdaccio", nil, filepath.Join(tools, "bin", "node22"),
 		filepath.Join(tools, "verdaccio", "node_modules", "verdaccio", "bin", "verdaccio"),
-		"--config", filepath.Join(dir, "config"), "--listen", address)
+		"--config", filepath.Join(dir, "config.yaml"), "--listen", address)
 	if err != nil {
 		return nil, err
 	}
@@ -97,11 +97,11 @@ func (b *bench) startDistribution(ctx context.Context) (*server, error) {
 	}
 	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"+
 		"storage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n", filepath.Join(dir, "storage"), address)
-	if err := os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(config), 0o600); err != nil {
 		return nil, err
 	}
 	s, stdout, err := b.spawn(ctx, "distribution", []string{"OTEL_TRACES_EXPORTER=none"},
-		filepath.Join(b.tools(), "bin", "registry"), "serve", filepath.Join(dir, "config"))
+		filepath.Join(b.tools(), "bin", "registry"), "serve", filepath.Join(dir, "config.yaml"))
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func writeConfig(dir, config string) (address string, err error) {
 		return "", err
 	}
 	defer l.Close()
-	return l.Addr().String(), os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600)
+	return l.Addr().String(), os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(config), 0o600)
 }
 
 // spawn starts a process whose standard error goes to a file of its name.

@@ -16,7 +16,7 @@ import (
 )
 
 // maxInventory bounds a decoded inventory in bytes: the reader's limits keep real ones far below.
-const maxInventory = 256 << 20
+const maxInventory = 64 << 20
 
 // Inventory is what one pass over an archive found: a release's files, or a layer's packages,
 // files and whiteouts. It knows nothing of other layers; merging is done elsewhere without

@@ -115,11 +115,12 @@ func (Verification) PredicateType() string { return VerificationType }
 
 // Contents says what is inside the subject. The listing itself is an [Inventory] blob.
 type Contents struct {
-	// Of is the sort of subject: "release", "layer" or "image".
+	// Of is the sort of subject: "release", "layer", "image" or "index".
 	Of string `json:"of"`
 	// Analyser is the reader and its version, e.g. "layer/1". A layer is read once per version.
 	Analyser string `json:"analyser,omitempty"`
-	// Inventory is the listing, an encoded Inventory; absent for an image, which is its layers.
+	// Inventory is the listing, an encoded Inventory; absent for an image, which is its layers, and
+	// for an index, which is its manifests.
 	Inventory  digest.Digest `json:"inventory,omitempty"`
 	Components int           `json:"components,omitempty"`
 	Files      int           `json:"files,omitempty"`
@@ -132,6 +133,8 @@ type Contents struct {
 	// Hidden lists what the image's upper layers removed or replaced, so that a layer's component
 	// is not mistaken for the image's.
 	Hidden []HiddenComponent `json:"hidden,omitempty"`
+	// Manifests are an index's: one image a platform, as a rule.
+	Manifests []digest.Digest `json:"manifests,omitempty"`
 	// Platform is "os/architecture[/variant]".
 	Platform string `json:"platform,omitempty"`
 }

@@ -155,6 +155,8 @@ func (b *batch) contents(s Statement, c Contents, inv *Inventory) error {
 		return b.layer(s, c, inv)
 	case "image":
 		return b.image(s, c)
+	case "index":
+		return b.index(s, c)
 	}
 	return fmt.Errorf("contents of an unknown sort %q", c.Of)
 }
@@ -253,6 +255,28 @@ func (b *batch) image(s Statement, c Contents) error {
 		}
 		err = b.exec(`INSERT INTO hidden_component (image_id, position, component_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 			image, h.Position, id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) index(s Statement, c Contents) error {
+	index, err := b.artifact(s.Subject[0].digestOf(), "manifest", "", 0)
+	if err != nil {
+		return err
+	}
+	if err := b.exec(`UPDATE artifact SET incomplete = $1 WHERE id = $2`, c.Incomplete, index); err != nil {
+		return err
+	}
+	for i, d := range c.Manifests {
+		manifest, err := b.artifact(d, "manifest", "", 0)
+		if err != nil {
+			return err
+		}
+		err = b.exec(`INSERT INTO index_manifest (index_id, position, manifest_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+			index, i, manifest)
 		if err != nil {
 			return err
 		}

@@ -165,7 +165,7 @@ func busy(t testing.TB, r *evidence.Record, n int) {
 				Predicate: evidence.Recall{Reason: "worm", Lifted: rng.IntN(2) == 0, Actor: alice},
 			})
 		case 4:
-			drafts = append(drafts, layerContents(t, r, name, version, i%7), imageContents(version, i%7))
+			drafts = append(drafts, layerContents(t, r, name, version, i%7), imageContents(version, i%7), indexContents(version))
 		}
 		appendOK(t, r, drafts...)
 	}
@@ -217,6 +217,13 @@ func layerContents(t testing.TB, r *evidence.Record, name, version string, n int
 		Predicate: evidence.Contents{Of: "layer", Analyser: inv.Analyser, Inventory: storeInventory(t, r, inv), Blob: digestOf(fmt.Sprint("blob", n))},
 		Issuer:    evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
 	}
+}
+
+func indexContents(version string) evidence.Draft {
+	d := imageContents(version, 0)
+	d.Subjects = []evidence.Subject{evidence.About(purl.Image("acme/app", "index"+version), digestOf("index"+version))}
+	d.Predicate = evidence.Contents{Of: "index", Manifests: []digest.Digest{digestOf("image" + version)}}
+	return d
 }
 
 func imageContents(version string, n int) evidence.Draft {
@@ -283,7 +290,7 @@ func TestRebuildGivesTheSameTablesRowForRow(t *testing.T) {
 	r := openRecord(t, t.TempDir(), clock.System{})
 	busy(t, r, 200)
 	before := dump(t, r.DB())
-	for _, table := range []string{"release", "artifact", "layer", "component", "file", "publication", "decision", "tag", "recall", "hidden_component"} {
+	for _, table := range []string{"release", "artifact", "layer", "component", "file", "publication", "decision", "tag", "recall", "hidden_component", "index_manifest"} {
 		if len(before[table]) == 0 {
 			t.Errorf("the busy store has no row in %s: the comparison would prove nothing", table)
 		}

@@ -108,6 +108,15 @@ CREATE TABLE image_layer (
 ) WITHOUT ROWID;
 CREATE INDEX image_layer_layer ON image_layer (layer_id);
 
+-- The manifests that an index lists: one image a platform, as a rule.
+CREATE TABLE index_manifest (
+    index_id    INTEGER NOT NULL REFERENCES artifact (id),
+    position    INTEGER NOT NULL,
+    manifest_id INTEGER NOT NULL REFERENCES artifact (id),
+    PRIMARY KEY (index_id, position)
+) WITHOUT ROWID;
+CREATE INDEX index_manifest_manifest ON index_manifest (manifest_id);
+
 CREATE TABLE component (
     id   INTEGER PRIMARY KEY,
     purl TEXT NOT NULL UNIQUE

@@ -50,12 +50,36 @@ func (r *reader) image(id int64) (*Node, string, error) {
 		}
 	}
 	root.add(unreadable(hidden, "repository entry"))
+	if listed, err := r.addListed(root, id); err != nil || listed > 0 {
+		return root, "an index of " + plural(listed, "manifest"), err
+	}
 	sum, err := r.addStack(root, id)
 	if err != nil {
 		return nil, "", err
 	}
 	pushed, err := r.publishedBy(seen[0])
 	return root, "holds " + sum.sentence() + ", " + pushed, err
+}
+
+// addListed hangs below an index what it lists, each with its layers, and returns how many.
+func (r *reader) addListed(root *Node, index int64) (int, error) {
+	ids, err := list[int64](r, `SELECT manifest_id FROM index_manifest WHERE index_id = $1 ORDER BY position`, index)
+	for i, id := range ids {
+		if r.images >= r.limits.Images {
+			root.add(truncated(len(ids)-i, "manifest"))
+			break
+		}
+		r.images++
+		n, err := r.imageNode(id)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := r.addStack(n, id); err != nil {
+			return 0, err
+		}
+		root.add(n)
+	}
+	return len(ids), err
 }
 
 // imageNode returns the bare node of an image: what it is called where the actor may read it.
@@ -98,11 +122,11 @@ func (r *reader) references(n *Node, id int64) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(tags) == 0 {
-			names = append(names, l.name+"@"+short(l.version))
-		}
 		for _, tag := range tags {
 			names = append(names, l.name+":"+tag)
+		}
+		if len(tags) == 0 {
+			names = append(names, l.name+"@"+short(l.version))
 		}
 		n.rests(l.seq).set("state", l.state).set("recalled", l.recalled)
 	}
@@ -110,10 +134,15 @@ func (r *reader) references(n *Node, id int64) ([]string, error) {
 	return names, nil
 }
 
+// tags returns the tags of l and, for an image of one platform among several, those of the indexes
+// in the same repository that list it.
 func (r *reader) tags(n *Node, l release) ([]string, error) {
 	var tags []string
-	err := r.each(`SELECT tag, seq FROM tag WHERE package_id = $1 AND version = $2 ORDER BY tag LIMIT 20`,
-		[]any{l.packageID, l.version}, func(rows *sql.Rows) error {
+	err := r.each(`SELECT tag, seq FROM tag WHERE package_id = $1 AND version = $2
+		UNION SELECT t.tag, t.seq FROM index_manifest x JOIN release i ON i.artifact_id = x.index_id AND i.package_id = $1
+			JOIN tag t ON t.package_id = i.package_id AND t.version = i.version WHERE x.manifest_id = $3
+		ORDER BY 1 LIMIT 20`,
+		[]any{l.packageID, l.version, l.artifact}, func(rows *sql.Rows) error {
 			var tag string
 			var seq int64
 			err := rows.Scan(&tag, &seq)

@@ -66,6 +66,8 @@ func company(t *testing.T) *trace.Tracer {
 	b.Image("bob", "acme/vendored", "2.0", nil, base, vendored)
 	b.Image("bob", "acme/cleaned", "latest", []evidence.HiddenComponent{{Position: 1, PURL: ui[0]}}, base, named, top)
 	b.Image("bob", "secret/app", "latest", nil, npm)
+	b.Index("bob", "acme/many", "3.0",
+		b.Image("bob", "acme/many", "", nil, base, npm, top), b.Image("bob", "acme/many", "", nil, base, vendored, top))
 	if err := b.Append(); err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +114,7 @@ func TestAnswersAreThoseOfTheGoldenFiles(t *testing.T) {
 		"image by tag":                          {"", "127.0.0.1:8080/acme/app:1.0"},
 		"image with a vendored copy":            {"", "acme/vendored:2.0"},
 		"image that removed a component":        {"", "acme/cleaned"},
+		"image for several platforms":           {"", "acme/many:3.0"},
 		"layer":                                 {"", string(tracetest.Digest("diff npm install"))},
 		"layer blob":                            {"alice", string(tracetest.Digest("blob npm install"))},
 		"file":                                  {"", string(tracetest.Digest("ui index"))},
@@ -207,12 +210,12 @@ func TestALongAnswerIsCutAndSaysByHowMuch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(result.Summary, "contained in 4 images") {
+	if !strings.Contains(result.Summary, "contained in 6 images") {
 		t.Errorf("the summary counts everything: %s", result.Summary)
 	}
 	var b strings.Builder
 	outline(&b, result.Root, 0)
-	if !strings.Contains(b.String(), "truncated: 3 more images") || strings.Count(b.String(), "image: ") != 1 {
+	if !strings.Contains(b.String(), "truncated: 5 more images") || strings.Count(b.String(), "image: ") != 1 {
 		t.Errorf("got\n%s", b.String())
 	}
 }

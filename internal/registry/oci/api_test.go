@@ -242,6 +242,18 @@ func TestReferrersAreListedAndFiltered(t *testing.T) {
 	}
 }
 
+func TestReferrersDoNotTellStrangersWhichNamesAreTaken(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.put(t, "acme/app", "v1", emptyIndex("1"), indexType)
+	stranger := s.member(t, "sam", "")
+	path := "/referrers/" + string(digest.FromBytes(nil))
+	s.do(t, "GET", "/v2/acme/app"+path, nil, "Authorization", stranger).want(t, http.StatusNotFound, "NAME_UNKNOWN")
+	s.do(t, "GET", "/v2/acme/nothing"+path, nil, "Authorization", stranger).want(t, http.StatusNotFound, "NAME_UNKNOWN")
+	s.do(t, "GET", "/v2/nobody/app"+path, nil, "Authorization", stranger).want(t, http.StatusNotFound, "NAME_UNKNOWN")
+	s.referrers(t, "/v2/acme/nothing"+path) // who may push there sees an empty list
+}
+
 func TestManyReferrersComeInPages(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

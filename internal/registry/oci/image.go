@@ -43,6 +43,25 @@ func (g *Registry) describe(ctx, patience context.Context, name string, m *manif
 	}, nil
 }
 
+// maxIndexed is the most manifests of an index that its contents name: some 50 KB.
+const maxIndexed = 500
+
+// describeIndex says which manifests an index lists.
+func describeIndex(p purl.PURL, m *manifest, d digest.Digest) evidence.Draft {
+	contents := evidence.Contents{Of: "index"}
+	for _, child := range m.Manifests {
+		contents.Manifests = append(contents.Manifests, child.Digest)
+	}
+	if len(contents.Manifests) > maxIndexed {
+		contents.Incomplete = fmt.Sprintf("it lists %d manifests, %d are named", len(contents.Manifests), maxIndexed)
+		contents.Manifests = contents.Manifests[:maxIndexed]
+	}
+	return evidence.Draft{
+		Subjects: []evidence.Subject{evidence.About(p, d)}, Predicate: contents,
+		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
+	}
+}
+
 // describeSoon is describe for as long as a push may wait. When the layers take longer, ok is
 // false and describeLater has to follow the publication.
 func (g *Registry) describeSoon(ctx context.Context, name string, m *manifest, d digest.Digest) (draft evidence.Draft, ok bool, err error) {

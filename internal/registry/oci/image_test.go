@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -278,6 +279,9 @@ func TestStoppedServerMakesUpForWhatItDidNotRead(t *testing.T) {
 	close(reader.gate)
 	<-closed
 	s := openServer(t, first.folder)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	must(t, s.registry.Recover(stopped)) // stopped again before it began
 	must(t, s.registry.Recover(t.Context()))
 	must(t, s.registry.Settled(t.Context()))
 	if got := s.contents(t, string(im.digest)); len(got) != 1 || got[0].Incomplete != "" {

@@ -32,6 +32,8 @@ type layerBook struct {
 	stop  context.CancelFunc
 	ctx   context.Context // ends with close
 
+	// standBack says that no push waits for a reader, so that readers leave the way to uploads.
+	standBack bool
 	// uploading counts the requests that are moving bytes in.
 	uploading atomic.Int64
 
@@ -65,7 +67,7 @@ func newLayerBook(core *registry.Core, config Config) *layerBook {
 	ctx, stop := context.WithCancel(context.Background())
 	return &layerBook{
 		record: core.Record(), core: core, reader: config.Layers, log: config.Log,
-		slots: make(chan struct{}, config.Limits.Readers), ctx: ctx, stop: stop, pending: map[digest.Digest]*pending{},
+		standBack: config.Limits.Settle <= 0, slots: make(chan struct{}, config.Limits.Readers), ctx: ctx, stop: stop, pending: map[digest.Digest]*pending{},
 	}
 }
 

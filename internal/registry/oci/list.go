@@ -118,7 +118,7 @@ type referrer struct {
 func (g *Registry) listReferrers(c *call) error {
 	q := c.r.URL.Query()
 	wanted := q.Get("artifactType")
-	if err := g.checkKnown(c); err != nil {
+	if err := g.mayExist(c); err != nil {
 		return err
 	}
 	releases, err := g.core.Referrers(c.r.Context(), purl.OCI, c.name, c.digest, wanted)
@@ -136,11 +136,13 @@ func (g *Registry) listReferrers(c *call) error {
 	return writeJSON(c, http.StatusOK, index{SchemaVersion: 2, MediaType: typeIndex, Manifests: shown})
 }
 
-// checkKnown fails for a repository that is not there, with what strangers are told of a private
-// one, so that the answer does not say which names are taken. Who may push to it may go first.
-func (g *Registry) checkKnown(c *call) error {
+// mayExist lets through who sees the repository or could make it: to them an empty list is the
+// truth, and the specification wants one. To anybody else a repository that does not exist is
+// answered like a private one, so that the answer does not tell which names are taken.
+func (g *Registry) mayExist(c *call) error {
 	_, err := g.core.Lookup(c.r.Context(), purl.OCI, c.name)
-	if err != nil && g.core.Access().Authorize(c.r.Context(), c.actor, evidence.Publish, purl.OCI, c.name) == nil {
+	if fault.KindOf(err) == fault.NotFound &&
+		g.core.Access().Authorize(c.r.Context(), c.actor, evidence.Publish, purl.OCI, c.name) == nil {
 		return nil
 	}
 	return err

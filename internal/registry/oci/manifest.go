@@ -58,6 +58,9 @@ func (m *manifest) isImage() bool {
 		(len(m.Layers) == 0 || slices.ContainsFunc(m.Layers, func(d descriptor) bool { return strings.Contains(d.MediaType, ".tar") }))
 }
 
+// isIndex reports whether the manifest lists others, one a platform as a rule.
+func (m *manifest) isIndex() bool { return m.MediaType == typeIndex || m.MediaType == typeDockerList }
+
 // artifactType is what the referrers list calls the manifest.
 // Source: distribution-spec 1.1, "Listing Referrers".
 func (m *manifest) artifactType() string {
@@ -123,7 +126,7 @@ func (m *manifest) settleType(contentType string) error {
 }
 
 func (m *manifest) checkShape() error {
-	index := m.MediaType == typeIndex || m.MediaType == typeDockerList
+	index := m.isIndex()
 	image := m.MediaType == typeImage || m.MediaType == typeDockerImage
 	switch {
 	case index && (m.Config != nil || m.Layers != nil || m.Blobs != nil):

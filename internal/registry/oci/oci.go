@@ -64,7 +64,9 @@ type Limits struct {
 	// are busy a layer is read when its manifest arrives instead of during its upload.
 	Readers int
 	// Settle is how long the push of a manifest waits for layers that are still being read; what
-	// is not read by then gets on the record when it is. Default 0: the push does not wait.
+	// is not read by then gets on the record when it is (see Registry.Settled). Default 0: the push
+	// does not wait, and readers stand back while somebody uploads. Waiting costs a client the time
+	// of unpacking what it pushed, about 1.5 s per 100 MB of gzip.
 	Settle time.Duration
 	// ReaderIdle is how long a half-uploaded layer keeps its reader. Default one minute; after
 	// that the layer is read when its manifest arrives.

@@ -152,6 +152,9 @@ func (g *Registry) publish(c *call, m *manifest, d digest.Digest, size int64, ta
 	if err != nil {
 		return err
 	}
+	if m.isIndex() {
+		u.Contents = []evidence.Draft{describeIndex(u.PURL, m, d)}
+	}
 	if known || !m.isImage() {
 		return g.core.Publish(c.r.Context(), c.actor, u)
 	}

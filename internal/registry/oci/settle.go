@@ -54,8 +54,17 @@ func (b *layerBook) anyPending() *pending {
 }
 
 // Recover takes up the images whose contents a stopped server left unread. It is called once,
-// before the registry serves; the reading goes on after it returns.
+// before the registry serves; the reading goes on after it returns. A server that is stopped
+// meanwhile tries again at its next start, which is no error.
 func (g *Registry) Recover(ctx context.Context) error {
+	err := g.takeUp(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (g *Registry) takeUp(ctx context.Context) error {
 	images, err := g.undescribed(ctx)
 	if err != nil {
 		return err

@@ -168,8 +168,8 @@ const (
 	maxRest = 50 * time.Millisecond
 )
 
-// courteous lets a layer reader stand back while bytes are moving in: a client waits for its
-// upload, nobody waits for the last file of a layer. It also ends the reading with the server.
+// courteous lets a layer reader stand back while bytes are moving in, where a client waits for its
+// upload and nobody for the last file of a layer. It also ends the reading with the server.
 type courteous struct {
 	book *layerBook
 	io.Reader
@@ -177,7 +177,7 @@ type courteous struct {
 }
 
 func (c *courteous) Read(p []byte) (int, error) {
-	if c.book.uploading.Load() > 0 && !c.since.IsZero() {
+	if c.book.standBack && c.book.uploading.Load() > 0 && !c.since.IsZero() {
 		c.rest(min(courtesy*time.Since(c.since), maxRest))
 	}
 	if err := c.book.ctx.Err(); err != nil {

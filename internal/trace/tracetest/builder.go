@@ -2,6 +2,7 @@ package tracetest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -98,20 +99,35 @@ func (b *Builder) Layer(content string, components []evidence.Component, files [
 	return l
 }
 
-// Image pushes an image into repository under tag, by account. Its digest follows from its layers.
+// Image pushes an image into repository under tag, or under none, by account. Its digest follows from its layers.
 func (b *Builder) Image(account, repository, tag string, hidden []evidence.HiddenComponent, layers ...evidence.ImageLayer) digest.Digest {
 	var stack strings.Builder
 	for _, l := range layers {
 		stack.WriteString(string(l.DiffID))
 	}
 	d, by := Digest(stack.String()), By(account)
+	var tags []string
+	if tag != "" {
+		tags = []string{tag}
+	}
 	about := evidence.About(purl.Image(repository, string(d)), d)
 	b.add(about, evidence.Publication{
-		Event: evidence.Published, Ecosystem: purl.OCI, Name: repository, Version: string(d), Tags: []string{tag},
+		Event: evidence.Published, Ecosystem: purl.OCI, Name: repository, Version: string(d), Tags: tags,
 		Artifact: d, Size: 500, MediaType: "application/vnd.oci.image.manifest.v1+json", Actor: by,
 	}, by)
 	b.add(about, evidence.Contents{Of: "image", Layers: layers, Hidden: hidden, Platform: "linux/amd64"}, by)
 	return d
+}
+
+// Index publishes an index of manifests under a tag.
+func (b *Builder) Index(account, repository, tag string, manifests ...digest.Digest) {
+	d := Digest(fmt.Sprint(repository, ":", tag, manifests))
+	p, actor := purl.Image(repository, string(d)), By(account)
+	b.add(evidence.About(p, d), evidence.Publication{
+		Event: evidence.Published, Ecosystem: purl.OCI, Name: repository, Version: string(d), Tags: []string{tag},
+		Artifact: d, MediaType: "application/vnd.oci.image.index.v1+json", Actor: actor,
+	}, actor)
+	b.add(evidence.About(p, d), evidence.Contents{Of: "index", Manifests: manifests}, actor)
 }
 
 // Components are components of these purls, each declared in a folder of its own.
