@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -43,8 +44,11 @@ type Config struct {
 	Tracer   *trace.Tracer
 	Recalls  *recall.Service
 	Log      Log
-	Version  string // of the program
-	Logger   *slog.Logger
+	// Settled returns when the contents of everything that was pushed so far are on the record, or
+	// with ctx. Answers about contents wait for it, a little: a push is acknowledged before.
+	Settled func(ctx context.Context) error
+	Version string // of the program
+	Logger  *slog.Logger
 }
 
 // API answers the interface's requests. It is safe for concurrent use.
@@ -93,6 +97,22 @@ func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.fail(w, r, fault.New(fault.NotFound, "route-unknown", "there is no such path below %s; see api/openapi.yaml", Prefix))
+}
+
+// patience is how long an answer waits for what is still being read. After it the answer comes
+// with a gap where the contents will be.
+const patience = 10 * time.Second
+
+// whole makes an answer about contents wait until what was pushed before is on the record.
+func (a *API) whole(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		if err := a.Settled(ctx); err != nil && r.Context().Err() != nil {
+			return r.Context().Err()
+		}
+		return h(w, r, actor)
+	}
 }
 
 // handler answers one request of an authenticated actor, who may be anonymous.

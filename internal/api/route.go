@@ -26,9 +26,9 @@ func (a *API) table() []Route {
 		a.anyone("GET", "/version", a.version),
 		a.account("GET", "/whoami", a.whoami),
 
-		a.anyone("GET", "/trace", a.trace),
-		a.namespace("GET", "/records/{subject}", read, a.statements),
-		a.namespace("GET", "/records/{subject}/bundle", read, a.bundle),
+		a.anyone("GET", "/trace", a.whole(a.trace)),
+		a.namespace("GET", "/records/{subject}", read, a.whole(a.statements)),
+		a.namespace("GET", "/records/{subject}/bundle", read, a.whole(a.bundle)),
 		a.anyone("GET", "/log/checkpoint", a.checkpoint),
 		a.anyone("GET", "/log/inclusion", a.inclusion),
 		a.anyone("GET", "/log/consistency", a.consistency),
@@ -38,7 +38,7 @@ func (a *API) table() []Route {
 
 		a.anyone("GET", "/packages", a.listPackages),
 		a.namespace("GET", "/packages/{ecosystem}/{name}", read, a.getPackage),
-		a.namespace("GET", "/images/{digest}", read, a.getImage),
+		a.namespace("GET", "/images/{digest}", read, a.whole(a.getImage)),
 
 		a.admin("GET", "/users", a.listUsers),
 		a.admin("POST", "/users", a.createUser),

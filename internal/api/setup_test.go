@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"crypto/rand"
 	"io"
 	"log/slog"
@@ -62,6 +63,7 @@ func newServer(t *testing.T) *server {
 	must(t, err)
 	s.handler = http.StripPrefix(api.Prefix, api.New(api.Config{
 		Core: registry.New(record, blobs, accounts), Accounts: accounts, Tracer: trace.New(db, accounts),
+		Settled: func(context.Context) error { return nil },
 		Recalls: recall.New(record, accounts), Log: s.log, Version: "test", Logger: slog.New(slog.DiscardHandler),
 	}).Handler())
 	return s

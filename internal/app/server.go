@@ -26,9 +26,8 @@ const (
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 10 * time.Second // for requests under way when the server is told to stop
 	maxHeader       = 64 << 10         // bytes
-	// settle is how long a push of a manifest waits until the contents of its layers are on the
-	// record: whoever asks right after a push should get the whole answer.
-	settle = time.Minute
+	pruneEvery      = time.Hour
+	abandoned       = 24 * time.Hour // since the last byte of an upload
 )
 
 // Server is an App that listens. Requests are answered once Run is called.
@@ -80,14 +79,14 @@ func (s *Server) build() error {
 	}
 	s.OCI, err = oci.New(s.app.Core, oci.Config{
 		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts, Clock: c.Clock, Log: c.Logger,
-		Limits: oci.Limits{Settle: settle},
 	})
 	if err != nil {
 		return err
 	}
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts),
-		Recalls: recall.New(s.app.Record, s.app.Accounts), Log: s.app.Log, Version: c.Version, Logger: c.Logger,
+		Recalls: recall.New(s.app.Record, s.app.Accounts), Log: s.app.Log, Settled: s.OCI.Settled,
+		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()
 	return nil
@@ -152,23 +151,39 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return err
 	})
-	g.Go(func() error { return s.flushPulls(gctx) })
+	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
+	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
 }
 
-// flushPulls writes down pull decisions from time to time; one that fails is tried again.
-func (s *Server) flushPulls(ctx context.Context) error {
-	tick := time.NewTicker(s.app.Config.PullsEvery)
+// every calls do at each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func(context.Context)) error {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			do(ctx)
 		}
-		if err := s.app.Core.FlushPulls(ctx); err != nil {
-			s.app.Config.Logger.Error("pull decisions were not recorded", "error", err)
-		}
+	}
+}
+
+// flushPulls writes down pull decisions; what fails is tried again the next time.
+func (s *Server) flushPulls(ctx context.Context) {
+	if err := s.app.Core.FlushPulls(ctx); err != nil {
+		s.app.Config.Logger.Error("pull decisions were not recorded", "error", err)
+	}
+}
+
+// pruneUploads removes uploads that nobody has written to for a day.
+func (s *Server) pruneUploads(ctx context.Context) {
+	n, err := s.app.Blobs.PruneUploads(ctx, abandoned, s.app.Config.Clock.Now())
+	if err != nil {
+		s.app.Config.Logger.Error("abandoned uploads were not removed", "error", err)
+	} else if n > 0 {
+		s.app.Config.Logger.Info("abandoned uploads removed", "count", n)
 	}
 }
 

@@ -37,6 +37,7 @@ type demo struct {
 	*env
 	p       *output.Printer
 	app     *app.App
+	server  *app.Server
 	url     string
 	token   string
 	folder  string
@@ -59,7 +60,7 @@ func runDemo(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	d := &demo{env: e, p: e.printer(), app: a, url: s.URL, token: a.AdminToken, folder: folder, started: started}
+	d := &demo{env: e, p: e.printer(), app: a, server: s, url: s.URL, token: a.AdminToken, folder: folder, started: started}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
@@ -132,7 +133,7 @@ func (d *demo) push(ctx context.Context) error {
 		return err
 	}
 	d.p.Line("   %s acme/shop:1  %s", output.Good("pushed"), digest)
-	return nil
+	return d.server.OCI.Settled(ctx)
 }
 
 func (d *demo) traceQuery(query string) func(context.Context) error {
