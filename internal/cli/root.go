@@ -116,10 +116,13 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 // exactArgs is cobra.ExactArgs with a message that names the arguments.
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) != len(names) {
-			return usageError{fmt.Errorf("expected %s", strings.Join(names, " "))}
+		switch {
+		case len(args) == len(names):
+			return nil
+		case len(names) == 0:
+			return usageError{fmt.Errorf("%q is too much: there are no arguments here", args[0])}
 		}
-		return nil
+		return usageError{fmt.Errorf("expected %s", strings.Join(names, " "))}
 	}
 }
 
