@@ -64,7 +64,7 @@ func TestKeyThatOthersCanReadIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _, err := LoadOrCreateSigner(file, origin, rand.Reader)
-		wantCode(t, mode.String(), err, "key-permissions")
+		wantCode(t, mode.String(), err, "key-exposed")
 	}
 }
 
