@@ -80,8 +80,12 @@ func TestABundleVerifiesAndSaysWhatItProvesAndWhatNot(t *testing.T) {
 func TestEveryFlippedByteIsNoticedAndTheStatementNamed(t *testing.T) {
 	t.Parallel()
 	raw, verifier := makeBundle(t)
+	masks := []byte{0x01, 0x02, 0x20, 0x80}
+	if testing.Short() {
+		masks = masks[:1]
+	}
 	for i := range raw {
-		for _, mask := range []byte{0x01, 0x02, 0x20, 0x80} {
+		for _, mask := range masks {
 			bent := bytes.Clone(raw)
 			bent[i] ^= mask
 			_, err := evidence.VerifyBundle(bytes.NewReader(bent), verifier)

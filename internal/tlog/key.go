@@ -14,9 +14,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 )
 
-const (
-	algEd25519 = 1 // C2SP signed-note, "Signatures"
-)
+const algEd25519 = 1 // C2SP signed-note, "Signatures"
 
 // LoadOrCreateSigner reads the Ed25519 note key of the log origin from file, or makes one with
 // randomness from rand and stores it durably, readable by its owner only. vkey is the verifier
