@@ -3,12 +3,15 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BIN         = bin/hullmark
 
+# Where scripts/tools puts the programs that tests drive.
+export HULLMARK_TOOLS = $(CURDIR)/.cache/tools/bin
+
 # How often `make crash` kills the server, and how long `make fuzz` stays with each target.
 POINTS   ?= 1000
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test e2e crash bench demo fuzz clean $(BIN)
+.PHONY: help build check test tools e2e crash bench demo fuzz clean $(BIN)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -25,10 +28,12 @@ check: ## formatting, vet, staticcheck, architecture and unit tests with the rac
 	go run $(STATICCHECK) ./...
 	go test -race -short -timeout 10m ./cmd/... ./internal/...
 
-test: check e2e ## everything; first installs the clients that the tests drive
+test: tools check e2e ## everything; first installs the clients that the tests drive
 
-e2e: ## the end-to-end tests alone
+tools:
 	scripts/tools e2e
+
+e2e: tools ## the end-to-end tests alone
 	go test -p 1 -parallel 2 -timeout 40m ./e2e/...
 
 crash: ## kill the server POINTS times under load and check that nothing acknowledged is lost
