@@ -138,12 +138,16 @@ func (g *Registry) listReferrers(c *call) error {
 
 // mayExist lets through who sees the repository or could make it: to them an empty list is the
 // truth, and the specification wants one. To anybody else a repository that does not exist is
-// answered like a private one, so that the answer does not tell which names are taken.
+// answered like a private one, so that the answer does not tell which names are taken: who has not
+// logged in is asked to.
 func (g *Registry) mayExist(c *call) error {
 	_, err := g.core.Lookup(c.r.Context(), purl.OCI, c.name)
-	if fault.KindOf(err) == fault.NotFound &&
-		g.core.Access().Authorize(c.r.Context(), c.actor, evidence.Publish, purl.OCI, c.name) == nil {
-		return nil
+	if fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	refusal := g.core.Access().Authorize(c.r.Context(), c.actor, evidence.Publish, purl.OCI, c.name)
+	if refusal == nil || fault.KindOf(refusal) == fault.Unauthenticated {
+		return refusal
 	}
 	return err
 }
