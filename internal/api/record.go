@@ -98,6 +98,9 @@ func (a *API) readable(r *http.Request, actor evidence.Actor) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if about, err = a.Tracer.Subject(r.Context(), about); err != nil {
+		return "", err
+	}
 	return about, a.Tracer.MayRead(r.Context(), actor, about)
 }
 
