@@ -86,7 +86,15 @@ func (g grant) decide(c *credential, perm evidence.Permission, ecosystem, name s
 			"%q belongs to %s, and %s has no role there; ask one of its owners for one", g.namespace, g.owner, c.account)
 	}
 	return fault.New(fault.Denied, "namespace-not-yours",
-		"%q belongs to %s, where %s is %s; %s needs more, ask one of its owners", g.namespace, g.owner, c.account, g.role, perm)
+		"%q belongs to %s, where %s is %s; that is not enough to %s, ask one of its owners", g.namespace, g.owner, c.account, g.role, wanted(perm))
+}
+
+// wanted is a permission as a verb, for a sentence.
+func wanted(perm evidence.Permission) string {
+	if perm == evidence.Own {
+		return "withdraw a version or change who publishes"
+	}
+	return string(perm)
 }
 
 func errUnowned(ecosystem, name string) error {

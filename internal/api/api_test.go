@@ -13,6 +13,7 @@ import (
 	"github.com/hullmark/hullmark/internal/api/authztest"
 	"github.com/hullmark/hullmark/internal/api/resource"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/tlog"
 )
@@ -131,6 +132,15 @@ func TestListsComeInPagesThatJoinToTheWhole(t *testing.T) {
 	}
 	if strings.Join(got, " ") != "org-a org-b org-c org-d org-e" {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestAListOfPackagesWithoutAnEcosystemIsRefusedAndNotEmpty(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	_, err := s.connect(authztest.Admin).Packages(t.Context(), "", "")
+	if f := fault.As(err); f.Code != "request-invalid" {
+		t.Error(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/hullmark/hullmark/internal/api/resource"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry"
 )
 
@@ -20,6 +21,9 @@ func (a *API) listPackages(w http.ResponseWriter, r *http.Request, actor evidenc
 		return err
 	}
 	q := r.URL.Query()
+	if q.Get("ecosystem") == "" {
+		return fault.New(fault.Invalid, "request-invalid", "say of which ecosystem, with ?ecosystem=npm or oci")
+	}
 	out := resource.Page[resource.PackageSummary]{Items: []resource.PackageSummary{}}
 	for looked := 0; looked < maxLooked; looked += maxLimit {
 		names, err := a.Core.Names(r.Context(), q.Get("ecosystem"), q.Get("text"), after, maxLimit)

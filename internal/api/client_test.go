@@ -62,6 +62,25 @@ func TestTheClientReadsTheRecordAndVerifiesIt(t *testing.T) {
 	}
 }
 
+func TestAnEmptyListIsAListAndADigestNeedsNoPrefix(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	c := s.connect(authztest.Admin)
+	recalls, err := c.Recalls(t.Context())
+	must(t, err)
+	if recalls == nil {
+		t.Error("no recalls are printed as null")
+	}
+	_, err = c.Statements(t.Context(), strings.Repeat("ab", 32))
+	if f := fault.As(err); f.Kind != fault.NotFound {
+		t.Errorf("a digest as sha256sum prints it: %+v", f)
+	}
+	_, err = c.Statements(t.Context(), "acme/shop:1")
+	if f := fault.As(err); f.Code != "subject-invalid" {
+		t.Errorf("an image's name: %+v", f)
+	}
+}
+
 func TestTheClientManagesAccounts(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

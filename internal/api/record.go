@@ -2,6 +2,8 @@ package api
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"runtime"
@@ -41,8 +43,15 @@ func subject(r *http.Request) (string, error) {
 		p, err := purl.Parse(text)
 		return string(p), err
 	}
+	if _, err := hex.DecodeString(text); err == nil && len(text) == 2*sha256.Size {
+		text = digest.SHA256 + ":" + text // as sha256sum prints it
+	}
 	d, err := digest.Parse(text)
-	return string(d), err
+	if err != nil {
+		return "", fault.New(fault.Invalid, "subject-invalid",
+			"%q has no record of its own; give a purl (pkg:npm/...) or a digest (sha256:...), which 'hullmark trace' finds for an image", text)
+	}
+	return string(d), nil
 }
 
 func (a *API) statements(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
@@ -87,6 +96,9 @@ func (a *API) statements(w http.ResponseWriter, r *http.Request, actor evidence.
 func (a *API) readable(r *http.Request, actor evidence.Actor) (string, error) {
 	about, err := subject(r)
 	if err != nil {
+		return "", err
+	}
+	if about, err = a.Tracer.Subject(r.Context(), about); err != nil {
 		return "", err
 	}
 	return about, a.Tracer.MayRead(r.Context(), actor, about)

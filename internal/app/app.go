@@ -15,11 +15,15 @@ import (
 	"github.com/hullmark/hullmark/internal/blob/dir"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/store"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
 	"github.com/hullmark/hullmark/internal/tlog"
 )
+
+// database is the file below the data folder that holds every table.
+const database = "hullmark.db"
 
 // App is a server with its stores open: every stage, ready to be served or used in process.
 type App struct {
@@ -65,6 +69,16 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	return a, nil
 }
 
+// OpenExisting is Open for maintenance: it never makes a new server out of a mistyped path, but
+// fails with code data-missing.
+func OpenExisting(ctx context.Context, c Config) (*App, error) {
+	if _, err := os.Stat(c.file(database)); err != nil {
+		return nil, fault.New(fault.NotFound, "data-missing",
+			"there is no server's data in %s; name the folder that 'hullmark dev' printed with --data", c.Data).Because(err)
+	}
+	return Open(ctx, c)
+}
+
 func (c *Config) applyDefaults() {
 	if c.Listen == "" {
 		c.Listen = DefaultListen
@@ -90,7 +104,7 @@ func (c *Config) applyDefaults() {
 }
 
 func (a *App) openStores(ctx context.Context) (err error) {
-	if a.DB, err = sqlite.Open(a.Config.file("hullmark.db")); err != nil {
+	if a.DB, err = sqlite.Open(a.Config.file(database)); err != nil {
 		return err
 	}
 	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema()); err != nil {

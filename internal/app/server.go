@@ -14,6 +14,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/api"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/image"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/npm"
@@ -48,7 +49,8 @@ type Server struct {
 func (a *App) Listen() (*Server, error) {
 	listener, err := net.Listen("tcp", a.Config.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", a.Config.Listen, err)
+		return nil, fault.New(fault.Conflict, "address-unusable",
+			"%s cannot be listened on (%v); choose another with --listen, 127.0.0.1:0 for any free port", a.Config.Listen, err).Because(err)
 	}
 	s := &Server{app: a, listener: listener, URL: strings.TrimSuffix(a.Config.PublicURL, "/")}
 	if s.URL == "" {
@@ -112,6 +114,12 @@ func (s *Server) routes() http.Handler {
 		mux.Handle(pattern, h)
 	}
 	return mux
+}
+
+// Loopback reports whether only this machine reaches the server.
+func (s *Server) Loopback() bool {
+	a, ok := s.listener.Addr().(*net.TCPAddr)
+	return ok && a.IP.IsLoopback()
 }
 
 // Handler returns the handler that Run serves; tests call it directly.

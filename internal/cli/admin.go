@@ -1,15 +1,22 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/hullmark/hullmark/internal/app"
+	"github.com/hullmark/hullmark/internal/cli/output"
 )
 
 func newAdmin(e *env) *cobra.Command {
 	return group("admin", "Look after a server's data, while the server is stopped", "serve", newRebuild(e), newRecover(e))
+}
+
+type recovered struct {
+	Token string `json:"token"`
+}
+
+type rebuilt struct {
+	Statements int64 `json:"statements"`
 }
 
 func newRebuild(e *env) *cobra.Command {
@@ -20,7 +27,7 @@ func newRebuild(e *env) *cobra.Command {
 them again, in one transaction: after a crash in the middle the old ones are still there.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := app.Open(cmd.Context(), app.Config{Data: data})
+			a, err := app.OpenExisting(cmd.Context(), app.Config{Data: data})
 			if err != nil {
 				return err
 			}
@@ -31,8 +38,9 @@ them again, in one transaction: after a crash in the middle the old ones are sti
 			if err != nil {
 				return err
 			}
-			e.say("%d statements replayed", a.Record.Head())
-			return nil
+			return e.printer().Print(rebuilt{a.Record.Head()}, func(p *output.Printer) {
+				p.Line("%d statements replayed", a.Record.Head())
+			})
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", defaultData(), "folder that holds the server's data")
@@ -47,7 +55,7 @@ func newRecover(e *env) *cobra.Command {
 It needs the data folder and the server stopped. Revoke the lost token afterwards.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := app.Open(cmd.Context(), app.Config{Data: data})
+			a, err := app.OpenExisting(cmd.Context(), app.Config{Data: data})
 			if err != nil {
 				return err
 			}
@@ -56,9 +64,8 @@ It needs the data folder and the server stopped. Revoke the lost token afterward
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(e.Out, token)
 			e.say("revoke the lost one: hullmark token list, hullmark token revoke ID")
-			return nil
+			return e.printer().Print(recovered{token}, func(p *output.Printer) { p.Line("%s", token) })
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", defaultData(), "folder that holds the server's data")

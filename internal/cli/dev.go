@@ -87,6 +87,9 @@ func runDev(ctx context.Context, e *env, c app.Config) error {
 	if err := e.announce(r); err != nil {
 		return err
 	}
+	if !s.Loopback() {
+		e.say("warning: %s can be reached from other machines, and tokens travel in clear; put a TLS proxy in front", c.Listen)
+	}
 	err = s.Run(ctx)
 	if err == nil && ctx.Err() != nil {
 		e.say("stopped; the data is in %s", data)
@@ -111,6 +114,8 @@ func (e *env) announce(r ready) error {
 			p.Line("%s", output.Head("The administrator's token (shown once, keep it)"))
 			p.Line("  export HULLMARK_URL=%s", r.URL)
 			p.Line("  export HULLMARK_TOKEN=%s\n", r.Token)
+		} else {
+			p.Line("%s\n", output.Dim("The administrator's token was shown at the first start; lost it? Stop the server, then: hullmark admin recover"))
 		}
 		p.Line("%s", output.Head("Own a name, then publish to it"))
 		p.Line("  hullmark org create acme")

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hullmark/hullmark/internal/cli/output"
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/image"
 	"github.com/hullmark/hullmark/internal/trace"
 )
@@ -50,12 +51,27 @@ func inspected(path string, r *image.Report) *trace.Result {
 		kind = string(r.Family) + " image, " + kind
 	}
 	return &trace.Result{Query: path, Kind: root.Kind, Root: root,
-		Summary: fmt.Sprintf("%s: %d layers, %d components, %d removed again by upper layers", kind, len(r.Layers), len(r.Components), len(r.Hidden))}
+		Summary: inspectedSummary(kind, r)}
+}
+
+func inspectedSummary(kind string, r *image.Report) string {
+	if r.Kind == image.Tarball || r.Kind == image.Folder {
+		return fmt.Sprintf("%s: %s", kind, count(len(r.Components), "component"))
+	}
+	return fmt.Sprintf("%s: %s, %s, %d removed again by upper layers",
+		kind, count(len(r.Layers), "layer"), count(len(r.Components), "component"), len(r.Hidden))
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func inspectedLayer(r *image.Report, i int) *trace.Node {
 	l := r.Layers[i]
-	n := &trace.Node{Kind: trace.KindLayer, ID: string(l.DiffID), Title: fmt.Sprintf("layer %d %s", i, l.DiffID.Short()), Attributes: attributes(
+	n := &trace.Node{Kind: trace.KindLayer, ID: string(l.DiffID), Title: layerTitle(i, l.DiffID), Attributes: attributes(
 		"createdBy", l.CreatedBy, "entries", strconv.FormatInt(l.Entries, 10), "bytes", strconv.FormatInt(l.Bytes, 10),
 		"filesIndexed", strconv.Itoa(l.Files))}
 	if l.CreatedBy != "" {
@@ -84,6 +100,14 @@ func inspectedComponent(c image.Component) *trace.Node {
 		n.Title += "  upgraded from " + string(c.UpgradedFrom)
 	}
 	return n
+}
+
+// layerTitle names a layer as a trace does. A tarball or folder is one layer without a name.
+func layerTitle(i int, d digest.Digest) string {
+	if d == "" {
+		return "contents"
+	}
+	return fmt.Sprintf("layer %d  %s:%s", i, d.Algorithm(), d.Short())
 }
 
 func osName(r *image.Report) string {

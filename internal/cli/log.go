@@ -12,7 +12,24 @@ import (
 )
 
 func newLog(e *env) *cobra.Command {
-	return group("log", "The transparency log under the record", "ask", newCheckpoint(e), newInclusion(e), newConsistency(e))
+	return group("log", "The transparency log under the record", "ask", newLogKey(e), newCheckpoint(e), newInclusion(e), newConsistency(e))
+}
+
+// logKey is the log's public key as 'verify' takes it.
+type logKey struct {
+	Key string `json:"key"`
+}
+
+func newLogKey(e *env) *cobra.Command {
+	cmd := asker(e, "key", "Print the log's public key",
+		func(ctx context.Context, c *client.Client, _ []string) (logKey, error) {
+			key, err := c.LogKey(ctx)
+			return logKey{key}, err
+		},
+		func(_ *output.Printer, k logKey) { fmt.Fprintln(e.Out, k.Key) })
+	cmd.Long = "Print the log's public key, which 'hullmark verify' needs. Get it once, over a channel that you trust, and keep it."
+	cmd.Example = "  hullmark log key > hullmark.pub"
+	return cmd
 }
 
 func newCheckpoint(e *env) *cobra.Command {

@@ -26,7 +26,7 @@ func newOrg(e *env) *cobra.Command {
 
 func newMemberAdd(e *env) *cobra.Command {
 	var role string
-	cmd := e.sender("add ORG USER", "Give a user a role, or change it", "is a member now",
+	cmd := e.sender("add ORG USER", "Give a user a role, or change it", "has the role now",
 		func(ctx context.Context, c *client.Client, args []string) error {
 			return c.SetMember(ctx, args[0], args[1], role)
 		})

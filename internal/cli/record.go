@@ -47,6 +47,6 @@ func writeBundle(ctx context.Context, e *env, c *client.Client, subject, file st
 	if err := os.WriteFile(file, raw, 0o644); err != nil {
 		return err
 	}
-	e.say("wrote %s; check it anywhere with: hullmark verify %s --key-file hullmark.pub", file, file)
+	e.say("wrote %s; keep the log's key beside it: hullmark log key > hullmark.pub\ncheck it anywhere with: hullmark verify %s --key-file hullmark.pub", file, file)
 	return nil
 }

@@ -96,6 +96,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 			return usageError{fmt.Errorf("unknown command %q", args[0])}
 		},
 	}
+	root.Version = Version // cobra adds --version
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
 	flags.VarP(&e.format, "output", "o", "how to print the result")

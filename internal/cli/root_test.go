@@ -50,6 +50,7 @@ func TestExitCodesAndWhatIsSaid(t *testing.T) {
 		{"version", 0, ""},
 		{"version -o json", 0, ""},
 		{"--help", 0, ""},
+		{"--version", 0, ""},
 		{"", 0, ""},
 
 		{"trcae x", 2, "unknown command"},
@@ -65,6 +66,8 @@ func TestExitCodesAndWhatIsSaid(t *testing.T) {
 		{"verify x", 2, "--key"},
 		{"verify x --key nonsense", 2, "is not a log's public key"},
 
+		{"admin rebuild --data missing", 1, "[data-missing]"},
+		{"admin recover --data missing", 1, "[data-missing]"},
 		{"inspect missing.tar", 1, "[source-unknown] see docs/errors/source-unknown.md"},
 		{"login --token-stdin", 1, "[secret-missing]"},
 		{"whoami", 1, "[server-unreachable]"},

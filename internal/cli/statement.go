@@ -46,8 +46,11 @@ func say[T evidence.Predicate](s evidence.Statement, sentence func(T) string) st
 
 func contentsSummary(c evidence.Contents) string {
 	text := fmt.Sprintf("%s: %d components, %d files, read by %s", c.Of, c.Components, c.Files, c.Analyser)
-	if c.Of == "image" {
+	switch c.Of {
+	case "image":
 		text = fmt.Sprintf("image of %d layers, %s", len(c.Layers), c.Platform)
+	case "index":
+		text = fmt.Sprintf("index of %d manifests", len(c.Manifests))
 	}
 	if c.Incomplete != "" {
 		text += "; incomplete: " + c.Incomplete

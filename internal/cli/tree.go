@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hullmark/hullmark/internal/cli/output"
 	"github.com/hullmark/hullmark/internal/trace"
@@ -10,7 +11,15 @@ import (
 // printTrace prints the answer's sentence, then its tree.
 func printTrace(p *output.Printer, r *trace.Result) {
 	p.Tree(treeOf(r.Root))
-	p.Line("\n%s\n%s", output.Head(r.Summary), output.Dim("[n] is statement n of the record"))
+	p.Line("\n%s", output.Head(r.Summary))
+	if rests(r.Root) {
+		p.Line("%s", output.Dim("[n] is statement n of the record"))
+	}
+}
+
+// rests reports whether anything in the tree rests on a statement: a local file does not.
+func rests(n *trace.Node) bool {
+	return len(n.Evidence) > 0 || slices.ContainsFunc(n.Children, rests)
 }
 
 func treeOf(n *trace.Node) output.Tree {

@@ -17,7 +17,7 @@ const (
 	Distroless Family = "distroless" // dpkg's status.d and no status
 	Chiselled  Family = "chiselled"  // Ubuntu cut to slices, with chisel's manifest
 	UBI        Family = "ubi"        // Red Hat's base images
-	Unknown    Family = "unknown"    // a package database without os-release
+	Unknown    Family = "unknown"    // a package database without os-release, or layers that could not be read
 )
 
 // familyOf decides from the os-release and the files that declare components.

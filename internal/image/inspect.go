@@ -105,7 +105,7 @@ func inspectFile(ctx context.Context, f *os.File) (*Report, error) {
 func single(kind SourceKind, inv *evidence.Inventory) *Report {
 	r := &Report{Kind: kind}
 	r.squash([]Layer{{Inventory: inv}}, []evidence.ImageLayer{{DiffID: inv.DiffID}})
-	if r.Family == Scratch {
+	if r.Family == Scratch || r.Family == Unknown && r.OS == nil && len(r.Components) == 0 {
 		r.Family = "" // a package is no image
 	}
 	return r

@@ -56,6 +56,9 @@ func Squash(layers []Layer) *Image {
 	im := &Image{OS: s.os, Components: s.components(), Incomplete: s.incomplete}
 	im.Hidden = hidden(layers, im.Components)
 	im.Family = familyOf(im.OS, s.markers())
+	if im.Family == Scratch && len(s.incomplete) > 0 {
+		im.Family = Unknown // what would tell may lie behind the gap
+	}
 	return im
 }
 

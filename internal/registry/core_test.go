@@ -78,9 +78,11 @@ func wantCode(t *testing.T, err error, code string) {
 }
 
 // decisions returns the decisions about a release, as "gate verdict code count".
-func (w *world) decisions(p purl.PURL) []string {
+func (w *world) decisions(p purl.PURL) []string { return w.decisionsAbout(string(p)) }
+
+func (w *world) decisionsAbout(subject string) []string {
 	w.t.Helper()
-	statements, err := w.Record().About(w.t.Context(), string(p), -1, 100)
+	statements, err := w.Record().About(w.t.Context(), subject, -1, 100)
 	check(w.t, err)
 	var out []string
 	for _, s := range statements {
@@ -121,6 +123,17 @@ func TestAContentAddressedReleaseMayBePushedAgainAndComesBackAfterWithdrawal(t *
 	r, err := w.Release(ctx, purl.OCI, "acme/app", m.Version)
 	if err != nil || r.State != registry.Active {
 		t.Errorf("state = %q, %v; want active again", r.State, err)
+	}
+}
+
+func TestTheRecordOfADigestHasTheDecisionThatLetItIn(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	u := upload("@acme/ui", "1.0.0", "latest")
+	check(t, w.Publish(ctx, w.admin, u))
+	check(t, w.Deprecate(ctx, w.admin, purl.NPM, "@acme/ui", "1.0.0", "old"))
+	if got := fmt.Sprint(w.decisionsAbout(string(u.Artifact))); got != "[publish allow  0 publish allow  0]" {
+		t.Errorf("decisions about the tarball: %s", got)
 	}
 }
 

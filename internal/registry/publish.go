@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -34,7 +35,7 @@ func (c *Core) Publish(ctx context.Context, actor evidence.Actor, u Upload) erro
 			return err
 		}
 	}
-	drafts := []evidence.Draft{publication(actor, event, u), c.allowed(actor, "publish", u.PURL)}
+	drafts := []evidence.Draft{publication(actor, event, u), c.allowed(actor, "publish", u.PURL, u.Artifact)}
 	if event == evidence.Published {
 		drafts = append(drafts, u.Contents...)
 	}
@@ -135,7 +136,7 @@ func (c *Core) change(ctx context.Context, actor evidence.Actor, perm evidence.P
 	_, err := c.record.Append(ctx, nil, evidence.Draft{
 		Subjects:  []evidence.Subject{evidence.About(r.PURL, r.Artifact)},
 		Predicate: p, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
-	}, c.allowed(actor, action, r.PURL))
+	}, c.allowed(actor, action, r.PURL, r.Artifact))
 	return err
 }
 
@@ -152,7 +153,7 @@ func (c *Core) mayWrite(ctx context.Context, actor evidence.Actor, perm evidence
 // Refuse records that the publish gate said no because of err, and returns err. Adapters call it
 // when their own checks fail (a manifest that contradicts its tarball, say).
 func (c *Core) Refuse(ctx context.Context, actor evidence.Actor, action string, p purl.PURL, err error) error {
-	d := c.allowed(actor, action, p)
+	d := c.allowed(actor, action, p, "")
 	decision := d.Predicate.(evidence.Decision)
 	f := fault.As(err)
 	decision.Verdict, decision.Code, decision.Reasons = "deny", f.Code, []string{strings.TrimSpace(f.Text)}
@@ -163,9 +164,11 @@ func (c *Core) Refuse(ctx context.Context, actor evidence.Actor, action string, 
 	return err
 }
 
-func (c *Core) allowed(actor evidence.Actor, action string, p purl.PURL) evidence.Draft {
+// allowed is a decision about a release and, where there is one, its artifact: the record of the digest
+// tells who let it in, too.
+func (c *Core) allowed(actor evidence.Actor, action string, p purl.PURL, artifact digest.Digest) evidence.Draft {
 	return evidence.Draft{
-		Subjects: []evidence.Subject{{Name: string(p)}},
+		Subjects: []evidence.Subject{evidence.About(p, artifact)},
 		Predicate: evidence.Decision{
 			Gate: "publish", Action: action, Verdict: "allow", Policy: PolicyRevision, Head: c.record.Head(), Actor: actor,
 		},

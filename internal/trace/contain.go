@@ -54,6 +54,20 @@ func (h *held) introduced() placed {
 	return h.layers[0]
 }
 
+// places returns the layer that introduced it and every later one that brought a copy of its own:
+// who removes the first copy still ships the others. What only lists it again, as a package
+// database does, is no place.
+func (h *held) places() []placed {
+	first := h.introduced()
+	out := []placed{first}
+	for _, p := range h.layers {
+		if !p.hidden && p.hit.content && p.position != first.position {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // grounds joins those of every layer that still shows it.
 func (h *held) grounds() Grounds {
 	var all hit

@@ -171,8 +171,8 @@ func (r *reader) hide(image int64, stack []int64, inside map[int64]*content) err
 	})
 }
 
-// without returns what c holds that sum does not: a package database lists again what lower
-// layers brought.
+// without returns what c brought to what lower layers hold, sum: a package database lists again
+// what they brought, but files are a copy of their own.
 func (c *content) without(sum *content) *content {
 	out := newContent()
 	for id, i := range c.components {
@@ -181,7 +181,7 @@ func (c *content) without(sum *content) *content {
 		}
 	}
 	for id, i := range c.releases {
-		if sum.releases[id] == nil {
+		if sum.releases[id] == nil || len(i.files) > 0 {
 			out.releases[id] = i
 		}
 	}
@@ -191,7 +191,22 @@ func (c *content) without(sum *content) *content {
 
 func (c *content) join(other *content) {
 	maps.Copy(c.components, other.components)
-	maps.Copy(c.releases, other.releases)
+	for id, i := range other.releases {
+		c.releases[id] = i.and(c.releases[id])
+	}
+}
+
+// and joins the grounds of two copies of one release; before may be nil.
+func (i *item) and(before *item) *item {
+	if before == nil {
+		return i
+	}
+	both := *i
+	both.metadata = i.metadata || before.metadata
+	if len(before.files) > len(i.files) {
+		both.files = before.files
+	}
+	return &both
 }
 
 // foreign counts the components that were not published here, by purl type.

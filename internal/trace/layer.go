@@ -12,7 +12,20 @@ import (
 // group is a layer with the images that got the thing from it.
 type group struct {
 	hit    *hit
-	images []*held
+	images []copied
+}
+
+// copied is an image and the place in it of one copy of the thing.
+type copied struct {
+	*held
+	at placed
+}
+
+// add counts an image once, also when it holds the layer twice.
+func (g *group) add(c copied) {
+	if n := len(g.images); n == 0 || g.images[n-1].held != c.held {
+		g.images = append(g.images, c)
+	}
 }
 
 // addLayers hangs the layers of c below n, the one in most images first, each with its images.
@@ -35,7 +48,7 @@ func (r *reader) addLayers(n *Node, c *containment) error {
 			n.add(truncated(len(removed)-i, "image"))
 			break
 		}
-		child, err := r.heldNode(h, KindRemoved)
+		child, err := r.heldNode(copied{h, h.introduced()}, KindRemoved)
 		if err != nil {
 			return err
 		}
@@ -45,27 +58,29 @@ func (r *reader) addLayers(n *Node, c *containment) error {
 	return nil
 }
 
-// groups splits the readable images by the layer that introduced the thing.
+// groups sorts the readable images under the layers that brought them the thing.
 func (c *containment) groups() (groups []*group, removed []*held) {
 	byLayer := map[int64]*group{}
 	for _, h := range c.images {
-		at := h.introduced()
-		switch {
-		case !h.readable:
-		case at.hidden:
+		if !h.readable {
+			continue
+		}
+		if h.introduced().hidden {
 			removed = append(removed, h)
-		default:
+			continue
+		}
+		for _, at := range h.places() {
 			g := byLayer[at.hit.layer]
 			if g == nil {
 				g = &group{hit: at.hit}
 				byLayer[at.hit.layer] = g
 				groups = append(groups, g)
 			}
-			g.images = append(g.images, h)
+			g.add(copied{h, at})
 		}
 	}
 	for _, g := range groups {
-		slices.SortFunc(g.images, byImage)
+		slices.SortFunc(g.images, func(a, b copied) int { return byImage(a.held, b.held) })
 	}
 	slices.SortFunc(removed, byImage)
 	slices.SortFunc(groups, func(a, b *group) int {
@@ -158,16 +173,15 @@ func (r *reader) restsOnContents(n *Node) error {
 }
 
 // heldNode returns the node of an image that has, or had, the thing from one of its layers.
-func (r *reader) heldNode(h *held, kind Kind) (*Node, error) {
+func (r *reader) heldNode(h copied, kind Kind) (*Node, error) {
 	n, err := r.imageNode(h.image)
 	if err != nil {
 		return nil, err
 	}
 	r.images++
-	at := h.introduced()
 	n.Kind = kind
-	n.setInt("position", at.position)
-	instruction, err := one[string](r, `SELECT created_by FROM image_layer WHERE image_id = $1 AND position = $2`, h.image, at.position)
+	n.setInt("position", h.at.position)
+	instruction, err := one[string](r, `SELECT created_by FROM image_layer WHERE image_id = $1 AND position = $2`, h.image, h.at.position)
 	n.set("instruction", instruction)
 	if kind == KindRemoved {
 		n.Title += ": removed by an upper layer"

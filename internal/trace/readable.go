@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -11,6 +12,17 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 )
+
+// Subject returns what the record calls subject: a layer is known by its diffID, but a manifest names
+// its compressed bytes. Every other subject is returned as it is.
+func (t *Tracer) Subject(ctx context.Context, subject string) (string, error) {
+	var diffID string
+	err := t.snapshot(ctx, evidence.Actor{}, func(r *reader) (err error) {
+		diffID, err = one[string](r, `SELECT a.digest FROM layer_blob x JOIN artifact a ON a.id = x.layer_id WHERE x.blob = $1`, subject)
+		return err
+	})
+	return cmp.Or(diffID, subject), err
+}
 
 // MayRead reports, as an error, why actor may not read the record of subject, a purl or a digest.
 // A digest may be read by whoever may read one name that offers it, or one image that has the

@@ -30,7 +30,7 @@ const (
 
 // Client asks one server. It is safe for concurrent use.
 type Client struct {
-	base  string
+	base  string // the server's address, without a slash at its end
 	token string
 	http  *http.Client
 }
@@ -49,7 +49,7 @@ func New(address, token string) (*Client, error) {
 			"a token is not sent over plain HTTP to %s; use https", u.Host)
 	}
 	c := &http.Client{Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &Client{base: strings.TrimSuffix(address, "/") + prefix, token: token, http: c}, nil
+	return &Client{base: strings.TrimSuffix(address, "/"), token: token, http: c}, nil
 }
 
 func loopback(host string) bool {
@@ -81,13 +81,18 @@ func (c *Client) do(ctx context.Context, method, target string, query url.Values
 
 // send returns the body of a successful answer.
 func (c *Client) send(ctx context.Context, method, target string, query url.Values, body any) ([]byte, error) {
-	request, err := c.request(ctx, method, target, query, body)
+	request, err := c.request(ctx, method, prefix+target, query, body)
 	if err != nil {
 		return nil, err
 	}
+	return c.exchange(request)
+}
+
+func (c *Client) exchange(request *http.Request) ([]byte, error) {
 	answer, err := c.http.Do(request)
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "server-unreachable", "the server does not answer; is it running, and is --server right?").Because(err)
+		return nil, fault.New(fault.Unavailable, "server-unreachable",
+			"nothing answers at %s; is the server running, and is --server or $HULLMARK_URL right?", c.base).Because(err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
@@ -154,7 +159,7 @@ func all[T any](ctx context.Context, c *Client, target string, query url.Values)
 		query = url.Values{}
 	}
 	query.Set("limit", strconv.Itoa(500))
-	var items []T
+	items := []T{} // an empty list is printed as one
 	for {
 		var p resource.Page[T]
 		if err := c.do(ctx, http.MethodGet, target, query, nil, &p); err != nil {

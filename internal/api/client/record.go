@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/hullmark/hullmark/internal/api/resource"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -35,6 +36,16 @@ func (c *Client) Statements(ctx context.Context, subject string) ([]evidence.Sta
 // Bundle returns the encoded bundle of a purl or digest, for [evidence.VerifyBundle].
 func (c *Client) Bundle(ctx context.Context, subject string) ([]byte, error) {
 	return c.send(ctx, http.MethodGet, path("records", subject, "bundle"), nil, nil)
+}
+
+// LogKey returns the log's public key, as a signed-note verifier key.
+func (c *Client) LogKey(ctx context.Context) (string, error) {
+	request, err := c.request(ctx, http.MethodGet, "/log/key", nil, nil)
+	if err != nil {
+		return "", err
+	}
+	key, err := c.exchange(request)
+	return strings.TrimSpace(string(key)), err
 }
 
 // Checkpoint returns the newest signed checkpoint. Its signature is for the caller to check.

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	_ "modernc.org/sqlite" // registers the "sqlite" driver
@@ -19,10 +20,18 @@ import (
 // readers bounds the connections for reading, and with them the memory of their page caches.
 const readers = 8
 
-// Open opens or creates the database file. The folder is created when missing.
+// Open opens or creates the database file, for its owner only. The folder is created when missing.
 func Open(file string) (*store.DB, error) {
 	if err := durable.MkdirAll(filepath.Dir(file)); err != nil {
 		return nil, err
+	}
+	// SQLite would let everybody read it, also in a folder that the operator had made before.
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
 	write, err := open(file, "_txlock=immediate")
 	if err != nil {
