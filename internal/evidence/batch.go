@@ -2,9 +2,14 @@ package evidence
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -70,19 +75,48 @@ func (b *batch) id(query string, args ...any) (int64, error) {
 	return id, nil
 }
 
-func (b *batch) insertStatement(s Statement, body []byte) error {
-	leaf := tlog.RecordHash(body)
-	err := b.exec(`INSERT INTO statement (seq, at, predicate_type, body, leaf) VALUES ($1, $2, $3, $4, $5)`,
-		s.Seq, stamp(s.Time), s.PredicateType, body, leaf[:])
+// insertStatements writes the statements with their entries and leaf hashes, and what they are
+// about. Rows are inserted many at a time: the calls cost as much as the writing.
+func (b *batch) insertStatements(statements []Statement, bodies [][]byte) error {
+	var rows, subjects []any
+	for i, s := range statements {
+		leaf := tlog.RecordHash(bodies[i])
+		rows = append(rows, s.Seq, stamp(s.Time), s.PredicateType, bodies[i], leaf[:])
+		for _, subject := range s.Subject {
+			for _, key := range subject.keys() {
+				subjects = append(subjects, SubjectKey(key), s.Seq)
+			}
+		}
+	}
+	err := b.insert(`INSERT INTO statement (seq, at, predicate_type, body, leaf) VALUES `, 5, ``, rows)
 	if err != nil {
 		return err
 	}
-	for _, subject := range s.Subject {
-		for _, key := range subject.keys() {
-			err := b.exec(`INSERT INTO statement_subject (subject, seq) VALUES ($1, $2) ON CONFLICT DO NOTHING`, key, s.Seq)
-			if err != nil {
-				return err
+	return b.insert(`INSERT INTO statement_subject (subject, seq) VALUES `, 2, ` ON CONFLICT DO NOTHING`, subjects)
+}
+
+// rowsAtOnce is how many rows one insert takes.
+const rowsAtOnce = 50
+
+// insert runs head, as many groups of width parameters as there are rows, and tail.
+func (b *batch) insert(head string, width int, tail string, values []any) error {
+	for chunk := range slices.Chunk(values, rowsAtOnce*width) {
+		var query strings.Builder
+		query.WriteString(head)
+		for i := range chunk {
+			switch {
+			case i == 0:
+				query.WriteString("(")
+			case i%width == 0:
+				query.WriteString("), (")
+			default:
+				query.WriteString(", ")
 			}
+			query.WriteString("$" + strconv.Itoa(i+1))
+		}
+		query.WriteString(")" + tail)
+		if err := b.exec(query.String(), chunk...); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -100,6 +134,19 @@ func (s Subject) keys() []string {
 		}
 	}
 	return keys
+}
+
+// isAbout reports whether the purl or digest is among the statement's subjects.
+func (s Statement) isAbout(subject string) bool {
+	return slices.ContainsFunc(s.Subject, func(x Subject) bool { return slices.Contains(x.keys(), subject) })
+}
+
+// SubjectKey is what statement_subject holds of a purl or digest: 64 bits of its SHA-256, because the
+// index over whole names would be larger than the record. Two names may share a key; who reads by
+// it looks at the statement.
+func SubjectKey(subject string) int64 {
+	sum := sha256.Sum256([]byte(subject))
+	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
 // digestOf returns the subject's sha256 digest, or its sha512 one.

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -264,7 +263,7 @@ func verifyItem(line []byte, i, n int, subject string, checkpoint tlog.Checkpoin
 	if err := checkpoint.Includes(item.Statement, s.Seq, item.Proof); err != nil {
 		return s, badStatement(i, n, s.name(), "the log that the key signed does not hold it as it stands here").Because(err)
 	}
-	if !slices.ContainsFunc(s.Subject, func(x Subject) bool { return slices.Contains(x.keys(), subject) }) {
+	if !s.isAbout(subject) {
 		return s, badStatement(i, n, s.name(), fmt.Sprintf("it is not about %s", subject))
 	}
 	return s, nil

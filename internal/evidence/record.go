@@ -92,10 +92,10 @@ func (r *Record) Append(ctx context.Context, guard Guard, drafts ...Draft) ([]St
 		}
 		b := newBatch(ctx, tx)
 		defer b.close()
+		if err := b.insertStatements(statements, bodies); err != nil {
+			return err
+		}
 		for i, s := range statements {
-			if err := b.insertStatement(s, bodies[i]); err != nil {
-				return err
-			}
 			if err := b.project(s, inventories[i]); err != nil {
 				return fmt.Errorf("project statement %d: %w", s.Seq, err)
 			}
@@ -227,13 +227,13 @@ func (r *Record) rows(ctx context.Context, query string, from, to int64, each fu
 // starting at sequence number after+1. Use after = -1 for the first page.
 func (r *Record) About(ctx context.Context, subject string, after int64, limit int) ([]Statement, error) {
 	rows, err := r.db.Query().QueryContext(ctx, `SELECT s.body FROM statement_subject x JOIN statement s ON s.seq = x.seq
-		WHERE x.subject = $1 AND x.seq > $2 ORDER BY x.seq LIMIT $3`, subject, after, limit)
+		WHERE x.subject = $1 AND x.seq > $2 ORDER BY x.seq`, SubjectKey(subject), after)
 	if err != nil {
 		return nil, fmt.Errorf("statements about %s: %w", subject, err)
 	}
 	defer rows.Close()
 	var out []Statement
-	for rows.Next() {
+	for len(out) < limit && rows.Next() {
 		var body []byte
 		if err := rows.Scan(&body); err != nil {
 			return nil, fmt.Errorf("statements about %s: %w", subject, err)
@@ -242,7 +242,9 @@ func (r *Record) About(ctx context.Context, subject string, after int64, limit i
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, s)
+		if s.isAbout(subject) { // else another subject with the same key
+			out = append(out, s)
+		}
 	}
 	return out, rows.Err()
 }

@@ -7,7 +7,7 @@ CREATE TABLE statement (
     leaf           BLOB NOT NULL        -- RFC 6962 leaf hash of body, 32 bytes
 );
 CREATE TABLE statement_subject (
-    subject TEXT NOT NULL,              -- a purl or "algorithm:hex"
+    subject BIGINT NOT NULL,            -- SubjectKey of a purl or "algorithm:hex"
     seq     INTEGER NOT NULL REFERENCES statement (seq),
     PRIMARY KEY (subject, seq)
 ) WITHOUT ROWID;

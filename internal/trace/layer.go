@@ -167,7 +167,7 @@ func (r *reader) layer(id int64) (*Node, error) {
 // restsOnContents adds the statements that say what is inside n.
 func (r *reader) restsOnContents(n *Node) error {
 	seqs, err := list[int64](r, `SELECT x.seq FROM statement_subject x JOIN statement s ON s.seq = x.seq
-		WHERE x.subject = $1 AND s.predicate_type = $2 ORDER BY x.seq LIMIT 20`, n.ID, evidence.ContentsType)
+		WHERE x.subject = $1 AND s.predicate_type = $2 ORDER BY x.seq LIMIT 20`, evidence.SubjectKey(n.ID), evidence.ContentsType)
 	n.rests(seqs...)
 	return err
 }

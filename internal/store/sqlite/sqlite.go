@@ -55,7 +55,7 @@ func Open(file string) (*store.DB, error) {
 func open(file, extra string) (*sql.DB, error) {
 	pragmas := url.Values{"_pragma": {
 		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)",
-		"cache_size(-4096)", "temp_store(MEMORY)", "wal_autocheckpoint(2000)",
+		"cache_size(-16384)", "temp_store(MEMORY)", "wal_autocheckpoint(8000)",
 	}}
 	dsn := "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + pragmas.Encode() + "&" + extra
 	db, err := sql.Open("sqlite", dsn)
