@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -38,19 +39,28 @@ type Record struct {
 // inventories that contents statements name.
 func Open(ctx context.Context, db *store.DB, blobs blob.Store, clk clock.Clock) (*Record, error) {
 	r := &Record{db: db, blobs: blobs, clock: clk}
-	var head int64
-	var last sql.NullString
-	err := db.Query().QueryRowContext(ctx, `SELECT count(*), max(at) FROM statement`).Scan(&head, &last)
-	if err != nil {
+	if err := r.catchUp(ctx); err != nil {
 		return nil, fmt.Errorf("open record: %w", err)
 	}
-	r.head.Store(head)
-	if last.Valid {
-		if r.last, err = time.Parse(timeFormat, last.String); err != nil {
-			return nil, fmt.Errorf("open record: %w", err)
-		}
-	}
 	return r, nil
+}
+
+// catchUp takes the place and time of the newest statement from the store.
+func (r *Record) catchUp(ctx context.Context) error {
+	var seq int64
+	var at string
+	err := r.db.Query().QueryRowContext(ctx, `SELECT seq, at FROM statement ORDER BY seq DESC LIMIT 1`).Scan(&seq, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if r.last, err = time.Parse(timeFormat, at); err != nil {
+		return err
+	}
+	r.head.Store(seq + 1)
+	return nil
 }
 
 // Guard looks at the projections inside the appending transaction, with every other append
@@ -61,6 +71,9 @@ type Guard func(*sql.Tx) error
 // one transaction. When it returns nil they are durable. Blobs that the drafts name must be
 // durable already. guard may be nil.
 func (r *Record) Append(ctx context.Context, guard Guard, drafts ...Draft) ([]Statement, error) {
+	if len(drafts) == 0 {
+		return nil, errors.New("append: no statement was given")
+	}
 	inventories, err := r.inventories(ctx, drafts)
 	if err != nil {
 		return nil, err
@@ -90,7 +103,8 @@ func (r *Record) Append(ctx context.Context, guard Guard, drafts ...Draft) ([]St
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		// A commit that failed may have happened all the same; the next append must not collide with it.
+		return nil, errors.Join(err, r.catchUp(context.WithoutCancel(ctx)))
 	}
 	r.head.Add(int64(len(statements)))
 	r.last = statements[len(statements)-1].Time
