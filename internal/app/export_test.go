@@ -7,3 +7,6 @@ import (
 
 // Mounts returns the patterns that the server's mux is built from, sorted.
 func (s *Server) Mounts() []string { return slices.Sorted(maps.Keys(s.mounts())) }
+
+// Drain is drain, for its test.
+var Drain = drain

@@ -148,9 +148,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		<-gctx.Done()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		return server.Shutdown(stop)
+		return drain(context.WithoutCancel(ctx), server, shutdownTimeout)
 	})
 	g.Go(func() error {
 		err := s.app.Log.Run(gctx, s.app.Config.CheckpointEvery)
@@ -176,6 +174,18 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 			do(ctx)
 		}
 	}
+}
+
+// drain lets requests under way finish, and cuts off those that have not after patience: nothing that
+// was acknowledged depends on them, and an upload goes on where it was.
+func drain(ctx context.Context, server *http.Server, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return server.Close()
+	}
+	return err
 }
 
 // flushPulls writes down pull decisions; what fails is tried again the next time.

@@ -121,7 +121,7 @@ func (e *env) announce(r ready) error {
 		p.Line("  hullmark org create acme")
 		p.Line("  hullmark namespace claim npm @acme --org acme")
 		p.Line("  hullmark namespace claim oci acme --org acme\n")
-		p.Line("%s", output.Head("npm: put this into the project's .npmrc"))
+		p.Line("%s", output.Head("npm: put this into ~/.npmrc, or the project's (where pnpm does not expand variables)"))
 		p.Line("  @acme:registry=%s", r.NPM)
 		p.Line("  %s:_authToken=${HULLMARK_TOKEN}\n", strings.TrimPrefix(r.NPM, "http:"))
 		p.Line("%s", output.Head("images"))

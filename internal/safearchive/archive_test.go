@@ -179,12 +179,12 @@ func TestCompressionIsRecognised(t *testing.T) {
 	raw := archive(t, file("a", "content"))
 	half := len(raw) / 2
 	forms := map[string][]byte{
-		"plain":                       raw,
-		"gzip":                        gzipped(t, raw),
-		"gzip in two members":         append(gzipped(t, raw[:half]), gzipped(t, raw[half:])...),
-		"zstd":                        zstded(t, raw),
-		"zstd after a skipped frame":  append([]byte("\x50\x2a\x4d\x18\x01\x00\x00\x00x"), zstded(t, raw)...),
-		"plain, with bytes after end": append(bytes.Clone(raw), "trailing"...),
+		"plain":                         raw,
+		"gzip":                          gzipped(t, raw),
+		"gzip in two members":           append(gzipped(t, raw[:half]), gzipped(t, raw[half:])...),
+		"zstd":                          zstded(t, raw),
+		"zstd after a skipped frame":    append([]byte("\x50\x2a\x4d\x18\x01\x00\x00\x00x"), zstded(t, raw)...),
+		"plain, with padding after end": append(bytes.Clone(raw), make([]byte, 512)...),
 	}
 	for name, packed := range forms {
 		t.Run(name, func(t *testing.T) {

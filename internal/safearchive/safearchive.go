@@ -96,6 +96,11 @@ func malformed(cause error) *fault.Error {
 		"the archive is damaged or is not a tar archive (gzip, zstd or plain); pack it again").Because(cause)
 }
 
+func trailing() *fault.Error {
+	return fault.New(fault.Invalid, "archive-trailing-data",
+		"the archive has data after its end, which some tools would unpack and others not; pack it again")
+}
+
 func tooManyEntries(limit int) *fault.Error {
 	return fault.New(fault.TooLarge, "archive-too-many-entries",
 		"the archive holds more than %d entries; leave out what is not needed to use it", limit)

@@ -2,6 +2,7 @@ package safearchive
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -16,7 +17,7 @@ type Visit func(e Entry, content io.Reader) error
 
 // Walk reads the tar archive r, which Decompress has unpacked, and refuses it with an archive-…
 // fault at the first member that a package must not hold. After the last member it reads r to the
-// end, so that a checksum there is checked. An error of r itself is returned wrapped.
+// end, so that a checksum there is checked, and refuses anything but padding there. An error of r itself is returned wrapped.
 func Walk(r io.Reader, limits Limits, visit Visit) error {
 	w := newWalker(r, limits, visit)
 	w.refuse = func(f *fault.Error) error { return f }
@@ -197,12 +198,32 @@ func kindOf(typeflag byte) Kind {
 	}
 }
 
-// drain reads what follows the archive's end, within the limit of the reader below.
+// drain reads what follows the archive's end, within the limit of the reader below. Only padding may:
+// members behind the end are there for some tools and not for others.
 func (w *walker) drain() error {
-	if _, err := io.Copy(io.Discard, w.source); err != nil {
-		return fmt.Errorf("read archive: %w", err)
+	_, err := io.Copy(padding{}, w.source)
+	switch {
+	case err == nil:
+		return nil
+	case w.source.err == nil:
+		return trailing()
 	}
-	return nil
+	return fmt.Errorf("read archive: %w", w.source.err)
+}
+
+var errNotPadding = errors.New("data after the end of the archive")
+
+// padding is a writer that takes zeros.
+type padding struct{}
+
+// Write implements io.Writer.
+func (padding) Write(p []byte) (int, error) {
+	for i, b := range p {
+		if b != 0 {
+			return i, errNotPadding
+		}
+	}
+	return len(p), nil
 }
 
 // source remembers the error of the reader below, which archive/tar passes on indistinguishably
