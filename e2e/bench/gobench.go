@@ -30,7 +30,7 @@ func (b *bench) append(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	targets := map[string]target{"batch=1": {atLeast: 500}, "batch=1000": {atLeast: 20_000}}
+	targets := map[string]target{"batch=1": {atLeast: 500}, "batch=10000": {atLeast: 20_000}}
 	for _, f := range found {
 		if rate, ok := f.metrics["statements/s"]; ok {
 			b.report.add(judge("statements appended durably, "+f.name, "1/s", targets[f.name], []float64{rate}, nil))
