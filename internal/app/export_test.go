@@ -10,3 +10,6 @@ func (s *Server) Mounts() []string { return slices.Sorted(maps.Keys(s.mounts()))
 
 // Drain is drain, for its test.
 var Drain = drain
+
+// Impatient is impatient, for its test.
+var Impatient = impatient

@@ -133,7 +133,7 @@ func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
 // Run serves until ctx ends, then lets requests under way finish and signs a last checkpoint.
 func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: impatient(s.handler, bodyTimeout), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	if err := s.OCI.Recover(ctx); err != nil && ctx.Err() == nil {
 		return errors.Join(err, s.listener.Close(), s.OCI.Close())

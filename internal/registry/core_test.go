@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -196,6 +197,16 @@ func TestEqualPullDecisionsAreOneStatementWithACount(t *testing.T) {
 	got := fmt.Sprint(w.decisions(u.PURL))
 	if want := "[publish allow  0 pull deny release-recalled 1 pull allow  3]"; got != want {
 		t.Errorf("decisions = %s\nwant        %s", got, want)
+	}
+}
+
+func TestATextThatNoNameCanHoldFindsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	got, err := w.Names(t.Context(), purl.NPM, strings.Repeat("a", 60_000), "", 10)
+	check(t, err)
+	if len(got) != 0 {
+		t.Error(got)
 	}
 }
 

@@ -147,9 +147,15 @@ func (c *Core) tags(ctx context.Context, query string, args ...any) ([]Tag, erro
 	return out, rows.Err()
 }
 
+// longestName is more bytes than any ecosystem's names have.
+const longestName = 1024
+
 // Names returns up to limit package names that contain text, in byte order, those after the given
 // one.
 func (c *Core) Names(ctx context.Context, ecosystem, text, after string, limit int) ([]string, error) {
+	if len(text) > longestName {
+		return nil, nil // SQLite refuses to compare with a pattern that is too long
+	}
 	rows, err := c.record.DB().Query().QueryContext(ctx, `SELECT name FROM package
 		WHERE ecosystem = $1 AND name > $2 AND name LIKE '%' || $3 || '%' ESCAPE '\' ORDER BY name LIMIT $4`,
 		ecosystem, after, likeEscape.Replace(text), limit)

@@ -1,7 +1,6 @@
 package npm
 
 import (
-	"compress/gzip"
 	"context"
 	"net/http"
 	"slices"
@@ -9,13 +8,9 @@ import (
 	"sync"
 
 	"github.com/hullmark/hullmark/internal/evidence"
-	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 )
-
-// maxAudit bounds what one audit may ask about, in bytes of unpacked JSON.
-const maxAudit = 16 << 20
 
 // recallCache holds the recalled releases by name, as of a size of the record. npm asks with every
 // install, so the answer must not cost a query per package.
@@ -63,24 +58,19 @@ type cvss struct {
 }
 
 // advisories returns the recalled ones of the versions asked about that the actor may know of.
-func (r *Registry) advisories(ctx context.Context, actor evidence.Actor, wanted map[string][]string) (map[string][]advisory, error) {
-	recalled, err := r.recalled(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (r *Registry) advisories(ctx context.Context, actor evidence.Actor, q *question) map[string][]advisory {
 	found := map[string][]advisory{}
-	for name, recalls := range recalled {
-		versions, asked := wanted[name]
-		if !asked || r.core.MayRead(ctx, actor, purl.NPM, name) != nil {
+	for name, versions := range q.wanted {
+		if r.core.MayRead(ctx, actor, purl.NPM, name) != nil {
 			continue
 		}
-		for _, one := range recalls {
+		for _, one := range q.recalled[name] {
 			if slices.Contains(versions, one.Version) {
 				found[name] = append(found[name], r.advisory(one))
 			}
 		}
 	}
-	return found, nil
+	return found
 }
 
 func (r *Registry) advisory(one registry.Recall) advisory {
@@ -92,59 +82,22 @@ func (r *Registry) advisory(one registry.Recall) advisory {
 
 // bulkAdvisories answers POST /-/npm/v1/security/advisories/bulk: {"name": ["1.0.0"]}.
 func (r *Registry) bulkAdvisories(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	var wanted map[string][]string
-	if err := readAudit(w, req, &wanted); err != nil {
-		return err
-	}
-	found, err := r.advisories(req.Context(), actor, wanted)
+	q, err := r.readAudit(w, req, (*question).list)
 	if err != nil {
 		return err
 	}
-	r.respond(w, http.StatusOK, found)
+	r.respond(w, http.StatusOK, r.advisories(req.Context(), actor, q))
 	return nil
-}
-
-// readAudit decodes an audit's body, which npm compresses.
-func readAudit(w http.ResponseWriter, req *http.Request, v any) error {
-	if req.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(http.MaxBytesReader(w, req.Body, maxAudit))
-		if err != nil {
-			return fault.New(fault.Invalid, "body-malformed", "the request says that it is gzip and is not").Because(err)
-		}
-		req.Body = z
-	}
-	return readJSON(w, req, maxAudit, v)
-}
-
-// lockTree is the part of a quick audit's request that names what is installed.
-type lockTree struct {
-	Version      string              `json:"version"`
-	Dependencies map[string]lockTree `json:"dependencies"`
-}
-
-// walk adds every package below t to wanted and returns how many there are.
-func (t lockTree) walk(wanted map[string][]string) int {
-	n := 0
-	for name, one := range t.Dependencies {
-		wanted[name] = append(wanted[name], one.Version)
-		n += 1 + one.walk(wanted)
-	}
-	return n
 }
 
 // quickAudit answers the older audit, to which npm falls back and which other clients use.
 // Source: npm, "security audits" v1.
 func (r *Registry) quickAudit(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	var tree lockTree
-	if err := readAudit(w, req, &tree); err != nil {
-		return err
-	}
-	wanted := map[string][]string{}
-	total := tree.walk(wanted)
-	found, err := r.advisories(req.Context(), actor, wanted)
+	q, err := r.readAudit(w, req, (*question).tree)
 	if err != nil {
 		return err
 	}
+	found := r.advisories(req.Context(), actor, q)
 	type listed struct {
 		advisory
 		Module   string `json:"module_name"`
@@ -160,7 +113,7 @@ func (r *Registry) quickAudit(w http.ResponseWriter, req *http.Request, actor ev
 		"actions": []any{}, "advisories": byID, "muted": []any{},
 		"metadata": map[string]any{
 			"vulnerabilities": map[string]int{"info": 0, "low": 0, "moderate": 0, "high": 0, "critical": len(byID)},
-			"dependencies":    total, "devDependencies": 0, "optionalDependencies": 0, "totalDependencies": total,
+			"dependencies":    q.total, "devDependencies": 0, "optionalDependencies": 0, "totalDependencies": q.total,
 		},
 	})
 	return nil

@@ -84,10 +84,11 @@ type Registry struct {
 	clock    clock.Clock
 	log      *slog.Logger
 
-	offers  *offerCache
-	loading singleflight.Group
-	recalls recallCache
-	large   chan struct{} // one slot per large document that is being read
+	offers   *offerCache
+	loading  singleflight.Group
+	recalls  recallCache
+	large    chan struct{} // one slot per large document that is being read
+	auditing chan struct{} // one slot per audit that is being read
 }
 
 // New returns the registry. It fails when cfg cannot work: a base URL that is not absolute, or a
@@ -115,6 +116,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 	}
 	r.offers = newOfferCache(r.limits.Cache)
 	r.large = make(chan struct{}, r.limits.Large)
+	r.auditing = make(chan struct{}, maxAuditing)
 	return r, nil
 }
 

@@ -17,6 +17,8 @@ const (
 	maxPage    = 250 // most results at a time; npm's registry has the same
 	// maxScanned bounds how many names one search looks at: a private name costs a look too.
 	maxScanned = 10_000
+	// maxText is how much of a search text is looked at, in bytes: each word costs a look at each name.
+	maxText = 512
 )
 
 // found is one search result.
@@ -88,7 +90,7 @@ func number(s string, otherwise int) int {
 // searchWords splits a search text into what a name must contain.
 func searchWords(text string) []string {
 	var words []string
-	for _, word := range strings.Fields(strings.ToLower(text)) {
+	for _, word := range strings.Fields(strings.ToLower(text[:min(len(text), maxText)])) {
 		qualifier, value, qualified := strings.Cut(word, ":")
 		switch {
 		case !qualified:

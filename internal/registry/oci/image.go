@@ -31,7 +31,8 @@ const (
 // describe says what an image is made of: its layers in order, with the instruction that made
 // each, and what upper layers hide of lower ones. It waits for layers that are still being read
 // until patience ends, which is an error. What cannot be known is said in Incomplete.
-func (g *Registry) describe(ctx, patience context.Context, name string, m *manifest, d digest.Digest) (evidence.Draft, error) {
+func (g *Registry) describe(ctx, patience context.Context, name string, m *manifest, d digest.Digest) (_ evidence.Draft, err error) {
+	defer asError(&err)
 	im := &imageBuilder{contents: evidence.Contents{Of: "image"}}
 	if err := g.gather(ctx, patience, name, m, im); err != nil {
 		return evidence.Draft{}, err

@@ -340,6 +340,7 @@ func TestWhatIsUnknownAboutAnImageIsSaidAndThePushSucceeds(t *testing.T) {
 		"a layer that is no archive":                {[]digest.Digest{diff}, [][]byte{[]byte("text")}, nil, "layer 0"},
 		"a configuration that is not valid":         {[]digest.Digest{"rubbish"}, [][]byte{layer}, nil, "the configuration is malformed"},
 		"a server that reads no layers":             {[]digest.Digest{diff}, [][]byte{layer}, func(c *oci.Config) { c.Layers = nil }, "does not read layers"},
+		"a reader that panics":                      {[]digest.Digest{diff}, [][]byte{layer}, func(c *oci.Config) { c.Layers = panicking{} }, "layer 0 was not read: reading it failed on the server"},
 		"a reader that fails":                       {[]digest.Digest{diff}, [][]byte{layer}, func(c *oci.Config) { c.Layers = failing{} }, "layer 0 was not read: reading it failed on the server"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -365,6 +366,10 @@ type failing struct{ layers }
 func (failing) ReadLayer(r io.Reader) (*evidence.Inventory, error) {
 	return nil, errors.New("no memory")
 }
+
+type panicking struct{ layers }
+
+func (panicking) ReadLayer(io.Reader) (*evidence.Inventory, error) { panic("index out of range") }
 
 func TestImageThatIsTooLongForAStatementIsCut(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -191,9 +192,19 @@ func (b *layerBook) readStored(blob digest.Digest) outcome {
 	return outcome{inventory, err}
 }
 
-// readLayer reads a layer until the book is closed.
-func (b *layerBook) readLayer(r io.Reader) (*evidence.Inventory, error) {
+// readLayer reads a layer until the book is closed. A reader that panics on what a stranger pushed
+// must not end the server, which would read the same layer again at its next start.
+func (b *layerBook) readLayer(r io.Reader) (inventory *evidence.Inventory, err error) {
+	defer asError(&err)
 	return b.reader.ReadLayer(&courteous{book: b, Reader: r})
+}
+
+// asError makes an error of a panic. It is for work that no request waits for: net/http does the same
+// for the others.
+func asError(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
 }
 
 // note puts an outcome on the record. declared says that a manifest calls the blob a layer; else

@@ -70,19 +70,25 @@ func (g *Registry) takeUp(ctx context.Context) error {
 		return err
 	}
 	for _, im := range images {
-		raw, err := g.readSmall(ctx, im.digest, g.config.Limits.Manifest)
-		if err != nil {
-			return fmt.Errorf("recover image: %w", err)
-		}
-		m, err := parseManifest(im.mediaType, raw)
-		if err != nil {
-			return fmt.Errorf("recover image %s: %w", im.digest, err)
+		m, err := g.storedManifest(ctx, im)
+		if err != nil { // one image that cannot be read must not keep the server from starting
+			g.config.Log.ErrorContext(ctx, "the contents of an image were not taken up",
+				slog.String("manifest", string(im.digest)), slog.Any("error", err))
+			continue
 		}
 		if m.isImage() {
 			g.describeLater(im.name, m, im.digest)
 		}
 	}
 	return nil
+}
+
+func (g *Registry) storedManifest(ctx context.Context, im undescribed) (*manifest, error) {
+	raw, err := g.readSmall(ctx, im.digest, g.config.Limits.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	return parseManifest(im.mediaType, raw)
 }
 
 type undescribed struct {
