@@ -210,7 +210,7 @@ func layerContents(t testing.TB, r *evidence.Record, name, version string, n int
 		Components: []evidence.Component{{PURL: purl.New(purl.NPM, name, version), Path: "app/node_modules/x/package.json"}},
 		Databases: []evidence.Database{{Path: "var/lib/dpkg/status", Components: []evidence.Component{
 			{PURL: "pkg:deb/debian/bash@5.2", Path: "var/lib/dpkg/status", Source: "bash 5.2"}}}},
-		Files: []evidence.File{{Path: "app/vendor.js", Size: 10, Mode: 0o644, SHA256: digestOf("index" + version)}},
+		Files:     []evidence.File{{Path: "app/vendor.js", Size: 10, Mode: 0o644, SHA256: digestOf("index" + version)}},
 		Whiteouts: []string{"app/old.js", "srv"}, Opaque: []string{"srv", "."},
 	}
 	return evidence.Draft{
