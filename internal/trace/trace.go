@@ -50,6 +50,7 @@ type Tracer struct {
 	db     *store.DB
 	access Access
 	limits Limits
+	hosts  []string // see WithHosts
 	slots  chan struct{}
 }
 
@@ -69,11 +70,15 @@ func (t *Tracer) WithLimits(l Limits) *Tracer {
 // the SHA-256 of a file, an image reference or a publisher; see [Parse]. The answer is one
 // consistent snapshot and names only what actor may read.
 //
-// It fails with code trace-query-invalid, and trace-unknown when nothing readable has that name.
+// It fails with code trace-query-invalid, and trace-unknown when nothing readable has that name or
+// the reference is to another registry (see [Tracer.WithHosts]).
 func (t *Tracer) Trace(ctx context.Context, actor evidence.Actor, query string) (*Result, error) {
 	q, err := Parse(query)
 	if err != nil {
 		return nil, err
+	}
+	if !t.mine(q.Host) {
+		return nil, foreign(q)
 	}
 	result := &Result{Query: query}
 	err = t.snapshot(ctx, actor, func(r *reader) error { return r.answer(q, result) })
