@@ -7,6 +7,10 @@
 // content (the layer holds files that only this version ships), or both. The answer is one tree of
 // plain nodes ([Node]); the caller renders it.
 //
+// What a layer holds an image may not: upper layers delete and replace. A component is gone where
+// its image's statement says so, a file where an upper layer has a whiteout for it or a folder above
+// it, or another indexed file in its place. What replaced it without being indexed is not seen.
+//
 // Every node carries the sequence numbers of the statements that it rests on. What the record
 // does not know is a node of kind "gap", never a guess. What the actor may not read is counted and
 // not named. What does not fit is a node of kind "truncated" that says how much is missing; the
