@@ -22,11 +22,12 @@ func (a *API) listRecalls(w http.ResponseWriter, r *http.Request, actor evidence
 	admin := a.Accounts.RequireAdmin(r.Context(), actor) == nil
 	out := resource.Page[resource.Recall]{Items: []resource.Recall{}}
 	for _, one := range found {
-		ok, err := a.mayReadAny(r, actor, one.Subjects)
-		if err != nil {
-			return err
+		if !admin {
+			if one.Subjects, err = a.readableOf(r, actor, one.Subjects); err != nil {
+				return err
+			}
 		}
-		if ok || admin {
+		if len(one.Subjects) > 0 {
 			out.Items = append(out.Items, recallOf(one))
 		}
 	}
@@ -36,17 +37,19 @@ func (a *API) listRecalls(w http.ResponseWriter, r *http.Request, actor evidence
 	return reply(w, r, http.StatusOK, out)
 }
 
-func (a *API) mayReadAny(r *http.Request, actor evidence.Actor, subjects []string) (bool, error) {
+// readableOf keeps the subjects that the actor may read: a digest that is recalled can be in a public
+// and in a private repository, and the recall names both.
+func (a *API) readableOf(r *http.Request, actor evidence.Actor, subjects []string) ([]string, error) {
+	var out []string
 	for _, s := range subjects {
 		err := a.Tracer.MayRead(r.Context(), actor, s)
 		if err == nil {
-			return true, nil
-		}
-		if !refused(err) {
-			return false, err
+			out = append(out, s)
+		} else if !refused(err) {
+			return nil, err
 		}
 	}
-	return false, nil
+	return out, nil
 }
 
 func recallOf(r recall.Recall) resource.Recall {

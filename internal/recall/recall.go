@@ -23,6 +23,11 @@ import (
 // maxReason bounds a reason in bytes: every client that is refused shows it.
 const maxReason = 500
 
+// maxNamed is how many releases the recall of a digest names. A digest is in as many as somebody cares
+// to publish it in, and a statement that names them all would be too long to be taken; beyond this
+// the digest stands alone, which stops every one of them just as well.
+const maxNamed = 50
+
 // Access says who owns what. The account service implements it.
 type Access interface {
 	Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error
@@ -187,7 +192,7 @@ func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject st
 			return nil, err
 		}
 	}
-	if len(about) == 0 {
+	if len(about) == 0 || !isPURL && len(about) > maxNamed {
 		return []evidence.Subject{subjectOf(subject)}, nil
 	}
 	if !isPURL {

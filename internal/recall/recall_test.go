@@ -208,3 +208,27 @@ func TestARecallNeedsAReasonAndASubject(t *testing.T) {
 		}
 	}
 }
+
+func TestPublishingADigestManyTimesDoesNotKeepItFromBeingRecalled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const copies = 400
+	b := tracetest.NewBuilder(t.Context(), w.record)
+	layer := b.Layer("y", nil, nil)
+	var d digest.Digest
+	for i := range copies {
+		d = b.Image("mallory", fmt.Sprintf("mallory/copy-%d", i), "1", nil, layer)
+	}
+	if err := b.Append(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Recall(t.Context(), by("root"), string(d), "malware"); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(strings.Fields(w.recalled())); got != copies {
+		t.Errorf("%d of %d copies are stopped", got, copies)
+	}
+	if err := w.Lift(t.Context(), by("root"), string(d), "a mistake"); err != nil || w.recalled() != "" {
+		t.Errorf("lifted: some are left, err %v", err)
+	}
+}

@@ -52,8 +52,8 @@ func sparse(size int64) []byte {
 func TestHolesCountAsTheyUnfold(t *testing.T) {
 	t.Parallel()
 	const tera = 1 << 40
-	if got, err := list(bytes.NewReader(sparse(3)), safearchive.PackageLimits()); err != nil || fmt.Sprintf("%q", got) != `["holes=x\x00\x00" "after=y"]` {
-		t.Errorf("a small sparse file: %q, %v", got, err)
+	if _, err := list(bytes.NewReader(sparse(3)), safearchive.PackageLimits()); code(err) != "archive-ambiguous" {
+		t.Errorf("a small sparse file in a package, which npm would unpack under another name: %v", err)
 	}
 	if _, err := list(bytes.NewReader(sparse(tera)), safearchive.PackageLimits()); code(err) != "archive-too-large" {
 		t.Errorf("a terabyte of holes in a package: %v", err)

@@ -21,6 +21,9 @@ func (s *strictness) check(h *tar.Header, e Entry) *fault.Error {
 	if !portable(h.Name) || s.throughLink(e.Path) {
 		return pathEscape(h.Name)
 	}
+	if hasTwoReadings(h, e) {
+		return ambiguous(h.Name)
+	}
 	if e.Kind == Dir {
 		return nil
 	}
@@ -29,6 +32,22 @@ func (s *strictness) check(h *tar.Header, e Entry) *fault.Error {
 	}
 	s.files[e.Path] = struct{}{}
 	return s.checkLink(h, e)
+}
+
+// hasTwoReadings looks at what only shows when the metadata before a member has been read; frame has
+// looked at the rest. A line break in a record's value begins a record of its own to some readers, an
+// empty value takes a name away, and a size moves the next header.
+func hasTwoReadings(h *tar.Header, e Entry) bool {
+	isLink := e.Kind == Symlink || e.Kind == Hardlink
+	if isSparse(h) || !isLink && h.Linkname != "" || e.Kind != Dir && (e.Path == "." || strings.HasSuffix(h.Name, "/")) {
+		return true
+	}
+	for key, value := range h.PAXRecords {
+		if value == "" || strings.Contains(key+value, "\n") || key == "size" {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *strictness) checkLink(h *tar.Header, e Entry) *fault.Error {

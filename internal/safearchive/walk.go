@@ -17,9 +17,11 @@ type Visit func(e Entry, content io.Reader) error
 
 // Walk reads the tar archive r, which Decompress has unpacked, and refuses it with an archive-…
 // fault at the first member that a package must not hold. After the last member it reads r to the
-// end, so that a checksum there is checked, and refuses anything but padding there. An error of r itself is returned wrapped.
+// end, so that a checksum there is checked, and refuses anything but padding there. An archive that
+// two readers could take apart differently is refused with code archive-ambiguous. An error of r
+// itself is returned wrapped.
 func Walk(r io.Reader, limits Limits, visit Visit) error {
-	w := newWalker(r, limits, visit)
+	w := newWalker(io.TeeReader(r, new(frame)), limits, visit)
 	w.refuse = func(f *fault.Error) error { return f }
 	w.strict = &strictness{files: map[string]struct{}{}, links: map[string]struct{}{}}
 	if err := w.run(); err != nil {
@@ -122,7 +124,7 @@ func (w *walker) blame(err error) error {
 
 func (w *walker) member(h *tar.Header) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
-		return nil
+		return nil // in a package a comment: see frame
 	}
 	w.entries++
 	if w.limits.Entries > 0 && w.entries > w.limits.Entries {
