@@ -44,7 +44,7 @@ func (b *batch) publication(s Statement, p Publication) error {
 	case Published:
 		err = b.release(s, p, pkg)
 	case Withdrawn:
-		err = b.exec(`UPDATE release SET state = 'withdrawn' WHERE package_id = $1 AND version = $2`, pkg, p.Version)
+		err = b.withdraw(pkg, p.Version)
 	case Restored:
 		err = b.exec(`UPDATE release SET state = 'active' WHERE package_id = $1 AND version = $2`, pkg, p.Version)
 	case Deprecated:
@@ -54,6 +54,15 @@ func (b *batch) publication(s Statement, p Publication) error {
 		return err
 	}
 	return b.tags(s, p, pkg)
+}
+
+// withdraw takes the version away with every tag that points at it, also one that the statement does
+// not name: it may have been set in between, and there may be more than a statement can name.
+func (b *batch) withdraw(pkg int64, version string) error {
+	if err := b.exec(`UPDATE release SET state = 'withdrawn' WHERE package_id = $1 AND version = $2`, pkg, version); err != nil {
+		return err
+	}
+	return b.exec(`DELETE FROM tag WHERE package_id = $1 AND version = $2`, pkg, version)
 }
 
 func (b *batch) insertPublication(s Statement, p Publication, pkg int64) error {
@@ -76,6 +85,13 @@ func (b *batch) release(s Statement, p Publication, pkg int64) error {
 	if err != nil {
 		return err
 	}
+	// Somebody else's image may have named the digest before, as a layer that was never read: what is
+	// published is what its publisher says.
+	err = b.exec(`UPDATE artifact SET kind = $1, media_type = $2, size = $3 WHERE id = $4 AND media_type = ''`,
+		kind, p.MediaType, p.Size, artifact)
+	if err != nil {
+		return err
+	}
 	name := s.Subject[0].Name
 	return b.exec(`INSERT INTO release (package_id, version, purl, artifact_id, metadata, subject, artifact_type, state, recalled,
 			deprecated, published, publisher, seq)
@@ -91,8 +107,8 @@ func (b *batch) tags(s Statement, p Publication, pkg int64) error {
 		case Published, Tagged, Restored:
 			err = b.exec(`INSERT INTO tag (package_id, tag, version, seq) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (package_id, tag) DO UPDATE SET version = excluded.version, seq = excluded.seq`, pkg, tag, p.Version, s.Seq)
-		case Untagged, Withdrawn:
-			err = b.exec(`DELETE FROM tag WHERE package_id = $1 AND tag = $2`, pkg, tag)
+		case Untagged: // unless it has moved on meanwhile
+			err = b.exec(`DELETE FROM tag WHERE package_id = $1 AND tag = $2 AND version = $3`, pkg, tag, p.Version)
 		}
 		if err != nil {
 			return err

@@ -349,3 +349,26 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+func TestAnImageThatClaimsADigestDoesNotDecideWhatItsPublisherOffersUnderIt(t *testing.T) {
+	t.Parallel()
+	r := openRecord(t, t.TempDir(), clock.System{})
+	victim, other := published("@acme/ui", "1.0.0"), digestOf("image")
+	claimed := victim.Predicate.(evidence.Publication).Artifact
+	image := evidence.Draft{
+		Subjects:  []evidence.Subject{evidence.About(purl.Image("mallory/app", string(other)), other)},
+		Predicate: evidence.Contents{Of: "image", Incomplete: "layer 0 was not read", Layers: []evidence.ImageLayer{{DiffID: claimed, Blob: other}}},
+		Issuer:    evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
+	}
+	for _, d := range []evidence.Draft{image, victim} {
+		if _, err := r.Append(t.Context(), nil, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kind, mediaType string
+	var size int64
+	err := r.DB().Query().QueryRowContext(t.Context(), `SELECT kind, media_type, size FROM artifact WHERE digest = $1`, claimed).Scan(&kind, &mediaType, &size)
+	if err != nil || kind != "package" || mediaType != "application/gzip" || size != 100 {
+		t.Errorf("kind %q, media type %q, size %d, err %v", kind, mediaType, size, err)
+	}
+}

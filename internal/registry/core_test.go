@@ -213,3 +213,68 @@ func TestNamesAreFoundByPartAndWildcardsInTheTextMeanThemselves(t *testing.T) {
 		}
 	}
 }
+
+func TestAVersionGoesWithAllItsTagsHoweverManyAndWheneverSet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := manifest("app", "1")
+	check(t, w.Publish(t.Context(), w.admin, u))
+	const rounds, each = 12, 64
+	for i := range rounds {
+		var tags []string
+		for j := range each {
+			tags = append(tags, fmt.Sprintf("%0120d", i*each+j))
+		}
+		check(t, w.Tag(t.Context(), w.admin, purl.OCI, u.Name, u.Version, tags...))
+	}
+	check(t, w.Withdraw(t.Context(), w.admin, purl.OCI, u.Name, u.Version, "gone"))
+	left, err := w.Tags(t.Context(), purl.OCI, u.Name, "", -1)
+	check(t, err)
+	if len(left) != 0 {
+		t.Errorf("%d tags point at a version that is gone", len(left))
+	}
+	wantCode(t, w.Tag(t.Context(), w.admin, purl.OCI, u.Name, u.Version, "late"), "version-unknown")
+}
+
+func TestTaggingAndWithdrawingAtOnceLeavesNoTagBehind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := manifest("app")
+	check(t, w.Publish(t.Context(), w.admin, u))
+	var wg sync.WaitGroup
+	var withdrawn atomic.Int64
+	for i := range 8 {
+		wg.Go(func() { _ = w.Tag(t.Context(), w.admin, purl.OCI, u.Name, u.Version, fmt.Sprint(i)) })
+		wg.Go(func() {
+			if w.Withdraw(t.Context(), w.admin, purl.OCI, u.Name, u.Version, "gone") == nil {
+				withdrawn.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	left, err := w.Tags(t.Context(), purl.OCI, u.Name, "", -1)
+	check(t, err)
+	if len(left) != 0 || withdrawn.Load() != 1 {
+		t.Errorf("%d tags are left, withdrawn %d times", len(left), withdrawn.Load())
+	}
+}
+
+func TestAPushThatWasAcknowledgedIsThereHoweverManyDeleteAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := manifest("app", "1")
+	check(t, w.Publish(t.Context(), w.admin, u))
+	for range 20 {
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = w.Withdraw(t.Context(), w.admin, purl.OCI, u.Name, u.Version, "gone") })
+		wg.Go(func() { check(t, w.Publish(t.Context(), w.admin, u)) })
+		wg.Wait()
+		r, err := w.Release(t.Context(), purl.OCI, u.Name, u.Version)
+		check(t, err)
+		tags, err := w.TagsOf(t.Context(), purl.OCI, u.Name, u.Version)
+		check(t, err)
+		if (r.State == registry.Active) != (len(tags) == 1) {
+			t.Fatalf("%s, with tags %v", r.State, tags)
+		}
+	}
+}

@@ -74,7 +74,7 @@ func checkExpected(ctx context.Context, tx *sql.Tx, event evidence.PublicationEv
 		return fault.New(fault.Conflict, "version-exists",
 			"%s %s was published before, and a version is never reused; publish a new version number", u.Name, u.Version)
 	}
-	if exists == (event == evidence.Published) {
+	if exists == (event == evidence.Published) || exists && (State(state) == Withdrawn) != (event == evidence.Restored) {
 		return errRaced
 	}
 	return nil
@@ -122,8 +122,12 @@ func (c *Core) Withdraw(ctx context.Context, actor evidence.Actor, ecosystem, na
 		return err
 	}
 	return c.change(ctx, actor, evidence.Own, ecosystem, name, r,
-		evidence.Publication{Event: evidence.Withdrawn, Tags: tags, Message: reason})
+		evidence.Publication{Event: evidence.Withdrawn, Tags: tags[:min(len(tags), maxNamedTags)], Message: reason})
 }
+
+// maxNamedTags is how many of the tags that go with a version its withdrawal names: a statement takes
+// no more than some hundred, and somebody who may set tags must not keep a version from going.
+const maxNamedTags = 100
 
 // change appends one event about an existing release.
 func (c *Core) change(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string, r Release,
@@ -133,11 +137,29 @@ func (c *Core) change(ctx context.Context, actor evidence.Actor, perm evidence.P
 		return err
 	}
 	p.Ecosystem, p.Name, p.Version, p.Actor = ecosystem, name, r.Version, actor
-	_, err := c.record.Append(ctx, nil, evidence.Draft{
+	guard := func(tx *sql.Tx) error { return checkActive(ctx, tx, p) }
+	_, err := c.record.Append(ctx, guard, evidence.Draft{
 		Subjects:  []evidence.Subject{evidence.About(r.PURL, r.Artifact)},
 		Predicate: p, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
 	}, c.allowed(actor, action, r.PURL, r.Artifact))
 	return err
+}
+
+// checkActive keeps a version that was withdrawn in between from being tagged or withdrawn again.
+func checkActive(ctx context.Context, tx *sql.Tx, p evidence.Publication) error {
+	if p.Event != evidence.Tagged && p.Event != evidence.Withdrawn {
+		return nil
+	}
+	var active bool
+	err := tx.QueryRowContext(ctx, `SELECT r.state = 'active' FROM release r JOIN package p ON p.id = r.package_id
+		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3`, p.Ecosystem, p.Name, p.Version).Scan(&active)
+	if err != nil {
+		return fmt.Errorf("look for version: %w", err)
+	}
+	if !active {
+		return versionUnknown(p.Name, p.Version)
+	}
+	return nil
 }
 
 // mayWrite is the publish gate: it asks Access, and records the refusal of an authenticated actor.

@@ -54,6 +54,16 @@ func (t *tally) take() (counts map[pull]int64, overflow int64) {
 	return counts, overflow
 }
 
+// back returns what take took.
+func (t *tally) back(counts map[pull]int64, overflow int64) {
+	for p, n := range counts {
+		t.add(p, n)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.overflow += overflow
+}
+
 // FlushPulls writes the pull decisions since the last flush into the record, one statement for
 // all equal ones. Decisions of a process that is killed before are lost: a download is not held
 // up for them.
@@ -70,9 +80,7 @@ func (c *Core) FlushPulls(ctx context.Context) error {
 		drafts = append(drafts, gapOfPulls(overflow))
 	}
 	if _, err := c.record.Append(ctx, nil, drafts...); err != nil {
-		for p, n := range counts {
-			c.pulls.add(p, n) // the next flush tries again
-		}
+		c.pulls.back(counts, overflow) // the next flush tries again
 		return fmt.Errorf("record pull decisions: %w", err)
 	}
 	return nil
