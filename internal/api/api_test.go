@@ -41,6 +41,8 @@ func TestErrorsAreProblemDocumentsWithCodeAndPage(t *testing.T) {
 		"no login":               {authztest.Anonymous, "GET", "/whoami", "", 401, "login-required", "log in"},
 		"a query of nothing":     {authztest.Owner, "GET", "/trace?q=", "", 400, "trace-query-invalid", "purl"},
 		"a made-up cursor":       {authztest.Owner, "GET", "/tokens?cursor=bm90aGluZw", "", 400, "request-invalid", "cursor"},
+		"a cursor that decodes":  {authztest.Owner, "GET", "/packages?ecosystem=npm&cursor=zzz", "", 400, "request-invalid", "cursor"},
+		"a package's old cursor": {authztest.Owner, "GET", "/packages?ecosystem=npm&cursor=bm90aGluZw", "", 400, "request-invalid", "cursor"},
 		"a cursor of noise":      {authztest.Owner, "GET", "/recalls?cursor=!!", "", 400, "request-invalid", "cursor"},
 		"too much at once":       {authztest.Owner, "GET", "/tokens?limit=501", "", 400, "request-invalid", "500"},
 		"no index":               {authztest.Owner, "GET", "/log/inclusion", "", 400, "request-invalid", "index"},

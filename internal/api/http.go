@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hullmark/hullmark/internal/api/resource"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -143,6 +144,9 @@ func mustMatch(r *http.Request, v any) error {
 	return fault.New(fault.Conflict, "precondition-failed", "it changed since you read it; read it again and decide anew")
 }
 
+// cursorMark begins the text of a cursor, so that noise which happens to decode is not taken for one.
+const cursorMark = "after:"
+
 // page reads cursor and limit. A cursor is opaque to the caller: where the page before ended.
 func page(r *http.Request) (after string, limit int, err error) {
 	q := r.URL.Query()
@@ -152,18 +156,24 @@ func page(r *http.Request) (after string, limit int, err error) {
 			return "", 0, fault.New(fault.Invalid, "request-invalid", "limit is a number from 1 to %d", maxLimit)
 		}
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(q.Get("cursor"))
-	if err != nil {
+	if q.Get("cursor") == "" {
+		return "", limit, nil
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(q.Get("cursor"))
+	after, ours := strings.CutPrefix(string(raw), cursorMark)
+	if err != nil || !ours || after == "" || !utf8.ValidString(after) {
 		return "", 0, errCursor()
 	}
-	return string(raw), limit, nil
+	return after, limit, nil
 }
 
 func errCursor() error {
 	return fault.New(fault.Invalid, "request-invalid", "the cursor is not one that this server gave out; begin without one")
 }
 
-func cursor(after string) string { return base64.RawURLEncoding.EncodeToString([]byte(after)) }
+func cursor(after string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(cursorMark + after))
+}
 
 // pageBySeq is page for lists that are ordered by sequence number; the first page is after -1.
 func pageBySeq(r *http.Request) (after int64, limit int, err error) {

@@ -53,7 +53,7 @@ func (a *API) readableOf(r *http.Request, actor evidence.Actor, subjects []strin
 }
 
 func recallOf(r recall.Recall) resource.Recall {
-	return resource.Recall{Subject: list(r.Subjects), Reason: r.Reason, Account: r.Account, At: r.At, Seq: r.Seq}
+	return resource.Recall{Subject: list(r.Subjects), Reason: r.Reason, Account: r.Account, At: r.At, Seq: r.Seq, Known: r.Known}
 }
 
 func (a *API) makeRecall(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {

@@ -29,7 +29,8 @@ func (a *API) version(w http.ResponseWriter, r *http.Request, _ evidence.Actor) 
 }
 
 func (a *API) trace(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
-	result, err := a.Tracer.Trace(r.Context(), actor, r.URL.Query().Get("q"))
+	// Under whatever name the caller has reached this server, the images behind it are ours.
+	result, err := a.Tracer.WithHosts(r.Host).Trace(r.Context(), actor, r.URL.Query().Get("q"))
 	if err != nil {
 		return err
 	}

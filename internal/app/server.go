@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -86,12 +87,21 @@ func (s *Server) build() error {
 		return err
 	}
 	s.API = api.New(api.Config{
-		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts),
+		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
 		Recalls: recall.New(s.app.Record, s.app.Accounts), Log: s.app.Log, Settled: s.OCI.Settled,
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()
 	return nil
+}
+
+// host is where clients reach the server, as image references name it.
+func (s *Server) host() string {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // mounts is everything that the server serves, by pattern. The routes below the first four are in

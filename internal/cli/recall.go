@@ -14,7 +14,10 @@ func newRecall(e *env) *cobra.Command {
 	cmd := e.withReason("recall X", "Stop a release: nobody downloads it from here on", "is recalled",
 		"what is wrong with it; everybody who is refused reads this",
 		func(ctx context.Context, c *client.Client, subject, reason string) error {
-			_, err := c.Recall(ctx, subject, reason)
+			made, err := c.Recall(ctx, subject, reason)
+			if err == nil && !made.Known {
+				e.say("nothing here is known by that name yet: check the spelling; it is stopped if it ever comes")
+			}
 			return err
 		})
 	cmd.GroupID = "act"

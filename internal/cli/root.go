@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hullmark/hullmark/docs"
 	"github.com/hullmark/hullmark/internal/cli/output"
 	"github.com/hullmark/hullmark/internal/fault"
 )
@@ -71,7 +72,16 @@ func (e *env) report(err error) {
 	if prefix, _, found := strings.Cut(err.Error(), f.Error()); found && prefix != "" {
 		text = prefix + text
 	}
-	e.say("hullmark: %s\n[%s] see docs/errors/%s.md", text, f.Code, f.Code)
+	e.say("hullmark: %s\n[%s]%s", text, f.Code, pointer(f.Code))
+}
+
+// pointer says where to read more about an error code. A newer server may have codes that this
+// program has no page on.
+func pointer(code string) string {
+	if _, ok := docs.Error(code); !ok {
+		return ""
+	}
+	return " more: hullmark help " + code
 }
 
 func newRoot(e *env) *cobra.Command {
@@ -84,6 +94,7 @@ sees into one tamper-evident record per artifact.
   hullmark dev                      start everything on this machine, nothing to configure
   hullmark trace pkg:npm/lodash@4   where is it, and who published it?
   hullmark inspect image.tar        what is inside? (needs no server)
+  hullmark help trace-unknown       what does this error code mean?
 
 Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`,
 		SilenceErrors: true, SilenceUsage: true,
@@ -111,6 +122,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e),
 		newVersion(e),
 	)
+	addHelp(e, root)
 	return root
 }
 

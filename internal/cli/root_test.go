@@ -53,6 +53,15 @@ func TestExitCodesAndWhatIsSaid(t *testing.T) {
 		{"--version", 0, ""},
 		{"", 0, ""},
 
+		{"help", 0, ""},
+		{"help trace", 0, ""},
+		{"help recall lift", 0, ""},
+		{"help source-unknown", 0, ""},
+		{"help [source-unknown]", 0, ""},
+
+		{"help trcae", 2, `"trcae" is neither a command nor an error code`},
+		{"help recall lfit", 2, "neither a command nor an error code"},
+		{"help ../docs", 2, "neither a command nor an error code"},
 		{"trcae x", 2, "unknown command"},
 		{"--bogus", 2, "unknown flag"},
 		{"version -o xml", 2, "table, json or yaml"},
@@ -68,7 +77,7 @@ func TestExitCodesAndWhatIsSaid(t *testing.T) {
 
 		{"admin rebuild --data missing", 1, "[data-missing]"},
 		{"admin recover --data missing", 1, "[data-missing]"},
-		{"inspect missing.tar", 1, "[source-unknown] see docs/errors/source-unknown.md"},
+		{"inspect missing.tar", 1, "[source-unknown] more: hullmark help source-unknown"},
 		{"login --token-stdin", 1, "[secret-missing]"},
 		{"whoami", 1, "[server-unreachable]"},
 		{"whoami --server ftp://localhost", 1, "[server-address-invalid]"},
@@ -83,6 +92,18 @@ func TestExitCodesAndWhatIsSaid(t *testing.T) {
 				t.Errorf("data %q and talk %q are mixed up", out, talk)
 			}
 		})
+	}
+}
+
+func TestHelpExplainsCommandsAndErrorCodes(t *testing.T) {
+	t.Parallel()
+	for topic, want := range map[string]string{
+		"trace": "hullmark trace X", "recall lift": "hullmark recall lift X", "source-unknown": "# source-unknown\n",
+	} {
+		_, page, _ := run(t.Context(), "", append([]string{"help"}, strings.Fields(topic)...)...)
+		if !strings.Contains(page, want) {
+			t.Errorf("help %s does not say %q:\n%s", topic, want, page)
+		}
 	}
 }
 

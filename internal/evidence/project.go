@@ -206,7 +206,7 @@ func (b *batch) layerBlob(layer int64, d string) error {
 	return b.exec(`INSERT INTO layer_blob (blob, layer_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, d, layer)
 }
 
-// inside fills the files and components of one artifact, replacing what an older analyser saw.
+// inside fills the files, components and whiteouts of one artifact, replacing what an older analyser saw.
 func (b *batch) inside(artifact int64, c Contents, inv *Inventory) error {
 	if err := b.exec(`UPDATE artifact SET incomplete = $1 WHERE id = $2`, c.Incomplete, artifact); err != nil {
 		return err
@@ -233,7 +233,21 @@ func (b *batch) inside(artifact int64, c Contents, inv *Inventory) error {
 			return err
 		}
 	}
-	return nil
+	return b.insideWhiteouts(artifact, inv)
+}
+
+func (b *batch) insideWhiteouts(artifact int64, inv *Inventory) error {
+	if err := b.exec(`DELETE FROM whiteout WHERE layer_id = $1`, artifact); err != nil {
+		return err
+	}
+	var rows []any
+	for _, p := range inv.Whiteouts {
+		rows = append(rows, artifact, p, 0)
+	}
+	for _, p := range inv.Opaque {
+		rows = append(rows, artifact, p, 1)
+	}
+	return b.insert(`INSERT INTO whiteout (layer_id, path, opaque) VALUES `, 3, ` ON CONFLICT DO NOTHING`, rows)
 }
 
 func (b *batch) insideComponent(artifact int64, c Component) error {

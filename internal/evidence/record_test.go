@@ -210,7 +210,8 @@ func layerContents(t testing.TB, r *evidence.Record, name, version string, n int
 		Components: []evidence.Component{{PURL: purl.New(purl.NPM, name, version), Path: "app/node_modules/x/package.json"}},
 		Databases: []evidence.Database{{Path: "var/lib/dpkg/status", Components: []evidence.Component{
 			{PURL: "pkg:deb/debian/bash@5.2", Path: "var/lib/dpkg/status", Source: "bash 5.2"}}}},
-		Files: []evidence.File{{Path: "app/vendor.js", Size: 10, Mode: 0o644, SHA256: digestOf("index" + version)}},
+		Files:     []evidence.File{{Path: "app/vendor.js", Size: 10, Mode: 0o644, SHA256: digestOf("index" + version)}},
+		Whiteouts: []string{"app/old.js", "srv"}, Opaque: []string{"srv", "."},
 	}
 	return evidence.Draft{
 		Subjects:  []evidence.Subject{evidence.About("", diffID), evidence.About("", digestOf(fmt.Sprint("blob", n)))},
@@ -290,7 +291,7 @@ func TestRebuildGivesTheSameTablesRowForRow(t *testing.T) {
 	r := openRecord(t, t.TempDir(), clock.System{})
 	busy(t, r, 200)
 	before := dump(t, r.DB())
-	for _, table := range []string{"release", "artifact", "layer", "component", "file", "publication", "decision", "tag", "recall", "hidden_component", "index_manifest"} {
+	for _, table := range []string{"release", "artifact", "layer", "component", "file", "publication", "decision", "tag", "recall", "hidden_component", "index_manifest", "whiteout"} {
 		if len(before[table]) == 0 {
 			t.Errorf("the busy store has no row in %s: the comparison would prove nothing", table)
 		}

@@ -17,5 +17,5 @@ func Schema() store.Schema {
 // projections are the tables that Rebuild drops and fills again, children before parents.
 var projections = []string{
 	"decision", "recall", "publication", "tag", "hidden_component", "artifact_component", "component",
-	"file", "index_manifest", "image_layer", "layer_blob", "layer", "release", "package", "artifact",
+	"file", "whiteout", "index_manifest", "image_layer", "layer_blob", "layer", "release", "package", "artifact",
 }

@@ -148,6 +148,15 @@ CREATE TABLE file (
 ) WITHOUT ROWID;
 CREATE INDEX file_sha256 ON file (sha256);
 
+-- What a layer deletes from those below it in an image; layers stay as they are, so a lower layer
+-- still has its files and components. Source: OCI image-spec 1.1, layer.md, "Whiteouts".
+CREATE TABLE whiteout (
+    layer_id INTEGER NOT NULL REFERENCES artifact (id),
+    path     TEXT NOT NULL,             -- like file.path; '.' is the root
+    opaque   INTEGER NOT NULL,          -- 0: the path and all below it go; 1: only what is below it
+    PRIMARY KEY (layer_id, path, opaque)
+) WITHOUT ROWID;
+
 CREATE TABLE decision (
     seq     INTEGER PRIMARY KEY REFERENCES statement (seq),
     gate    TEXT NOT NULL,

@@ -24,7 +24,7 @@ import (
 
 // Analyser names this reader and its version in the record. It changes when the same bytes give
 // another inventory, so that layers are read again.
-const Analyser = "layer/1"
+const Analyser = "layer/2"
 
 // blockSize is how much is hashed at a time, in bytes.
 const blockSize = 64 << 10

@@ -53,6 +53,9 @@ type Recall struct {
 	Account  string
 	At       time.Time
 	Seq      int64
+	// Known reports whether the record knows any of the subjects. A recall of something that it
+	// does not know waits for it to be published, or has a slip of the pen in it.
+	Known bool
 }
 
 // target is one release that a recall is about.
@@ -77,7 +80,30 @@ func (s *Service) Recall(ctx context.Context, actor evidence.Actor, subject, rea
 		return Recall{}, err
 	}
 	guard := func(tx *sql.Tx) error { return s.mayReplace(ctx, tx, actor, subjects) }
-	return s.append(ctx, guard, actor, subjects, evidence.Recall{Reason: reason, Actor: actor})
+	made, err := s.append(ctx, guard, actor, subjects, evidence.Recall{Reason: reason, Actor: actor})
+	if err != nil {
+		return Recall{}, err
+	}
+	made.Known, err = s.known(ctx, made.Subjects)
+	return made, err
+}
+
+// known reports whether the record knows one of the subjects: as a release, as a component of a
+// layer, or by its digest.
+func (s *Service) known(ctx context.Context, subjects []string) (bool, error) {
+	for _, subject := range subjects {
+		var yes bool
+		err := s.record.DB().Query().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM release WHERE purl = $1)
+			OR EXISTS (SELECT 1 FROM component WHERE purl = $1) OR EXISTS (SELECT 1 FROM artifact WHERE digest = $1)
+			OR EXISTS (SELECT 1 FROM layer_blob WHERE blob = $1)`, subject).Scan(&yes)
+		if err != nil {
+			return false, fmt.Errorf("look for %s: %w", subject, err)
+		}
+		if yes {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // mayReplace fails with code recall-exists when somebody else's recall is in force: a second one
@@ -307,6 +333,9 @@ func (s *Service) List(ctx context.Context, after int64, limit int) ([]Recall, e
 	out := make([]Recall, len(seqs))
 	for i, seq := range seqs {
 		if out[i], err = s.at(ctx, seq); err != nil {
+			return nil, err
+		}
+		if out[i].Known, err = s.known(ctx, out[i].Subjects); err != nil {
 			return nil, err
 		}
 	}

@@ -163,8 +163,32 @@ func TestOnlyAnAdministratorStopsWhatWasNotPublishedHere(t *testing.T) {
 		w.want(err, "admin-required")
 		made, err := w.Recall(t.Context(), by("root"), subject, "worm")
 		w.want(err, "")
-		if !slices.Equal(made.Subjects, []string{subject}) {
+		if !slices.Equal(made.Subjects, []string{subject}) || made.Known {
 			t.Errorf("%+v", made)
+		}
+	}
+}
+
+func TestARecallTellsWhetherTheRecordKnowsWhatItStops(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for subject, known := range map[string]bool{
+		string(w.ui): true, string(w.shared): true,
+		string(tracetest.Digest("diff x")): true, string(tracetest.Digest("blob x")): true,
+		"pkg:npm/%40alice/ui@1.0.1": false, "pkg:npm/%40alcie/ui@1.0.0": false, string(tracetest.Digest("elsewhere")): false,
+	} {
+		made, err := w.Recall(t.Context(), by("root"), subject, "worm")
+		w.want(err, "")
+		if made.Known != known {
+			t.Errorf("%s: known is %v, want %v", subject, made.Known, known)
+		}
+	}
+	list, err := w.List(t.Context(), -1, 10)
+	w.want(err, "")
+	for _, one := range list {
+		if want := !slices.ContainsFunc([]string{"pkg:npm/%40alice/ui@1.0.1", "pkg:npm/%40alcie/ui@1.0.0", string(tracetest.Digest("elsewhere"))},
+			func(s string) bool { return slices.Contains(one.Subjects, s) }); one.Known != want {
+			t.Errorf("listed: %v is known: %v", one.Subjects, one.Known)
 		}
 	}
 }

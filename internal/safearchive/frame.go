@@ -9,11 +9,8 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 )
 
-const (
-	blockSize = 512
-	// maxMeta is how much of a long name or a global header is looked at, in bytes.
-	maxMeta = 8 << 10
-)
+// maxMeta is how much of a long name or a global header is looked at, in bytes.
+const maxMeta = 8 << 10
 
 // frame looks at the blocks of a package's archive as they are read and refuses what tar readers
 // take apart in different ways: a client would unpack members that nobody here has seen. What it

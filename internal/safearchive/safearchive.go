@@ -96,6 +96,10 @@ func malformed(cause error) *fault.Error {
 		"the archive is damaged or is not a tar archive (gzip, zstd or plain); pack it again").Because(cause)
 }
 
+func cutOff() *fault.Error {
+	return fault.New(fault.Invalid, "archive-malformed", "the archive was cut off: it ends in the middle of an entry or holds nothing at all; pack it again")
+}
+
 func trailing() *fault.Error {
 	return fault.New(fault.Invalid, "archive-trailing-data",
 		"the archive has data after its end, which some tools would unpack and others not; pack it again")

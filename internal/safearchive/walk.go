@@ -32,15 +32,36 @@ func Walk(r io.Reader, limits Limits, visit Visit) error {
 
 // Survey reads the tar archive r and leaves out the members that are hostile, telling skipped
 // about each. It returns an archive-… fault only where reading cannot go on: the archive is
-// malformed, or a limit on the whole is exceeded. Bytes after the end of the archive are not read.
+// malformed or cut off, or a limit on the whole is exceeded. Bytes after the end of the archive are
+// not read.
+//
+// Cut off is an archive without a byte, and one that ends inside a header, a file or the padding
+// behind it. One that ends between two members without the two blocks of zeroes that POSIX asks for
+// (pax, "ustar Interchange Format") is taken as whole: tar implementations unpack it without a word.
 func Survey(r io.Reader, limits Limits, visit Visit, skipped func(*fault.Error)) error {
 	w := newWalker(r, limits, visit)
 	w.refuse = func(f *fault.Error) error { skipped(f); return nil }
-	return w.run()
+	begin, err := w.position()
+	if err != nil {
+		return err
+	}
+	if err := w.run(); err != nil {
+		return err
+	}
+	end, err := w.position()
+	if err == nil && (end == begin || (end-begin)%blockSize != 0) {
+		return cutOff()
+	}
+	return err
 }
+
+// blockSize is what a tar archive is made of, in bytes. archive/tar reads whole blocks, and takes
+// padding that is not there for the end of the archive.
+const blockSize = 512
 
 type walker struct {
 	source *source
+	seeker io.Seeker // nil where the archive can only be read
 	tar    *tar.Reader
 	limits Limits
 	visit  Visit
@@ -57,12 +78,25 @@ func newWalker(r io.Reader, limits Limits, visit Visit) *walker {
 	s := &source{Reader: r}
 	w := &walker{source: s, limits: limits, visit: visit, tar: tar.NewReader(s)}
 	if seeker, ok := r.(io.Seeker); ok {
+		w.seeker = seeker
 		w.tar = tar.NewReader(struct {
 			*source
 			io.Seeker
 		}{s, seeker})
 	}
 	return w
+}
+
+// position is how far the archive has been read, in bytes.
+func (w *walker) position() (int64, error) {
+	if w.seeker == nil {
+		return w.source.n, nil
+	}
+	at, err := w.seeker.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, fmt.Errorf("read archive: %w", err)
+	}
+	return at, nil
 }
 
 func (w *walker) run() error {
@@ -232,11 +266,13 @@ func (padding) Write(p []byte) (int, error) {
 // from its own.
 type source struct {
 	io.Reader
+	n   int64 // bytes read
 	err error
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
+	s.n += int64(n)
 	if err != nil && err != io.EOF {
 		s.err = err
 	}

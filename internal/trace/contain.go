@@ -15,6 +15,8 @@ type hit struct {
 	grounds  Grounds
 	metadata bool
 	content  bool
+	// files are some that it was recognised by; none when the layer itself is looked for.
+	files map[layerFile]bool
 }
 
 func (h *hit) settle() {
@@ -33,6 +35,16 @@ type placed struct {
 	hit      *hit
 	position int
 	hidden   bool // an upper layer of this image took it out
+	// content is whether any of the files are left; metadata may still name what has none.
+	content bool
+}
+
+// lose takes note that none of the files is left.
+func (p *placed) lose(all bool) {
+	if all {
+		p.content = false
+		p.hidden = p.hidden || !p.hit.metadata
+	}
 }
 
 // held is an image that has at least one of the layers.
@@ -61,7 +73,7 @@ func (h *held) places() []placed {
 	first := h.introduced()
 	out := []placed{first}
 	for _, p := range h.layers {
-		if !p.hidden && p.hit.content && p.position != first.position {
+		if !p.hidden && p.content && p.position != first.position {
 			out = append(out, p)
 		}
 	}
@@ -74,7 +86,7 @@ func (h *held) grounds() Grounds {
 	for _, p := range h.layers {
 		if !p.hidden {
 			all.metadata = all.metadata || p.hit.metadata
-			all.content = all.content || p.hit.content
+			all.content = all.content || p.content
 		}
 	}
 	all.settle()
@@ -84,6 +96,7 @@ func (h *held) grounds() Grounds {
 // containment is everywhere that one thing is, or was.
 type containment struct {
 	files  []any // SHA-256 of the comparable files, to count matches in the layers that are shown
+	sought []any // SHA-256 of the files that layers are recognised by
 	also   int   // other versions that cannot be told apart by content
 	hits   map[int64]*hit
 	images map[int64]*held
@@ -103,7 +116,7 @@ func (c *containment) empty() bool { return len(c.images) == 0 }
 func (c *containment) hit(layer int64) *hit {
 	h := c.hits[layer]
 	if h == nil {
-		h = &hit{layer: layer}
+		h = &hit{layer: layer, files: map[layerFile]bool{}}
 		c.hits[layer] = h
 	}
 	return h
@@ -123,13 +136,9 @@ func (r *reader) contain(p string, l release) (*containment, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.files, c.also = f.all, f.siblings
-	layers, err := r.layersWith(f.distinctive)
-	if err != nil {
+	c.files, c.sought, c.also = f.all, f.distinctive, f.siblings
+	if err := r.contentHits(c); err != nil {
 		return nil, err
-	}
-	for _, id := range layers {
-		c.hit(id).content = true
 	}
 	return c, r.place(c, component)
 }
@@ -174,10 +183,15 @@ func (r *reader) place(c *containment, component int64) error {
 			h = &held{image: image}
 			c.images[image] = h
 		}
-		h.layers = append(h.layers, placed{hit: c.hits[layer], position: position, hidden: hidden[place{image, position}]})
+		p := placed{hit: c.hits[layer], position: position, hidden: hidden[place{image, position}]}
+		p.content = p.hit.content
+		h.layers = append(h.layers, p)
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := r.lose(c); err != nil {
 		return err
 	}
 	if err := r.markReadable(c.images); err != nil {

@@ -100,28 +100,44 @@ func (r *reader) comparables(l release) (map[string]int, error) {
 	return sums, err
 }
 
-// layersWith returns the layers that hold any of the files.
-func (r *reader) layersWith(sums []any) ([]int64, error) {
-	var out []int64
-	err := r.in(`SELECT DISTINCT f.artifact_id FROM file f JOIN layer l ON l.artifact_id = f.artifact_id WHERE f.sha256 IN (%s)`,
-		sums, func(rows *sql.Rows) error {
-			var id int64
-			err := rows.Scan(&id)
-			out = append(out, id)
+// contentHits finds the layers that hold any of the files that c is recognised by. Of the files in
+// each it keeps one of every chunk, for large packages are in many layers.
+func (r *reader) contentHits(c *containment) error {
+	return r.in(`SELECT f.artifact_id, min(f.path), f.sha256 FROM file f JOIN layer l ON l.artifact_id = f.artifact_id
+		WHERE f.sha256 IN (%s) GROUP BY f.artifact_id`, c.sought, func(rows *sql.Rows) error {
+		var layer int64
+		var path string
+		var sum []byte
+		if err := rows.Scan(&layer, &path, &sum); err != nil {
 			return err
-		})
-	return out, err
+		}
+		h := c.hit(layer)
+		h.content = true
+		h.files[layerFile{path, string(sum)}] = true
+		return nil
+	})
 }
 
-// matches counts how many of the files the layer holds.
-func (r *reader) matches(layer int64, sums []any) (int, error) {
-	n := 0
+// matches returns those of the files that the layer holds, each wherever it is.
+func (r *reader) matches(layer int64, sums []any) ([]layerFile, error) {
+	var out []layerFile
 	for _, sum := range sums {
-		found, err := one[int](r, `SELECT 1 FROM file WHERE sha256 = $1 AND artifact_id = $2 LIMIT 1`, sum, layer)
+		paths, err := list[string](r, `SELECT path FROM file WHERE sha256 = $1 AND artifact_id = $2`, sum, layer)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		n += found
+		for _, p := range paths {
+			out = append(out, layerFile{p, string(sum.([]byte))})
+		}
 	}
-	return n, nil
+	return out, nil
+}
+
+// distinct counts the files, copies once.
+func distinct(files []layerFile) int {
+	sums := map[string]bool{}
+	for _, f := range files {
+		sums[f.sum] = true
+	}
+	return len(sums)
 }

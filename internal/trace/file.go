@@ -29,7 +29,7 @@ func (r *reader) fromFile(d digest.Digest) (*Node, string, error) {
 		return nil, "", err
 	}
 	c, err := r.fileLayers(sum)
-	if err != nil || len(seen) == 0 && c.by[ByContent] == 0 {
+	if err != nil || len(seen) == 0 && c.by[ByContent]+c.removed == 0 {
 		return nil, "", err
 	}
 	root := &Node{Kind: KindFile, ID: string(d)}
@@ -57,7 +57,7 @@ func (r *reader) fromFile(d digest.Digest) (*Node, string, error) {
 
 func (r *reader) fileLayers(sum []byte) (*containment, error) {
 	c := newContainment()
-	c.exact = true
+	c.exact, c.sought = true, []any{sum}
 	err := r.each(`SELECT f.artifact_id, min(f.path) FROM file f JOIN layer l ON l.artifact_id = f.artifact_id
 		WHERE f.sha256 = $1 GROUP BY f.artifact_id ORDER BY f.artifact_id LIMIT $2`, []any{sum, maxSightings}, func(rows *sql.Rows) error {
 		var layer int64
@@ -65,6 +65,7 @@ func (r *reader) fileLayers(sum []byte) (*containment, error) {
 		err := rows.Scan(&layer, &path)
 		h := c.hit(layer)
 		h.content, h.path = true, path
+		h.files[layerFile{path, string(sum)}] = true
 		return err
 	})
 	if err != nil {
@@ -79,7 +80,10 @@ func (r *reader) fileTitle(sum []byte, seen []release, c *containment) (string, 
 	if len(seen) > 0 {
 		return one[string](r, `SELECT min(path) FROM file WHERE sha256 = $1 AND artifact_id = $2`, sum, seen[0].artifact)
 	}
-	groups, _ := c.groups()
+	groups, removed := c.groups()
+	if len(groups) == 0 {
+		return removed[0].introduced().hit.path, nil
+	}
 	first := slices.MinFunc(groups, func(a, b *group) int { return cmp.Compare(a.hit.layer, b.hit.layer) })
 	return first.hit.path, nil
 }

@@ -166,7 +166,8 @@ func (r *reader) addStack(root *Node, image int64) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.hide(image, stack, inside); err != nil {
+	left, err := r.hide(image, stack, inside)
+	if err != nil {
 		return nil, err
 	}
 	sum := newContent()
@@ -180,7 +181,7 @@ func (r *reader) addStack(root *Node, image int64) (*content, error) {
 			return nil, err
 		}
 		n.setInt("position", position).set("instruction", instruction)
-		c := inside[id].without(sum)
+		c := left[position].without(sum)
 		sum.join(c)
 		if err := r.addInside(n, c); err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ type item struct {
 	release  int64 // 0: not published here
 	metadata bool
 	files    map[string]bool // SHA-256 of the release's files that are there
+	gone     int             // files that upper layers of the image took out
 }
 
 func (i *item) grounds() Grounds {
@@ -25,13 +26,14 @@ func (i *item) grounds() Grounds {
 
 // content is what layers hold.
 type content struct {
-	components map[int64]*item  // by component
-	releases   map[int64]*item  // by release: those published here
-	removed    map[string]int64 // what an upper layer of the image took out: release by purl, 0 for none
+	components map[int64]*item    // by component
+	releases   map[int64]*item    // by release: those published here
+	files      map[layerFile]bool // that releases ship too
+	removed    map[string]int64   // what an upper layer of the image took out: release by purl, 0 for none
 }
 
 func newContent() *content {
-	return &content{components: map[int64]*item{}, releases: map[int64]*item{}, removed: map[string]int64{}}
+	return &content{components: map[int64]*item{}, releases: map[int64]*item{}, files: map[layerFile]bool{}, removed: map[string]int64{}}
 }
 
 // inside returns what each layer holds, by metadata and by content.
@@ -68,7 +70,7 @@ func (r *reader) insideMetadata(ids []any, out map[int64]*content) error {
 // match is a layer's file that a release ships too.
 type match struct {
 	layer, release, pkg int64
-	sum                 string
+	path, sum           string
 }
 
 func (r *reader) insideContent(ids []any, out map[int64]*content) error {
@@ -90,6 +92,7 @@ func (r *reader) insideContent(ids []any, out map[int64]*content) error {
 			versions[key][m.release] = i
 		}
 		i.files[m.sum] = true
+		out[m.layer].files[layerFile{m.path, m.sum}] = true
 		return nil
 	})
 	if err != nil {
@@ -102,10 +105,9 @@ func (r *reader) insideContent(ids []any, out map[int64]*content) error {
 }
 
 func scanMatch(rows *sql.Rows) (m match, purl string, ok bool, err error) {
-	var path string
 	var size, mode int64
 	var sum []byte
-	err = rows.Scan(&m.layer, &path, &size, &mode, &sum, &m.release, &m.pkg, &purl)
+	err = rows.Scan(&m.layer, &m.path, &size, &mode, &sum, &m.release, &m.pkg, &purl)
 	m.sum = string(sum)
 	return m, purl, size >= minDistinctive, err
 }
@@ -147,8 +149,57 @@ func subset(a, b map[string]bool) bool {
 	return true
 }
 
-// hide takes out of the layers what upper layers of the image removed.
-func (r *reader) hide(image int64, stack []int64, inside map[int64]*content) error {
+// hide returns what is left of each layer in the stack when upper layers of the image have removed
+// what they do. A layer may be in an image twice, and be hidden once.
+func (r *reader) hide(image int64, stack []int64, inside map[int64]*content) ([]*content, error) {
+	out := make([]*content, len(stack))
+	for position, id := range stack {
+		out[position] = inside[id].clone()
+	}
+	if err := r.hideComponents(image, out); err != nil {
+		return nil, err
+	}
+	for position, c := range out {
+		left, err := r.remaining(image, position, slices.Collect(maps.Keys(c.files)))
+		if err != nil {
+			return nil, err
+		}
+		c.keep(left)
+	}
+	return out, nil
+}
+
+func (c *content) clone() *content {
+	return &content{
+		components: maps.Clone(c.components), releases: maps.Clone(c.releases),
+		files: c.files, removed: maps.Clone(c.removed),
+	}
+}
+
+// keep takes the files that are not left out of the releases that ship them. A release of which
+// none is left, and that nothing else names, was removed.
+func (c *content) keep(left map[string]bool) {
+	for id, i := range c.releases {
+		some := *i
+		some.files = map[string]bool{}
+		for sum := range i.files {
+			if left[sum] {
+				some.files[sum] = true
+			}
+		}
+		if some.gone = len(i.files) - len(some.files); some.gone == 0 {
+			continue
+		}
+		c.releases[id] = &some
+		if len(some.files) == 0 && !i.metadata {
+			c.removed[i.purl] = id
+			delete(c.releases, id)
+		}
+	}
+}
+
+// hideComponents takes out of each layer of the stack the components that upper layers removed.
+func (r *reader) hideComponents(image int64, stack []*content) error {
 	return r.each(`SELECT h.position, h.component_id, c.purl FROM hidden_component h JOIN component c ON c.id = h.component_id
 		WHERE h.image_id = $1`, []any{image}, func(rows *sql.Rows) error {
 		var position int
@@ -160,7 +211,7 @@ func (r *reader) hide(image int64, stack []int64, inside map[int64]*content) err
 		if position >= len(stack) {
 			return nil
 		}
-		c := inside[stack[position]]
+		c := stack[position]
 		c.removed[purl] = 0
 		if i := c.components[component]; i != nil {
 			c.removed[purl] = i.release
@@ -294,9 +345,11 @@ func (r *reader) insideNode(l release, i *item) (*Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.setInt("filesMatched", len(i.files)).setInt("filesCompared", len(shares))
-		n.Title += fmt.Sprintf(": %d of %s", len(i.files), plural(len(shares), "file"))
+		found := len(i.files) + i.gone
+		n.setInt("filesMatched", found).setInt("filesCompared", len(shares))
+		n.Title += fmt.Sprintf(": %d of %s", found, plural(len(shares), "file"))
 	}
+	n.filesRemoved(i.gone)
 	return n, r.addHistory(n, l)
 }
 

@@ -101,8 +101,9 @@ func (r *reader) layerNode(g *group, c *containment) (*Node, error) {
 		n.set("grounds", string(g.hit.grounds))
 		n.Title += " by " + string(g.hit.grounds)
 	}
+	var files []layerFile
 	if g.hit.content && len(c.files) > 0 {
-		if err := r.addMatches(n, g.hit.layer, c); err != nil {
+		if files, err = r.addMatches(n, g.hit.layer, c); err != nil {
 			return nil, err
 		}
 	}
@@ -118,23 +119,48 @@ func (r *reader) layerNode(g *group, c *containment) (*Node, error) {
 		if !c.exact {
 			child.set("grounds", string(h.grounds()))
 		}
+		if err := r.addRemoved(child, h, files); err != nil {
+			return nil, err
+		}
 		n.add(child)
 	}
 	return n, nil
 }
 
-func (r *reader) addMatches(n *Node, layer int64, c *containment) error {
-	found, err := r.matches(layer, c.files)
-	if err != nil {
-		return err
+// maxWeighed bounds the files of a layer that each of its images is asked for.
+const maxWeighed = 200
+
+// addRemoved says on an image's node how many of the layer's files upper layers took out again. Of
+// a copy with very many files it does not say.
+func (r *reader) addRemoved(n *Node, h copied, files []layerFile) error {
+	if len(files) == 0 || len(files) > maxWeighed {
+		return nil
 	}
+	left, err := r.remaining(h.image, h.at.position, files)
+	n.filesRemoved(distinct(files) - len(left))
+	return err
+}
+
+func (n *Node) filesRemoved(count int) {
+	if count > 0 {
+		n.setInt("filesRemoved", count)
+		n.Title += ", " + plural(count, "file") + " removed again by upper layers"
+	}
+}
+
+func (r *reader) addMatches(n *Node, layer int64, c *containment) ([]layerFile, error) {
+	files, err := r.matches(layer, c.files)
+	if err != nil {
+		return nil, err
+	}
+	found := distinct(files)
 	n.setInt("filesMatched", found).setInt("filesCompared", len(c.files))
 	n.Title += fmt.Sprintf(": %d of %s", found, plural(len(c.files), "file"))
 	if c.also > 0 {
 		n.setInt("versionsAlike", c.also)
 		n.Title += ", as in " + plural(c.also, "other version")
 	}
-	return nil
+	return files, nil
 }
 
 // layer returns the bare node of a layer.

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"net"
 	"regexp"
 	"strings"
 
@@ -20,6 +19,7 @@ type Query struct {
 	Text       string
 	PURL       purl.PURL
 	Digest     digest.Digest
+	Host       string // of the registry, as in the text; "" when the reference names none
 	Repository string
 	Tag        string
 	Publisher  string
@@ -33,8 +33,8 @@ var (
 )
 
 // Parse reads a query: "pkg:npm/%40acme/ui@1.2.3", "sha256:…" or 64 bare hex digits, "acme/app:1.0",
-// "acme/app@sha256:…" (both also behind a host name), "publisher:alice" or "alice". It fails with
-// code trace-query-invalid.
+// "acme/app@sha256:…" (both also behind a host name, docker:// or oci://), "publisher:alice" or
+// "alice". It fails with code trace-query-invalid. Whose the host is, it does not know.
 func Parse(text string) (Query, error) {
 	q := Query{Text: text}
 	var err error
@@ -62,7 +62,7 @@ func parseReference(q Query, text string) (Query, error) {
 	if accountRef.MatchString(text) {
 		q.Publisher = text
 	}
-	rest, at, pinned := strings.Cut(text, "@")
+	rest, at, pinned := strings.Cut(withoutTransport(text), "@")
 	if pinned {
 		d, err := digest.Parse(at)
 		switch {
@@ -73,7 +73,7 @@ func parseReference(q Query, text string) (Query, error) {
 		}
 		q.Digest = d
 	}
-	rest = withoutHost(rest)
+	q.Host, rest = splitHost(rest)
 	if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
 		rest, q.Tag = rest[:i], rest[i+1:]
 	} else if !pinned {
@@ -90,17 +90,24 @@ func parseReference(q Query, text string) (Query, error) {
 	return q, nil
 }
 
-// withoutHost removes the registry's host name, which the record does not know: the first part
-// when it has a dot or a port, or is localhost, as docker's own reference grammar decides.
-func withoutHost(ref string) string {
+// withoutTransport removes what skopeo and helm write before a reference, which users paste.
+func withoutTransport(text string) string {
+	for _, scheme := range []string{"docker://", "oci://"} {
+		if rest, ok := strings.CutPrefix(text, scheme); ok {
+			return rest
+		}
+	}
+	return text
+}
+
+// splitHost takes the registry's host off: the first part when it has a dot or a port, or is
+// localhost, as docker's own reference grammar decides.
+func splitHost(ref string) (host, rest string) {
 	host, rest, more := strings.Cut(ref, "/")
-	if !more {
-		return ref
+	if more && (strings.ContainsAny(host, ".:") || host == "localhost") {
+		return host, rest
 	}
-	if strings.ContainsAny(host, ".:") || host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil {
-		return rest
-	}
-	return ref
+	return "", ref
 }
 
 func invalid(text string) error {

@@ -16,9 +16,11 @@ func TestQueriesAreReadAsWhatTheyLookLike(t *testing.T) {
 		sum:                         {Digest: "sha256:" + "abababababababababababababababababababababababababababababababab"},
 		"acme/app":                  {Repository: "acme/app", Tag: "latest"},
 		"acme/app:1.0":              {Repository: "acme/app", Tag: "1.0"},
-		"localhost/acme/app:1.0":    {Repository: "acme/app", Tag: "1.0"},
-		"registry.example:5000/app": {Repository: "app", Tag: "latest"},
-		"[::1]:5000/app:x":          {Repository: "app", Tag: "x"},
+		"localhost/acme/app:1.0":    {Host: "localhost", Repository: "acme/app", Tag: "1.0"},
+		"registry.example:5000/app": {Host: "registry.example:5000", Repository: "app", Tag: "latest"},
+		"[::1]:5000/app:x":          {Host: "[::1]:5000", Repository: "app", Tag: "x"},
+		"docker://acme/app:1.0":     {Repository: "acme/app", Tag: "1.0"},
+		"oci://r.example/app":       {Host: "r.example", Repository: "app", Tag: "latest"},
 		"acme/app@sha256:" + sum:    {Repository: "acme/app", Digest: "sha256:abababababababababababababababababababababababababababababababab"},
 		"publisher:alice":           {Publisher: "alice"},
 		"alice":                     {Publisher: "alice", Repository: "alice", Tag: "latest"},
@@ -35,7 +37,7 @@ func TestQueriesAreReadAsWhatTheyLookLike(t *testing.T) {
 
 func TestWhatNamesNothingIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", " ", "publisher:", "publisher:a b", "acme/App:1", "acme/app:", "acme/app@sha256:12", "a//b", "sha256:12",
+	for _, text := range []string{"", " ", "publisher:", "publisher:a b", "acme/App:1", "acme/app:", "acme/app@sha256:12", "docker://", "https://r.example/app", "a//b", "sha256:12",
 		"pkg:", strings.Repeat("a", 2000), "-"} {
 		if q, err := trace.Parse(text); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%.40q: got %+v, %v", text, q, err)

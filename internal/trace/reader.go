@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -27,6 +28,8 @@ type reader struct {
 	// readable remembers what Access said about each package: a trace asks thousands of times
 	// about a few hundred names.
 	readable map[nameKey]bool
+	// whiteouts remembers what layers delete, by layer; nil for one that deletes nothing.
+	whiteouts map[int64]*whiteouts
 }
 
 type nameKey struct{ ecosystem, name string }
@@ -34,7 +37,7 @@ type nameKey struct{ ecosystem, name string }
 func (t *Tracer) reader(ctx context.Context, tx *sql.Tx, actor evidence.Actor) *reader {
 	return &reader{
 		ctx: ctx, tx: tx, access: t.access, actor: actor, limits: t.limits,
-		stmts: map[string]*sql.Stmt{}, readable: map[nameKey]bool{},
+		stmts: map[string]*sql.Stmt{}, readable: map[nameKey]bool{}, whiteouts: map[int64]*whiteouts{},
 	}
 }
 
@@ -97,11 +100,13 @@ func (r *reader) each(query string, args []any, scan func(*sql.Rows) error) erro
 	return rows.Err()
 }
 
-// in runs query, whose %s becomes a list of parameters, for values in chunks.
-func (r *reader) in(query string, values []any, scan func(*sql.Rows) error) error {
+// in runs query, whose %s becomes a list of parameters, for values in chunks. The parameters of
+// first come before those of the list.
+func (r *reader) in(query string, values []any, scan func(*sql.Rows) error, first ...any) error {
 	for len(values) > 0 {
 		n := min(len(values), chunk)
-		if err := r.each(fmt.Sprintf(query, places(n)), values[:n], scan); err != nil {
+		args := slices.Concat(first, values[:n])
+		if err := r.each(fmt.Sprintf(query, places(len(first)+1, n)), args, scan); err != nil {
 			return err
 		}
 		values = values[n:]
@@ -109,14 +114,14 @@ func (r *reader) in(query string, values []any, scan func(*sql.Rows) error) erro
 	return nil
 }
 
-// places returns "$1, $2, … $n".
-func places(n int) string {
+// places returns n parameters from "$first" on.
+func places(first, n int) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "$%d", i+1)
+		fmt.Fprintf(&b, "$%d", first+i)
 	}
 	return b.String()
 }

@@ -7,6 +7,10 @@
 // content (the layer holds files that only this version ships), or both. The answer is one tree of
 // plain nodes ([Node]); the caller renders it.
 //
+// What a layer holds an image may not: upper layers delete and replace. A component is gone where
+// its image's statement says so, a file where an upper layer has a whiteout for it or a folder above
+// it, or another indexed file in its place. What replaced it without being indexed is not seen.
+//
 // Every node carries the sequence numbers of the statements that it rests on. What the record
 // does not know is a node of kind "gap", never a guess. What the actor may not read is counted and
 // not named. What does not fit is a node of kind "truncated" that says how much is missing; the
@@ -50,6 +54,7 @@ type Tracer struct {
 	db     *store.DB
 	access Access
 	limits Limits
+	hosts  []string // see WithHosts
 	slots  chan struct{}
 }
 
@@ -69,11 +74,15 @@ func (t *Tracer) WithLimits(l Limits) *Tracer {
 // the SHA-256 of a file, an image reference or a publisher; see [Parse]. The answer is one
 // consistent snapshot and names only what actor may read.
 //
-// It fails with code trace-query-invalid, and trace-unknown when nothing readable has that name.
+// It fails with code trace-query-invalid, and trace-unknown when nothing readable has that name or
+// the reference is to another registry (see [Tracer.WithHosts]).
 func (t *Tracer) Trace(ctx context.Context, actor evidence.Actor, query string) (*Result, error) {
 	q, err := Parse(query)
 	if err != nil {
 		return nil, err
+	}
+	if !t.mine(q.Host) {
+		return nil, foreign(q)
 	}
 	result := &Result{Query: query}
 	err = t.snapshot(ctx, actor, func(r *reader) error { return r.answer(q, result) })

@@ -133,6 +133,7 @@ type Recall struct {
 	Account string    `json:"account"`
 	At      time.Time `json:"at"`
 	Seq     int64     `json:"seq"`
+	Known   bool      `json:"known"` // the record knows something by one of the subjects
 }
 
 // NewRecall asks for a recall.

@@ -221,6 +221,16 @@ func TestRecalledVersionIsNeitherOfferedNorServed(t *testing.T) {
 	in.do(t, "", "POST", "-/npm/v1/security/advisories/bulk", strings.NewReader(ask)).want(t, 200, "{}")
 }
 
+func TestANameWhoseVersionsAreAllRecalledSaysSo(t *testing.T) {
+	t.Parallel()
+	in := start(t)
+	in.publish(t, "wbdemo", "1.0.0")
+	in.publish(t, "wbdemo", "1.0.1")
+	in.recall(t, "pkg:npm/wbdemo@1.0.0", "worm")
+	in.recall(t, "pkg:npm/wbdemo@1.0.1", "mines coins")
+	in.do(t, "", "GET", "wbdemo", nil).want(t, 404, "name-unknown", "1.0.1 was recalled: mines coins")
+}
+
 func (in *instance) lift(t testing.TB, subject string) {
 	t.Helper()
 	_, err := in.core.Record().Append(t.Context(), nil, evidence.Draft{

@@ -3,6 +3,7 @@ package npm
 import (
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -19,7 +20,7 @@ func (r *Registry) servePackument(w http.ResponseWriter, req *http.Request, _ ev
 		return err
 	}
 	if len(o.releases) == 0 {
-		return fault.New(fault.NotFound, "name-unknown", "%s has no version that can be installed", o.name)
+		return o.nothingLeft()
 	}
 	f := full
 	if strings.Contains(req.Header.Get("Accept"), contentTypes[abbreviated]) {
@@ -31,6 +32,18 @@ func (r *Registry) servePackument(w http.ResponseWriter, req *http.Request, _ ev
 	}
 	d.send(w, req, contentTypes[f])
 	return nil
+}
+
+// nothingLeft says why a name that exists has no version to install. A recall is named with its
+// reason: without it, whoever installs takes the answer for a typo and looks elsewhere.
+func (o *offer) nothingLeft() error {
+	for _, rel := range slices.Backward(o.all) {
+		if rel.State == registry.Active && rel.Recalled != "" {
+			return fault.New(fault.NotFound, "name-unknown",
+				"%s has no version that can be installed: %s was recalled: %s", o.name, rel.Version, rel.Recalled)
+		}
+	}
+	return fault.New(fault.NotFound, "name-unknown", "%s has no version that can be installed", o.name)
 }
 
 // send writes the document, or 304 when the caller has it. "no-cache" lets clients keep it and

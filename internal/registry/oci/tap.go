@@ -163,9 +163,9 @@ func (f *follower) wait() (int64, error) {
 
 const (
 	// courtesy is how many times as long as it works a reader rests while somebody uploads.
-	courtesy = 3
+	courtesy = 12
 	// maxRest bounds one rest.
-	maxRest = 50 * time.Millisecond
+	maxRest = 200 * time.Millisecond
 )
 
 // courteous lets a layer reader stand back while bytes are moving in, where a client waits for its

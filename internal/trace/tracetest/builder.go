@@ -91,10 +91,20 @@ func (b *Builder) Release(account, name, version string, files []evidence.File) 
 // Layer records a layer with these components and files; content makes its digests. It returns
 // what an image needs to stack it.
 func (b *Builder) Layer(content string, components []evidence.Component, files []evidence.File) evidence.ImageLayer {
+	return b.layer(content, evidence.Inventory{Components: components, Files: files})
+}
+
+// Removal records a layer that deletes the paths and hides what lower layers have in the opaque folders.
+func (b *Builder) Removal(content string, paths, opaque []string, files []evidence.File) evidence.ImageLayer {
+	return b.layer(content, evidence.Inventory{Whiteouts: paths, Opaque: opaque, Files: files})
+}
+
+func (b *Builder) layer(content string, inv evidence.Inventory) evidence.ImageLayer {
 	l := evidence.ImageLayer{DiffID: Digest("diff " + content), Blob: Digest("blob " + content), CreatedBy: "COPY " + content}
-	inv := b.inventory(&evidence.Inventory{Analyser: "layer/1", DiffID: l.DiffID, Components: components, Files: files})
+	inv.Analyser, inv.DiffID = "layer/1", l.DiffID
+	stored := b.inventory(&inv)
 	b.add(evidence.About("", l.DiffID), evidence.Contents{
-		Of: "layer", Analyser: "layer/1", Inventory: inv, Components: len(components), Files: len(files), Blob: l.Blob,
+		Of: "layer", Analyser: "layer/1", Inventory: stored, Components: len(inv.Components), Files: len(inv.Files), Blob: l.Blob,
 	}, By("builder"))
 	return l
 }

@@ -126,7 +126,7 @@ func (w *World) image(i int) {
 		w.layer(i, "runtime", w.others(30), nil),
 		w.dependencies(i),
 		w.application(i),
-		w.layer(i, "configuration", w.others(2), nil))
+		w.configuration(i))
 	var hidden []evidence.HiddenComponent
 	if i%30 == 0 {
 		hidden = append(hidden, evidence.HiddenComponent{Position: 1, PURL: w.debs[base][i%80]})
@@ -175,6 +175,20 @@ func (w *World) application(i int) evidence.ImageLayer {
 		files = append(files, w.moved(w.releases.Uint64(), "app/vendor/")...)
 	}
 	return w.layer(i, "application", w.others(10), files)
+}
+
+// configuration is the top layer. Every fifth cleans up below it, one in forty also what was vendored.
+func (w *World) configuration(i int) evidence.ImageLayer {
+	inv := evidence.Inventory{Components: Components(w.others(2)...)}
+	if i%5 == 0 {
+		for n := range 20 {
+			inv.Whiteouts = append(inv.Whiteouts, fmt.Sprintf("var/cache/%02d", n))
+		}
+	}
+	if i%40 == 0 {
+		inv.Opaque = []string{"app/vendor"}
+	}
+	return w.b.layer(fmt.Sprintf("configuration %d", i), inv)
 }
 
 func (w *World) moved(release uint64, folder string) []evidence.File {
