@@ -35,7 +35,9 @@ type env struct {
 func (e *env) printer() *output.Printer { return output.New(e.Out, e.format) }
 
 // say writes one line of talk.
-func (e *env) say(format string, args ...any) { fmt.Fprintf(e.Err, format+"\n", args...) }
+func (e *env) say(format string, args ...any) {
+	fmt.Fprintln(e.Err, output.Safe(fmt.Sprintf(format, args...)))
+}
 
 // usageError is a mistake in how the command was called.
 type usageError struct{ error }

@@ -118,9 +118,9 @@ func Dim(s string) string { return dim.Render(s) }
 // Head styles a heading.
 func Head(s string) string { return head.Render(s) }
 
-// Line writes one line.
+// Line writes one line, without what a stranger's text could do to the terminal (see Safe).
 func (p *Printer) Line(format string, args ...any) {
-	fmt.Fprintf(p.out, format+"\n", args...)
+	io.WriteString(p.out, Safe(fmt.Sprintf(format, args...))+"\n")
 }
 
 // Table writes rows under headings, without borders.
