@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -31,26 +33,20 @@ func (g *Registry) describeLater(name string, m *manifest, d digest.Digest) {
 }
 
 // Settled waits until the contents of everything that was pushed so far are on the record, or ctx
-// ends.
+// ends. What is pushed meanwhile is not waited for: on a busy server that would never end.
 func (g *Registry) Settled(ctx context.Context) error {
-	for {
-		p := g.layers.anyPending()
-		if p == nil {
-			return nil
-		}
+	for _, p := range g.layers.allPending() {
 		if err := p.wait(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-func (b *layerBook) anyPending() *pending {
+func (b *layerBook) allPending() []*pending {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, p := range b.pending {
-		return p
-	}
-	return nil
+	return slices.Collect(maps.Values(b.pending))
 }
 
 // Recover takes up the images whose contents a stopped server left unread. It is called once,
