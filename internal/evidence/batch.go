@@ -96,7 +96,7 @@ func (b *batch) insertStatements(statements []Statement, bodies [][]byte) error 
 }
 
 // rowsAtOnce is how many rows one insert takes.
-const rowsAtOnce = 50
+const rowsAtOnce = 16
 
 // insert runs head, as many groups of width parameters as there are rows, and tail.
 func (b *batch) insert(head string, width int, tail string, values []any) error {
