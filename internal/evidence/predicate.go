@@ -186,6 +186,10 @@ type Decision struct {
 // PredicateType implements Predicate.
 func (Decision) PredicateType() string { return DecisionType }
 
+// Pulls is the subject of pull decisions about a release. It is not the release itself: the record of
+// a public release is for everybody, who downloads it is for those who publish it.
+func Pulls(p purl.PURL) Subject { return Subject{Name: "pulls:" + string(p)} }
+
 // Placement says that the subject runs, or stopped running, somewhere.
 type Placement struct {
 	Cluster   string `json:"cluster"`

@@ -79,7 +79,9 @@ func wantCode(t *testing.T, err error, code string) {
 }
 
 // decisions returns the decisions about a release, as "gate verdict code count".
-func (w *world) decisions(p purl.PURL) []string { return w.decisionsAbout(string(p)) }
+func (w *world) decisions(p purl.PURL) []string {
+	return append(w.decisionsAbout(string(p)), w.decisionsAbout(evidence.Pulls(p).Name)...)
+}
 
 func (w *world) decisionsAbout(subject string) []string {
 	w.t.Helper()

@@ -93,7 +93,7 @@ func comparePulls(a, b pull) int {
 
 func (c *Core) pullDecision(p pull, n int64) evidence.Draft {
 	return evidence.Draft{
-		Subjects: []evidence.Subject{{Name: string(p.release)}},
+		Subjects: []evidence.Subject{evidence.Pulls(p.release)},
 		Predicate: evidence.Decision{
 			Gate: "pull", Action: "download", Verdict: p.verdict, Code: p.code, Policy: PolicyRevision, Head: c.record.Head(),
 			Actor: evidence.Actor{Account: p.account, Credential: p.credential}, Count: n,

@@ -32,7 +32,10 @@ type reader struct {
 	whiteouts map[int64]*whiteouts
 }
 
-type nameKey struct{ ecosystem, name string }
+type nameKey struct {
+	permission      evidence.Permission
+	ecosystem, name string
+}
 
 func (t *Tracer) reader(ctx context.Context, tx *sql.Tx, actor evidence.Actor) *reader {
 	return &reader{
@@ -49,16 +52,21 @@ func (r *reader) close() {
 
 // mayRead reports whether the actor may read the name.
 func (r *reader) mayRead(ecosystem, name string) (bool, error) {
-	key := nameKey{ecosystem, name}
+	return r.may(evidence.Read, ecosystem, name)
+}
+
+// may reports whether the actor has a permission on the name.
+func (r *reader) may(p evidence.Permission, ecosystem, name string) (bool, error) {
+	key := nameKey{p, ecosystem, name}
 	if ok, known := r.readable[key]; known {
 		return ok, nil
 	}
-	err := r.access.Authorize(r.ctx, r.actor, evidence.Read, ecosystem, name)
+	err := r.access.Authorize(r.ctx, r.actor, p, ecosystem, name)
 	if err != nil {
 		switch fault.KindOf(err) {
 		case fault.NotFound, fault.Denied, fault.Unauthenticated:
 		default:
-			return false, fmt.Errorf("ask who may read %s: %w", name, err)
+			return false, fmt.Errorf("ask who may see %s: %w", name, err)
 		}
 	}
 	r.readable[key] = err == nil

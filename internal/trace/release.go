@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
 )
 
@@ -278,8 +279,14 @@ func by(account, credential string) string {
 
 func (r *reader) addDecisions(n *Node, l release) error {
 	var all []*Node
-	err := r.each(`SELECT seq, gate, action, verdict, code, account, policy, count, at FROM decision WHERE subject = $1 ORDER BY seq`,
-		[]any{l.purl}, func(rows *sql.Rows) error {
+	pulls := ""
+	if ok, err := r.may(evidence.Publish, l.ecosystem, l.name); err != nil {
+		return err
+	} else if ok {
+		pulls = evidence.Pulls(purl.PURL(l.purl)).Name
+	}
+	err := r.each(`SELECT seq, gate, action, verdict, code, account, policy, count, at FROM decision WHERE subject IN ($1, $2) ORDER BY seq`,
+		[]any{l.purl, pulls}, func(rows *sql.Rows) error {
 			d, err := scanDecision(rows)
 			all = append(all, d)
 			return err
