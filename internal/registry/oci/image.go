@@ -175,7 +175,8 @@ func (g *Registry) readLayers(ctx, patience context.Context, name string, layers
 	return found, nil
 }
 
-// layers fills the image's layers. What we saw goes before what the configuration says.
+// layers fills the image's layers with what was seen of them. A layer that was not read is left out:
+// a diffID that only the configuration claims could be that of somebody else's private layer.
 func (im *imageBuilder) layers(manifest []descriptor, found []layerFinding, config ImageConfig) {
 	for i, f := range found {
 		l := evidence.ImageLayer{DiffID: f.diffID, Blob: manifest[i].Digest}
@@ -183,12 +184,9 @@ func (im *imageBuilder) layers(manifest []descriptor, found []layerFinding, conf
 			l.CreatedBy = config.Instructions[i]
 		}
 		switch {
-		case !f.known && config.DiffIDs == nil:
-			im.lacks("layer %d was not read: %s", i, f.reason)
-			continue // without a diffID it has no identity
 		case !f.known:
-			l.DiffID = config.DiffIDs[i]
 			im.lacks("layer %d was not read: %s", i, f.reason)
+			continue
 		case config.DiffIDs == nil || config.DiffIDs[i] == f.diffID:
 		case config.DiffIDs[i].Algorithm() != f.diffID.Algorithm():
 			im.lacks("the configuration names layer %d by a digest that is not compared here", i)

@@ -361,6 +361,19 @@ func TestWhatIsUnknownAboutAnImageIsSaidAndThePushSucceeds(t *testing.T) {
 	}
 }
 
+func TestAnImageCannotClaimTheContentsOfALayerThatItDoesNotHave(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	secret := archive(t, "srv/secret.js", "the victim's")
+	s.publish(t, "acme/victim", "latest", s.image(t, "acme/victim", []digest.Digest{digest.FromBytes(secret)}, secret))
+	im := s.image(t, "acme/app", []digest.Digest{digest.FromBytes(secret)}, gz(t, archive(t, "a", "b"))[:40])
+	s.publish(t, "acme/app", "latest", im)
+	got := s.contents(t, string(im.digest))
+	if len(got) != 1 || len(got[0].Layers) != 0 || got[0].Incomplete == "" {
+		t.Errorf("the image is %+v; want no layer and a reason", got)
+	}
+}
+
 type failing struct{ layers }
 
 func (failing) ReadLayer(r io.Reader) (*evidence.Inventory, error) {
