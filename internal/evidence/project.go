@@ -264,8 +264,17 @@ func (b *batch) image(s Statement, c Contents) error {
 	if err != nil {
 		return err
 	}
-	if err := b.exec(`UPDATE artifact SET incomplete = $1, platform = $2 WHERE id = $3`, c.Incomplete, c.Platform, image); err != nil {
+	// The same manifest may be described once a repository; what one of them lacks does not undo
+	// what another knew.
+	err = b.exec(`UPDATE artifact SET incomplete = $1, platform = $2 WHERE id = $3
+		AND ($1 = '' OR NOT EXISTS (SELECT 1 FROM image_layer WHERE image_id = $3))`, c.Incomplete, c.Platform, image)
+	if err != nil {
 		return err
+	}
+	if c.Incomplete == "" { // an earlier description may have lacked a layer, and so counted wrongly
+		if err := b.exec(`DELETE FROM image_layer WHERE image_id = $1`, image); err != nil {
+			return err
+		}
 	}
 	for i, l := range c.Layers {
 		layer, err := b.artifact(l.DiffID, "layer", "", 0)

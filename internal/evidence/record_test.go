@@ -144,6 +144,19 @@ func TestARecallReachesReleasesPublishedBeforeAndAfterIt(t *testing.T) {
 	}
 }
 
+func TestAPoorerDescriptionOfAnImageDoesNotUndoAWholeOne(t *testing.T) {
+	t.Parallel()
+	r := openRecord(t, t.TempDir(), clock.System{})
+	whole, poor := imageContents("1", 0), imageContents("1", 0)
+	poor.Predicate = evidence.Contents{Of: "image", Incomplete: "layer 0 was not read"}
+	appendOK(t, r, layerContents(t, r, "a", "1.0.0", 0), poor, whole, poor)
+	var incomplete, platform string
+	err := r.DB().Query().QueryRow(`SELECT incomplete, platform FROM artifact WHERE digest = $1`, digestOf("image1")).Scan(&incomplete, &platform)
+	if err != nil || incomplete != "" || platform != "linux/amd64" {
+		t.Errorf("incomplete %q, platform %q, %v; want what the whole description said", incomplete, platform, err)
+	}
+}
+
 // busy fills the record with every sort of statement in a random but repeatable order.
 func busy(t testing.TB, r *evidence.Record, n int) {
 	t.Helper()
