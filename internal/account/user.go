@@ -114,17 +114,3 @@ func affected(r sql.Result, err error) (int64, error) {
 	}
 	return r.RowsAffected()
 }
-
-// UserExists reports whether there is such a user. Any account may ask: names are no secret among
-// users. Code: login-required.
-func (s *Service) UserExists(ctx context.Context, actor evidence.Actor, name string) (bool, error) {
-	if _, err := s.live(ctx, actor); err != nil {
-		return false, err
-	}
-	var n int
-	err := s.db.Query().QueryRowContext(ctx, `SELECT count(*) FROM account_user WHERE name = $1`, name).Scan(&n)
-	if err != nil {
-		return false, fmt.Errorf("look for a user: %w", err)
-	}
-	return n > 0, nil
-}

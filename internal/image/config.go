@@ -73,15 +73,6 @@ func (c *Config) Instructions() []string {
 	return out
 }
 
-// Instructions is [Config.Instructions] of a raw configuration; nil when it cannot be read.
-func Instructions(raw []byte) []string {
-	c, err := ParseConfig(raw)
-	if err != nil {
-		return nil
-	}
-	return c.Instructions()
-}
-
 // maxInstruction is the longest instruction that is kept, in bytes: heredocs can be pages.
 const maxInstruction = 1024
 

@@ -246,11 +246,15 @@ func TestInstructions(t *testing.T) {
 		"too short a history":    {2, `{"created_by":"a"}`, []string{"", ""}},
 	}
 	for name, tt := range tests {
-		if got := Instructions(config(tt.layers, tt.history)); !slices.Equal(got, tt.want) {
+		c, err := ParseConfig(config(tt.layers, tt.history))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Instructions(); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
-	if got := Instructions([]byte("text")); got != nil {
-		t.Errorf("a text has instructions: %q", got)
+	if got, err := ParseConfig([]byte("text")); err == nil {
+		t.Errorf("a text is a configuration: %+v", got)
 	}
 }
