@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -20,6 +21,7 @@ const (
 	ExceptionType    = "https://hullmark.dev/exception/v1"
 	RecallType       = "https://hullmark.dev/recall/v1"
 	GapType          = "https://hullmark.dev/gap/v1"
+	PolicySetType    = "https://hullmark.dev/policy-set/v1"
 )
 
 // Actor is who did something and how they proved to be it.
@@ -61,6 +63,7 @@ const (
 	Untagged   PublicationEvent = "untagged"   // a tag is gone
 	Deprecated PublicationEvent = "deprecated" // Message set or, when empty, cleared
 	Withdrawn  PublicationEvent = "withdrawn"  // the version may no longer be downloaded; never reusable
+	Held       PublicationEvent = "held"       // a version waits for an approval: nobody downloads it yet
 	Restored   PublicationEvent = "restored"   // a content-addressed version was published again after withdrawal
 )
 
@@ -181,6 +184,37 @@ type Decision struct {
 	Actor      Actor   `json:"actor"`
 	// Count is how many equal decisions this statement stands for; pull decisions are aggregated.
 	Count int64 `json:"count,omitempty"`
+
+	// ID is what the gate called the decision when it answered: an admission review's uid.
+	ID string `json:"id,omitempty"`
+	// Workload is what the decision was about, at the admit and run gates.
+	Workload *WorkloadRef `json:"workload,omitempty"`
+	// Input is what else was decided from, so that the decision can be recomputed: package policy's
+	// Request for the admit gate.
+	Input json.RawMessage `json:"input,omitempty"`
+	// Event is what the run gate saw: package sensor's Alert.
+	Event json.RawMessage `json:"event,omitempty"`
+	// Receipt is set where the decision is the carrying out of a recall.
+	Receipt *Receipt `json:"receipt,omitempty"`
+}
+
+// Receipt says that a gate carries a recall out.
+type Receipt struct {
+	Recall int64 `json:"recall"` // sequence number of the recall statement
+	// Receiver is the server's gate ("server/publish"), an admission controller ("admission/prod") or an
+	// agent ("agent/node-7").
+	Receiver string `json:"receiver"`
+	// Outcome is what the receiver did: "enforced", "observed" (it cannot stop) or "nothing here".
+	Outcome string `json:"outcome"`
+	Stopped int64  `json:"stopped,omitempty"` // processes or requests
+}
+
+// WorkloadRef names what runs, or asks to.
+type WorkloadRef struct {
+	Cluster   string `json:"cluster,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Kind      string `json:"kind,omitempty"` // the outermost owner that is known: Deployment, CronJob, Pod, container
+	Name      string `json:"name,omitempty"`
 }
 
 // PredicateType implements Predicate.
@@ -190,22 +224,25 @@ func (Decision) PredicateType() string { return DecisionType }
 // a public release is for everybody, who downloads it is for those who publish it.
 func Pulls(p purl.PURL) Subject { return Subject{Name: "pulls:" + string(p)} }
 
-// Placement says that the subject runs, or stopped running, somewhere.
+// Placement says that the subject, an image, runs, or stopped running, somewhere.
 type Placement struct {
-	Cluster   string `json:"cluster"`
-	Namespace string `json:"namespace"`
-	Kind      string `json:"kind"`
-	Name      string `json:"name"`
+	WorkloadRef
 	Node      string `json:"node,omitempty"`
+	Pod       string `json:"pod,omitempty"`
+	Container string `json:"container,omitempty"` // the runtime's id
 	Running   bool   `json:"running"`
 }
 
 // PredicateType implements Predicate.
 func (Placement) PredicateType() string { return PlacementType }
 
-// Behaviour says what the subject was seen doing.
+// Behaviour says what the subject, a component, was seen doing inside an image.
 type Behaviour struct {
-	Fact  string    `json:"fact"`
+	// Fact is "loaded" (one of its files was opened as code or mapped) or "executed".
+	Fact  string        `json:"fact"`
+	Image digest.Digest `json:"image,omitempty"`
+	WorkloadRef
+	Node  string    `json:"node,omitempty"`
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
 	Count int64     `json:"count"`
@@ -214,24 +251,67 @@ type Behaviour struct {
 // PredicateType implements Predicate.
 func (Behaviour) PredicateType() string { return BehaviourType }
 
-// Exception lets the subject past a policy, for a reason, until a time.
+// ExceptionEvent is a step in the life of an exception.
+type ExceptionEvent string
+
+// The exception events.
+const (
+	Requested ExceptionEvent = "requested"
+	Approved  ExceptionEvent = "approved" // by somebody other than the requester
+	Revoked   ExceptionEvent = "revoked"
+)
+
+// Exception lets what its scope names past a policy, for a reason, until a time. It is requested and
+// approved in two statements by two people; its number is the sequence number of the request.
 type Exception struct {
-	Policy   string    `json:"policy"`
-	Scope    string    `json:"scope"`
-	Reason   string    `json:"reason"`
-	Ticket   string    `json:"ticket,omitempty"`
-	Approver Actor     `json:"approver"`
-	Expires  time.Time `json:"expires"`
+	Event ExceptionEvent `json:"event"`
+	// ID is the number of the exception; 0 in the request itself.
+	ID      int64          `json:"id,omitempty"`
+	Policy  string         `json:"policy,omitempty"`
+	Scope   ExceptionScope `json:"scope"`
+	Reason  string         `json:"reason,omitempty"`
+	Ticket  string         `json:"ticket,omitempty"`
+	Expires time.Time      `json:"expires"`
+	Actor   Actor          `json:"actor"`
+}
+
+// ExceptionScope is what an exception lets past. Every field that is set must match; one at least is.
+type ExceptionScope struct {
+	Cluster   string `json:"cluster,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Kind      string `json:"kind,omitempty"`
+	Name      string `json:"name,omitempty"`
+	// Image is a digest, or a prefix of references that ends at a path segment, tag or digest.
+	Image string `json:"image,omitempty"`
+	// Component is a purl, with or without version.
+	Component string `json:"component,omitempty"`
 }
 
 // PredicateType implements Predicate.
 func (Exception) PredicateType() string { return ExceptionType }
+
+// PolicySet puts a set of policies in force, in place of the one before. The document is a blob, and its
+// digest the revision that decisions name.
+type PolicySet struct {
+	Revision digest.Digest `json:"revision"`
+	Policies []string      `json:"policies"` // names, for a reader of the record
+	Actor    Actor         `json:"actor"`
+}
+
+// PredicateType implements Predicate.
+func (PolicySet) PredicateType() string { return PolicySetType }
 
 // Recall stops the subject at every gate. Lifted withdraws an earlier recall.
 type Recall struct {
 	Reason string `json:"reason"`
 	Lifted bool   `json:"lifted,omitempty"`
 	Actor  Actor  `json:"actor"`
+	// Gates are those that enforce it; none means all four.
+	Gates []string `json:"gates,omitempty"`
+	// System lets it reach system namespaces too.
+	System bool `json:"system,omitempty"`
+	// Canary limits the killing of running processes to this scope; everywhere else they are only observed.
+	Canary *WorkloadRef `json:"canary,omitempty"`
 }
 
 // PredicateType implements Predicate.

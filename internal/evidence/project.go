@@ -20,6 +20,16 @@ func (b *batch) project(s Statement, inv *Inventory) error {
 		return projected(s, b.decision)
 	case RecallType:
 		return projected(s, b.recall)
+	case ApprovalType:
+		return projected(s, b.approval)
+	case PolicySetType:
+		return projected(s, b.policySet)
+	case ExceptionType:
+		return projected(s, b.exception)
+	case PlacementType:
+		return projected(s, b.placement)
+	case BehaviourType:
+		return projected(s, b.behaviour)
 	}
 	return nil // kept as a statement; no table needs it yet
 }
@@ -117,13 +127,6 @@ func (b *batch) tags(s Statement, p Publication, pkg int64) error {
 	return nil
 }
 
-func (b *batch) decision(s Statement, d Decision) error {
-	subject := s.Subject[0].keys()[0]
-	return b.exec(`INSERT INTO decision (seq, gate, action, subject, verdict, code, account, policy, head, count, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		s.Seq, d.Gate, d.Action, subject, d.Verdict, d.Code, d.Actor.Account, d.Policy, d.Head, max(d.Count, 1), stamp(s.Time))
-}
-
 // recall sets or lifts a recall on each subject, by name and by digest, and on the releases that
 // it reaches; their packages change with it.
 func (b *batch) recall(s Statement, r Recall) error {
@@ -144,6 +147,11 @@ func (b *batch) recallKey(s Statement, r Recall, key string) error {
 	if r.Lifted {
 		err = b.exec(`DELETE FROM recall WHERE subject = $1`, key)
 	}
+	if err != nil {
+		return err
+	}
+	err = b.exec(`INSERT INTO recall_event (seq, subject, lifted, reason, account, at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+		s.Seq, key, r.Lifted, r.Reason, r.Actor.Account, stamp(s.Time))
 	if err != nil {
 		return err
 	}

@@ -9,13 +9,17 @@ import (
 //go:embed schema.sql
 var schemaSQL string
 
+//go:embed runtime.sql
+var runtimeSQL string
+
 // Schema returns the tables of the record: the statements, and every projection of them.
 func Schema() store.Schema {
-	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL}}
+	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL}}
 }
 
 // projections are the tables that Rebuild drops and fills again, children before parents.
 var projections = []string{
+	"recall_event", "receipt", "approval", "policy_set", "exception_use", "exception", "decision_id", "placement", "behaviour",
 	"decision", "recall", "publication", "tag", "hidden_component", "artifact_component", "component",
 	"file", "whiteout", "index_manifest", "image_layer", "layer_blob", "layer", "release", "package", "artifact",
 }
