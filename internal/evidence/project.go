@@ -30,6 +30,12 @@ func (b *batch) project(s Statement, inv *Inventory) error {
 		return projected(s, b.placement)
 	case BehaviourType:
 		return projected(s, b.behaviour)
+	case VerificationType:
+		return projected(s, b.verification)
+	case FindingsType:
+		return projected(s, b.findings)
+	case GapType:
+		return projected(s, b.gap)
 	}
 	return nil // kept as a statement; no table needs it yet
 }
@@ -167,22 +173,31 @@ func (b *batch) recallKey(s Statement, r Recall, key string) error {
 		stamp(s.Time), s.Seq, key)
 }
 
-func (b *batch) contents(s Statement, c Contents, inv *Inventory) error {
+func (b *batch) contents(s Statement, c Contents, inv *Inventory) (err error) {
 	switch c.Of {
 	case "release":
-		id, err := b.artifact(s.Subject[0].digestOf(), "package", "", inv.Bytes)
-		if err != nil {
-			return err
-		}
-		return b.inside(id, c, inv)
+		err = b.releaseContents(s, c, inv)
 	case "layer":
-		return b.layer(s, c, inv)
+		err = b.layer(s, c, inv)
 	case "image":
-		return b.image(s, c)
+		err = b.image(s, c)
 	case "index":
-		return b.index(s, c)
+		err = b.index(s, c)
+	default:
+		return fmt.Errorf("contents of an unknown sort %q", c.Of)
 	}
-	return fmt.Errorf("contents of an unknown sort %q", c.Of)
+	if err != nil {
+		return err
+	}
+	return b.exec(`INSERT INTO described (artifact_id, seq) SELECT id, $1 FROM artifact WHERE digest = $2`, s.Seq, s.Subject[0].digestOf())
+}
+
+func (b *batch) releaseContents(s Statement, c Contents, inv *Inventory) error {
+	id, err := b.artifact(s.Subject[0].digestOf(), "package", "", inv.Bytes)
+	if err != nil {
+		return err
+	}
+	return b.inside(id, c, inv)
 }
 
 func (b *batch) layer(s Statement, c Contents, inv *Inventory) error {
@@ -294,6 +309,9 @@ func (b *batch) image(s Statement, c Contents) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := b.imageTop(image); err != nil {
+		return err
 	}
 	for _, h := range c.Hidden {
 		id, err := b.component(h.PURL)

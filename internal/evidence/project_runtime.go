@@ -95,3 +95,44 @@ func (b *batch) behaviour(s Statement, h Behaviour) error {
 		SET last = max(last, excluded.last), count = count + excluded.count, seq = excluded.seq`,
 		s.Subject[0].keys()[0], h.Fact, h.Image, h.Cluster, h.Namespace, h.Kind, h.Name, h.Node, stamp(h.First), stamp(h.Last), h.Count, s.Seq)
 }
+
+func (b *batch) verification(s Statement, v Verification) error {
+	return s.eachKey(func(key string) error {
+		return b.exec(`INSERT INTO verification (subject, seq, proof, identity, verdict) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			key, s.Seq, v.Proof, v.Identity, v.Verdict)
+	})
+}
+
+func (b *batch) findings(s Statement, f Findings) error {
+	return s.eachKey(func(key string) error {
+		return b.exec(`INSERT INTO finding (subject, seq, source, advisories) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			key, s.Seq, f.Source, strings.Join(f.Advisories, " "))
+	})
+}
+
+func (b *batch) gap(s Statement, g Gap) error {
+	return s.eachKey(func(key string) error {
+		return b.exec(`INSERT INTO gap (subject, seq, what, reason) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, key, s.Seq, g.What, g.Reason)
+	})
+}
+
+// imageTop notes which layer is the image's highest, now that its layers are known.
+func (b *batch) imageTop(image int64) error {
+	if err := b.exec(`DELETE FROM image_top WHERE image_id = $1`, image); err != nil {
+		return err
+	}
+	return b.exec(`INSERT INTO image_top (layer_id, position, image_id) SELECT layer_id, position, image_id FROM image_layer
+		WHERE image_id = $1 ORDER BY position DESC LIMIT 1`, image)
+}
+
+// eachKey calls fn for every purl and digest that the statement is about.
+func (s Statement) eachKey(fn func(key string) error) error {
+	for _, subject := range s.Subject {
+		for _, key := range subject.keys() {
+			if err := fn(key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
