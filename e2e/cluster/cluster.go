@@ -34,7 +34,7 @@ type Options struct {
 	Registries []string
 	// APIServerFlags are added to the API server's, and override them.
 	APIServerFlags []string
-	// Path is where the programs are looked up; empty means $HULLMARK_TOOLS and $PATH.
+	// Path is where the programs are looked up; empty means the folder of scripts/tools, then $PATH.
 	Path string
 }
 

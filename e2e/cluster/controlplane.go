@@ -70,7 +70,8 @@ func (c *Cluster) startAPIServer(ctx context.Context, etcd string) error {
 		"--token-auth-file=" + c.tokenFile(),
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged=true",
-		"--endpoint-reconciler-type=none", // it refuses to publish a loopback address, and nothing here reads it
+		"--kubelet-preferred-address-types=InternalIP", // nothing resolves the node's name
+		"--endpoint-reconciler-type=none",              // it refuses to publish a loopback address, and nothing here reads it
 	}
 	if !c.options.Controllers {
 		flags = append(flags, "--disable-admission-plugins=ServiceAccount") // nothing would make the accounts
@@ -149,18 +150,24 @@ func (c *Cluster) get(ctx context.Context, path string) error {
 }
 
 func get(ctx context.Context, client *http.Client, url string) error {
+	_, err := fetch(ctx, client, url)
+	return err
+}
+
+// fetch returns the body of a 200; any other answer is an error.
+func fetch(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s %s", url, resp.Status, strings.TrimSpace(string(body)))
 	}
-	return err
+	return body, err
 }

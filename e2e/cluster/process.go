@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -111,7 +112,7 @@ func (p *process) await(ctx context.Context, what string, ready func(context.Con
 func (c *Cluster) lookPath(name string) (string, error) {
 	path := c.options.Path
 	if path == "" {
-		path = os.Getenv("HULLMARK_TOOLS") + string(os.PathListSeparator) + os.Getenv("PATH")
+		path = toolsDir() + string(os.PathListSeparator) + os.Getenv("PATH")
 	}
 	for _, dir := range append(filepath.SplitList(path), "/usr/sbin", "/sbin") {
 		file := filepath.Join(dir, name)
@@ -120,6 +121,22 @@ func (c *Cluster) lookPath(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("no %s on the path; run scripts/tools cluster", name)
+}
+
+// toolsDir is where scripts/tools puts programs: $HULLMARK_TOOLS, which the Makefile sets, or the
+// folder in the tree that a test runs in.
+func toolsDir() string {
+	if dir := os.Getenv("HULLMARK_TOOLS"); dir != "" {
+		return dir
+	}
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return filepath.Join(dir, ".cache", "tools", "bin")
 }
 
 // Missing returns the programs of a cluster with these options that are not installed.
@@ -153,4 +170,26 @@ func (c *Cluster) LogTails() string {
 		fmt.Fprintf(&out, "--- %s\n%s\n", filepath.Base(path), text[max(0, len(text)-most):])
 	}
 	return out.String()
+}
+
+// shims returns the processes that serve this cluster's containerd: their arguments name its socket.
+func (c *Cluster) shims() []int {
+	var pids []int
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), "-address\x00"+c.ContainerdSocket+"\x00") {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func killAll(pids []int) {
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 }

@@ -44,4 +44,3 @@ func stop(t testing.TB, c *Cluster) {
 	kept, err := c.StopButKeepLogs()
 	t.Logf("the cluster's logs are in %s (%v)", kept, err)
 }
-
