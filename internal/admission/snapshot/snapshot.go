@@ -161,6 +161,7 @@ type View struct {
 	Heard      time.Time
 	Exceptions []policy.Exception
 	Records    map[string]policy.Record // by digest
+	Degraded   string                   // why the newest policies are not those that decide
 }
 
 // View resolves the tags of images, in place, and collects what is known about their digests, all at
@@ -181,7 +182,7 @@ func (s *Snapshot) View(images []policy.Image, known func(registry string) bool)
 	}
 	v := View{
 		Program: d.program, Revision: d.revision, Head: d.head, Heard: s.heard, Exceptions: d.exceptions,
-		Records: make(map[string]policy.Record, len(images)),
+		Degraded: d.degraded, Records: make(map[string]policy.Record, len(images)),
 	}
 	for i := range images {
 		if img := &images[i]; img.Digest == "" && img.Tag != "" && known(img.Registry) {
