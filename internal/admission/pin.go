@@ -75,4 +75,6 @@ func kept(r *admissionv1.AdmissionRequest) ([]string, error) {
 	return keys, nil
 }
 
-func key(img workload.Image) string { return img.Role + "\x00" + img.Container + "\x00" + img.Reference }
+func key(img workload.Image) string {
+	return img.Role + "\x00" + img.Container + "\x00" + img.Reference
+}
