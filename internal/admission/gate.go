@@ -156,7 +156,8 @@ func (g *Gate) decide(r *admissionv1.AdmissionRequest, o *workload.Object) (*dec
 	if d.view, err = g.snapshot.View(d.request.Images, g.ours); err != nil {
 		return nil, err
 	}
-	d.verdict = d.view.Program.Decide(d.request, d.view.Records, d.view.Exceptions, d.view.Head)
+	d.verdict = d.view.Program.Decide(d.request, d.view.Record, d.view.Exceptions)
+	d.verdict.Revision, d.verdict.Head = d.view.Revision, d.view.Head
 	d.unreadableImages()
 	return d, nil
 }

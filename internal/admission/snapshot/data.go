@@ -14,8 +14,8 @@ import (
 
 // Program is a set of policies that was compiled.
 type Program interface {
-	// Decide answers a request from what the record says about its images.
-	Decide(request policy.Request, records map[string]policy.Record, exceptions []policy.Exception, head int64) policy.Verdict
+	// Decide answers a request from what the record says about its images, asked for by digest.
+	Decide(request policy.Request, records func(digest string) policy.Record, exceptions []policy.Exception) policy.Verdict
 }
 
 // Compile makes a program of a policy document.
@@ -134,6 +134,7 @@ func (d *data) record(digest string) (policy.Record, error) {
 		return policy.Record{}, err
 	}
 	out := *r
+	out.Head = d.head // nothing about the image has changed since it was read
 	out.Recalls = d.overlay(digest, r.Recalls, *r)
 	return out, nil
 }

@@ -164,6 +164,9 @@ type View struct {
 	Degraded   string                   // why the newest policies are not those that decide
 }
 
+// Record is what is known about a digest that the view was made for.
+func (v View) Record(digest string) policy.Record { return v.Records[digest] }
+
 // View resolves the tags of images, in place, and collects what is known about their digests, all at
 // one head. known says whether the repositories of a registry are this record's, so that its tags mean
 // something here. It fails with code snapshot-empty before the snapshot was whole once, and with
