@@ -34,16 +34,15 @@ func (p *Program) Names() []string { return p.names }
 // [Parse] reads back. Comments and the order of documents do not survive, meaning does.
 func (s Set) Canonical() []byte {
 	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
 	for i, d := range s.Policies {
 		if i > 0 {
 			b.WriteString("---\n")
 		}
-		text, err := json.Marshal(d)
-		if err != nil {
+		if err := encoder.Encode(d); err != nil {
 			panic(fmt.Sprintf("policy: a parsed set cannot be written: %v", err)) // the types hold nothing that JSON lacks
 		}
-		b.Write(text)
-		b.WriteByte('\n')
 	}
 	return b.Bytes()
 }

@@ -168,7 +168,7 @@ func (e *evaluation) fails(f *Failure, err error) {
 
 func (e *evaluation) failure(p *ir.Policy, check string) Failure {
 	image := e.scope.image
-	return Failure{Policy: p.Name, Check: check, Stage: e.stage,
+	return Failure{Policy: p.Name, Check: check, Stage: e.stage, Namespace: e.scope.request.Namespace,
 		Container: image.Container, Image: image.Reference, Digest: image.Digest,
 		Publisher: e.scope.record.Publication.Publisher}
 }
@@ -191,12 +191,19 @@ func (e *evaluation) blame(f *Failure, c *ir.Check) {
 
 // recalled finds the component by which a recall reaches the image.
 func (v *recordView) recalled(r *Recall) *componentView {
+	if r.Via == "" {
+		return nil
+	}
+	var byFile *componentView
 	for i := range v.Contents.Components {
-		if c := &v.Contents.Components[i]; r.Via != "" && c.named(*r) {
+		switch c := &v.Contents.Components[i]; {
+		case c.PURL == r.Via || c.PURL == r.Subject:
 			return c
+		case byFile == nil && c.named(*r):
+			byFile = c
 		}
 	}
-	return nil
+	return byFile
 }
 
 // releaseName returns "@acme/ui-kit 4.2.1" for a purl.

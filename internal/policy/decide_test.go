@@ -100,7 +100,9 @@ func TestEachShippedPolicyFindsWhatItIsFor(t *testing.T) {
 		}, "no-recalled-content/recalled", []string{"@acme/ui-kit 4.2.1", "published by ci-7", "worm"}},
 		{"an image without approval", func(_ *Request, r *Record) { r.Approval = Approval{} }, "publisher-approved/image", []string{"hullmark approve " + shopDigest}},
 		{"a release without approval", func(_ *Request, r *Record) { r.Contents.Components[1].Approval = Approval{} }, "publisher-approved/releases", []string{"@acme/ui-kit 4.2.1", "published by ci-7"}},
-		{"a young release", func(_ *Request, r *Record) { r.Contents.Components[1].Published.At = noon.Add(-23*time.Hour - 59*time.Minute) },
+		{"a young release", func(_ *Request, r *Record) {
+			r.Contents.Components[1].Published.At = noon.Add(-23*time.Hour - 59*time.Minute)
+		},
 			"minimum-age/releases", []string{"23 hours ago", "24 hours are asked for"}},
 		{"a release of unknown age", func(_ *Request, r *Record) { r.Contents.Components[1].Published.At = time.Time{} }, "minimum-age/releases", []string{"a time that is not known"}},
 		{"a tag in the object", func(q *Request, _ *Record) { q.Images[0].Pinned = false }, "digest-pinned/pinned", []string{"the tag 1", "@" + shopDigest}},

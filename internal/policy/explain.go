@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -61,16 +62,14 @@ func (f Failure) Sentence() string {
 // ExceptionCommand is the command that asks for an exception as narrow as the failure.
 func (f Failure) ExceptionCommand() string {
 	args := []string{"hullmark exception request", "--policy", quoted(f.Policy)}
-	switch {
-	case f.Digest != "":
-		args = append(args, "--image", quoted(f.Digest))
-	case f.Image != "":
-		args = append(args, "--image", quoted(f.Image))
+	for _, a := range []struct{ flag, value string }{
+		{"--namespace", f.Namespace}, {"--image", cmp.Or(f.Digest, f.Image)}, {"--component", f.Component},
+	} {
+		if a.value != "" {
+			args = append(args, a.flag, quoted(a.value))
+		}
 	}
-	if f.Component != "" {
-		args = append(args, "--component", quoted(f.Component))
-	}
-	return strings.Join(append(args, "--reason '…' --expires 7d"), " ")
+	return strings.Join(append(args, "--reason … --ticket … --expires 7d"), " ")
 }
 
 // quoted makes a word safe to paste into a shell.

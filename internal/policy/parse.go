@@ -75,15 +75,33 @@ func Parse(document []byte) (Set, error) {
 		wrong = append(wrong, problems...)
 		set.Policies = append(set.Policies, doc)
 	}
-	wrong = append(wrong, duplicates(set)...)
 	if len(wrong) == 0 && len(set.Policies) == 0 {
 		wrong = append(wrong, complaint{number: 1, text: "there is no policy in it; start from 'hullmark policy shipped has-record'"})
 	}
 	if len(wrong) > 0 {
+		return Set{}, malformed(append(wrong, duplicates(set)...))
+	}
+	return Join(set)
+}
+
+// Join makes one set of several. It fails as [Parse] does when two policies have one name, or when the
+// whole is too large.
+func Join(sets ...Set) (Set, error) {
+	var all Set
+	for _, s := range sets {
+		all.Policies = append(all.Policies, s.Policies...)
+	}
+	if wrong := duplicates(all); len(wrong) > 0 {
 		return Set{}, malformed(wrong)
 	}
-	slices.SortStableFunc(set.Policies, func(a, b Document) int { return strings.Compare(a.Metadata.Name, b.Metadata.Name) })
-	return set, nil
+	if len(all.Policies) > MaxPolicies {
+		return Set{}, fault.New(fault.TooLarge, "policy-too-large", "a policy set may hold %d policies; join some", MaxPolicies)
+	}
+	slices.SortStableFunc(all.Policies, func(a, b Document) int { return strings.Compare(a.Metadata.Name, b.Metadata.Name) })
+	if n := len(all.Canonical()); n > MaxDocument { // whoever keeps the canonical document must be able to read it
+		return Set{}, fault.New(fault.TooLarge, "policy-too-large", "the policy set comes to %d bytes and the limit is %d; shorten it", n, MaxDocument)
+	}
+	return all, nil
 }
 
 func malformed(wrong []complaint) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/policy/cel"
 	"github.com/hullmark/hullmark/internal/policy/ir"
 )
 
@@ -54,6 +55,16 @@ func variables(over ir.Over) []ir.Variable {
 	default:
 		return vars
 	}
+}
+
+// Fields lists everything that expressions may read, component and recall included.
+func Fields() []cel.Field {
+	vars := append(variables(ir.Components), variables(ir.Recalls)[len(variables(ir.Images)):]...)
+	fields, err := cel.Describe(vars)
+	if err != nil {
+		panic(err) // the variables are constants, and a test reads them
+	}
+	return fields
 }
 
 // scope holds the variables of one evaluation.
@@ -130,7 +141,8 @@ func (v *recordView) recalls(c *Component) bool { return slices.ContainsFunc(v.R
 func (r *Record) recalls(c *Component) bool     { return slices.ContainsFunc(r.Recalls, c.named) }
 
 func (c *Component) named(r Recall) bool {
-	return r.Via == c.PURL || r.Subject == c.PURL || c.Artifact != "" && r.Subject == c.Artifact || c.Path != "" && r.Via == c.Path
+	return r.Via == c.PURL || r.Subject == c.PURL || c.Artifact != "" && r.Subject == c.Artifact ||
+		c.Release && c.Path != "" && r.Via == c.Path // a package database is the path of many
 }
 
 // GateAdmit is the gate that a request without one asks at.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 
 	"github.com/hullmark/hullmark/internal/policy/ir"
@@ -96,11 +97,15 @@ func (c *Compiler) compile(source string) (runner, *cel.Type, error) {
 	if len(source) > MaxSource {
 		return nil, nil, &Problem{Text: fmt.Sprintf("the expression is longer than %d bytes; split the check in two", MaxSource)}
 	}
-	ast, issues := c.env.Compile(source)
+	checked, issues := c.env.Compile(source)
 	if issues.Err() != nil {
 		return nil, nil, problem(issues)
 	}
-	prg, err := c.env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(MaxCost))
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if loops(checked) { // counting costs more than it counts; without a loop the size of the source is the limit
+		options = append(options, cel.CostLimit(MaxCost))
+	}
+	prg, err := c.env.Program(checked, options...)
 	if err != nil {
 		return nil, nil, &Problem{Text: err.Error()}
 	}
@@ -118,7 +123,11 @@ func (c *Compiler) compile(source string) (runner, *cel.Type, error) {
 			return nil, errors.New("the expression has no value")
 		}
 		return v, nil
-	}, ast.OutputType(), nil
+	}, checked.OutputType(), nil
+}
+
+func loops(a *cel.Ast) bool {
+	return len(ast.MatchDescendants(ast.NavigateAST(a.NativeRep()), ast.KindMatcher(ast.ComprehensionKind))) > 0
 }
 
 // problem turns the compiler's findings into the first of them, with its place in the expression.
