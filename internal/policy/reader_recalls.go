@@ -186,7 +186,7 @@ func (s *session) recallFiles(out *Record, image int64, stack []layer, left []*i
 	return nil
 }
 
-// blame marks the components that ship a recalled file.
+// blame marks the components that ship a recalled file, and names the file as theirs.
 func blame(out *Record, c *inside.Content, f inside.File, reason string) {
 	for _, i := range c.Releases {
 		if !i.Files[f.Sum] {
@@ -194,7 +194,7 @@ func blame(out *Record, c *inside.Content, f inside.File, reason string) {
 		}
 		for n := range out.Contents.Components {
 			if one := &out.Contents.Components[n]; one.PURL == i.PURL && one.Recalled == "" {
-				one.Recalled = reason
+				one.Recalled, one.Path = reason, f.Path
 			}
 		}
 	}

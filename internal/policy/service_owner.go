@@ -94,3 +94,69 @@ func (s *Service) repository(prefix string) (name string, ours bool) {
 	rest = strings.TrimSuffix(rest, "/")
 	return rest, rest != ""
 }
+
+// mayExplain fails with code decision-unknown unless the actor is an administrator, or may publish one of
+// the things that were decided on and read all others that are here.
+func (s *Service) mayExplain(ctx context.Context, actor evidence.Actor, id string, st evidence.Statement) error {
+	if s.access.RequireAdmin(ctx, actor) == nil {
+		return nil
+	}
+	names, err := s.namesIn(ctx, st)
+	if err != nil {
+		return err
+	}
+	publishes := false
+	for _, n := range names {
+		if err := s.access.Authorize(ctx, actor, evidence.Read, n[0], n[1]); err != nil {
+			return refusal(err, id)
+		}
+		err := s.access.Authorize(ctx, actor, evidence.Publish, n[0], n[1])
+		publishes = publishes || err == nil
+		if err != nil {
+			if err := refusal(err, id); fault.KindOf(err) != fault.NotFound {
+				return err
+			}
+		}
+	}
+	if actor.Anonymous() {
+		return fault.New(fault.Unauthenticated, "login-required", "this needs a login; log in or send a token")
+	}
+	if !publishes {
+		return errDecision(id)
+	}
+	return nil
+}
+
+// refusal is what who may not is told; a failure of ours stays one.
+func refusal(err error, id string) error {
+	switch fault.KindOf(err) {
+	case fault.NotFound, fault.Denied, fault.Unauthenticated:
+		return errDecision(id)
+	}
+	return err
+}
+
+// namesIn returns the ecosystem and name of everything here that a statement is about.
+func (s *Service) namesIn(ctx context.Context, st evidence.Statement) ([][2]string, error) {
+	var out [][2]string
+	for _, subject := range subjectTexts(st) {
+		rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT p.ecosystem, p.name FROM release r JOIN package p ON p.id = r.package_id
+			WHERE r.purl = $1 UNION SELECT p.ecosystem, p.name FROM artifact a JOIN release r ON r.artifact_id = a.id
+			JOIN package p ON p.id = r.package_id WHERE a.digest = $1`, strings.TrimPrefix(subject, "pulls:"))
+		if err != nil {
+			return nil, fmt.Errorf("names in statement %d: %w", st.Seq, err)
+		}
+		for rows.Next() {
+			var n [2]string
+			if err := rows.Scan(&n[0], &n[1]); err != nil {
+				rows.Close()
+				return nil, fmt.Errorf("names in statement %d: %w", st.Seq, err)
+			}
+			out = append(out, n)
+		}
+		if err := rows.Err(); err != nil {
+			return nil, fmt.Errorf("names in statement %d: %w", st.Seq, err)
+		}
+	}
+	return out, nil
+}

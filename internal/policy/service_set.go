@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -92,11 +93,50 @@ func (s *Service) SetBefore(ctx context.Context, head int64) (Installed, error) 
 // SetAt returns the set of a revision that is or was in force. It fails with code policy-set-unknown.
 func (s *Service) SetAt(ctx context.Context, revision string) (Installed, error) {
 	found, err := s.installed(ctx, `WHERE revision = $1 ORDER BY seq DESC LIMIT 1`, revision)
-	if err == nil && found.Revision != revision {
+	if err != nil || found.Revision == revision {
+		return found, err
+	}
+	document, err := s.blobs.ReadObject(ctx, shippedObject(revision))
+	if errors.Is(err, fs.ErrNotExist) {
 		return Installed{}, fault.New(fault.NotFound, "policy-set-unknown",
-			"no policy set %.100q was ever in force here; 'hullmark policy list' says which is", revision)
+			"no policy set %.100q was ever in force here; 'hullmark policy get' says which is", revision)
+	}
+	if err != nil {
+		return Installed{}, fmt.Errorf("policy set %.100s: %w", revision, err)
+	}
+	found = Installed{Revision: revision, Document: document, Seq: -1}
+	program, err := s.program(found)
+	if err == nil {
+		found.Policies = program.Names()
 	}
 	return found, err
+}
+
+// Ship keeps the set that this version of the program ships, so that what was decided by it can be recomputed
+// after the next version ships another one. Call it at every start.
+func (s *Service) Ship(ctx context.Context) error {
+	set, err := shippedSet()
+	if err != nil {
+		return err
+	}
+	_, err = s.blobs.ReadObject(ctx, shippedObject(set.Revision))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.blobs.WriteObject(ctx, shippedObject(set.Revision), set.Document)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the shipped policies: %w", err)
+	}
+	return nil
+}
+
+// shippedObject names the object that holds a shipped set. Objects are written by us alone, so
+// nobody can slip a set in by uploading a blob.
+func shippedObject(revision string) string {
+	d, err := digest.Parse(revision)
+	if err != nil {
+		d = "" // of no set
+	}
+	return "policy/shipped/" + d.Hex()
 }
 
 // installed returns the set that a row of policy_set names, and the shipped one where there is none.
