@@ -168,6 +168,9 @@ func (a *Admission) joinCluster() error {
 	if inside {
 		certificates = install.Secret{Client: client, Namespace: a.config.Install.Namespace, Name: install.Name}
 	}
+	if a.config.Install.URL = strings.TrimSuffix(a.config.Install.URL, "/"); a.config.Install.URL == "" && !inside {
+		a.config.Install.URL = a.URL // from outside of a cluster there is no service to be called through
+	}
 	a.certs = certs.NewKeeper(certificates, a.serverNames(), a.config.Clock, a.config.Logger)
 	return nil
 }
@@ -370,3 +373,6 @@ func (a *Admission) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// SnapshotWritten reports whether a restart without the server would have something to decide from.
+func (a *Admission) SnapshotWritten() bool { return a.snapshot.Written() }
