@@ -24,7 +24,7 @@ import (
 
 // PolicyRevision names the rules that the publish and pull gates apply today. It changes with
 // them, so that an old decision says which rules it followed.
-const PolicyRevision = "builtin/1"
+const PolicyRevision = "builtin/2"
 
 // Access says who a caller is and what they may do. The account package implements it.
 type Access interface {
@@ -40,6 +40,7 @@ type Core struct {
 	record *evidence.Record
 	blobs  blob.Store
 	access Access
+	review Reviewer // nil: nothing is ever held
 
 	pulls tally
 }
@@ -88,6 +89,7 @@ type State string
 // The states.
 const (
 	Active    State = "active"
+	Held      State = "held" // waits for an approval; offered to nobody
 	Withdrawn State = "withdrawn"
 )
 
@@ -122,6 +124,11 @@ type Upload struct {
 	Metadata     digest.Digest
 	Subject      digest.Digest
 	ArtifactType string
+	// Inventory is what the artifact holds, with what it runs when it is installed; nil where that is
+	// not known yet.
+	Inventory *evidence.Inventory
+	// Order compares two versions as the ecosystem does; nil means by the time of their publication.
+	Order func(a, b string) int
 	// Contents are contents drafts about the artifact, appended after the publication.
 	Contents []evidence.Draft
 }

@@ -137,7 +137,7 @@ func (r *Registry) serveTarball(w http.ResponseWriter, req *http.Request, actor 
 	if err != nil {
 		return err
 	}
-	if err := r.core.MayDownload(req.Context(), actor, rel); err != nil {
+	if err := r.core.MayDownload(req.Context(), actor, purl.NPM, o.name, rel); err != nil {
 		return err
 	}
 	blob, err := r.core.Blobs().Open(req.Context(), rel.Artifact)
