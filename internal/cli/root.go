@@ -120,7 +120,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 	root.AddCommand(
 		newDev(e), newDemo(e), newAdmin(e),
 		newTrace(e), newInspect(e), newRecord(e), newVerify(e), newLog(e),
-		newRecall(e),
+		newRecall(e), newApprove(e), newHold(e),
 		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e),
 		newVersion(e),
 	)
