@@ -55,7 +55,7 @@ func (a *API) table() []Route {
 		a.namespace("GET", "/organisations/{organisation}/namespaces", read, a.listNamespaces),
 		a.namespace("POST", "/organisations/{organisation}/namespaces", own, a.claimNamespace),
 		a.namespace("GET", "/namespaces/{ecosystem}/{name}", read, a.getNamespace),
-		a.namespace("PUT", "/namespaces/{ecosystem}/{name}", own, a.setVisibility),
+		a.namespace("PUT", "/namespaces/{ecosystem}/{name}", own, a.changeNamespace),
 		a.account("GET", "/tokens", a.listTokens),
 		a.account("POST", "/tokens", a.createToken),
 		a.account("DELETE", "/tokens/{id}", a.revokeToken),

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hullmark/hullmark/internal/blob"
+	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -41,6 +42,9 @@ type Core struct {
 	blobs  blob.Store
 	access Access
 	review Reviewer // nil: nothing is ever held
+
+	cooldowns Cooldowns // nil: consumers get every version at once
+	clock     clock.Clock
 
 	pulls tally
 }
@@ -109,6 +113,7 @@ type Release struct {
 	Published    time.Time
 	Publisher    string // account
 	Seq          int64  // of the publication statement
+	Approved     bool   // by a second person
 }
 
 // Upload is a release about to be published. The blobs it names must be durable.

@@ -129,7 +129,7 @@ func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold
 	if err != nil {
 		return nil, err
 	}
-	if offer == nil || offer.tag(latest) == "" {
+	if offer == nil || offer.uncooled().tag(latest) == "" {
 		tags = withLatest(tags)
 	}
 	inside, err := p.readTarball()
