@@ -120,7 +120,8 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 	root.AddCommand(
 		newDev(e), newAdmission(e), newDemo(e), newAdmin(e),
 		newTrace(e), newInspect(e), newRecord(e), newVerify(e), newLog(e),
-		newRecall(e), newPolicy(e),
+		newApprove(e), newHold(e), newRecall(e),
+		newPolicy(e),
 		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e),
 		newVersion(e),
 	)
