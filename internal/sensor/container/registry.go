@@ -23,13 +23,13 @@ type Config struct {
 	Logger *slog.Logger
 
 	// Follow is called for every group that belongs to a container, or will once it is found out which.
-	// Called from several goroutines.
-	Follow func(group uint64)
-	// Found is called once a container is known, with its root if it has one. Called from one goroutine.
-	Found func(*Container)
-	// Gone is called when a container's group is gone, and for one that was never found out about with
-	// nil. groups are its ids.
-	Gone func(c *Container, groups []uint64)
+	// key is the same for all groups of a container. Called from several goroutines.
+	Follow func(key string, group uint64)
+	// Found is called once a container is known, with its root if it has one, and again when one that
+	// was unknown is found out about. Called from one goroutine.
+	Found func(key string, c *Container)
+	// Gone is called when a container's group is gone, also for one that was never found.
+	Gone func(key string)
 }
 
 // The bounds on a look-up. A runtime registers a container before it starts it, so the first tries nearly
@@ -63,8 +63,8 @@ type answer struct {
 	err  error      // why c is nil
 }
 
-// Registry knows the containers of this node by their control groups. It is safe for concurrent use;
-// [Registry.Lookup] never waits for a look-up.
+// Registry knows the containers of this node by their control groups. It is safe for concurrent use, and
+// nobody who tells it of a group waits for a look-up.
 type Registry struct {
 	Config
 	mu      sync.Mutex
@@ -98,7 +98,7 @@ func (r *Registry) Made(id uint64, path string) {
 	e.groups = append(e.groups, id)
 	r.byGroup[id] = e
 	r.mu.Unlock()
-	r.Follow(id)
+	r.Follow(refs[0].Cgroup, id)
 	r.poke()
 }
 
@@ -107,30 +107,6 @@ func (r *Registry) poke() {
 	case r.wake <- struct{}{}:
 	default:
 	}
-}
-
-// Lookup returns the container of a group. pending is true while it is being looked up.
-func (r *Registry) Lookup(group uint64) (c *Container, pending bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.byGroup[group]
-	if e == nil {
-		return nil, false
-	}
-	return e.c, e.c == nil
-}
-
-// All returns the containers that are known now, each with the ids of its groups.
-func (r *Registry) All() map[*Container][]uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[*Container][]uint64, len(r.byPath))
-	for _, e := range r.byPath {
-		if e.c != nil {
-			out[e.c] = append([]uint64(nil), e.groups...)
-		}
-	}
-	return out
 }
 
 // Scan takes note of every group there is, and that some are gone.
@@ -156,11 +132,7 @@ func (r *Registry) Sweep() {
 }
 
 func (r *Registry) sweep(there func(path string) bool) {
-	type gone struct {
-		c      *Container
-		groups []uint64
-	}
-	var out []gone
+	var gone []string
 	r.mu.Lock()
 	for path, e := range r.byPath {
 		if e.busy || there(path) {
@@ -170,11 +142,11 @@ func (r *Registry) sweep(there func(path string) bool) {
 		for _, id := range e.groups {
 			delete(r.byGroup, id)
 		}
-		out = append(out, gone{e.c, e.groups})
+		gone = append(gone, path)
 	}
 	r.mu.Unlock()
-	for _, g := range out {
-		r.Gone(g.c, g.groups)
+	for _, key := range gone {
+		r.Gone(key)
 	}
 }
 
@@ -294,7 +266,7 @@ func (r *Registry) settle(a answer) {
 	}
 	r.mu.Unlock()
 	if found != nil {
-		r.Found(found)
+		r.Found(e.refs[0].Cgroup, found)
 	}
 }
 

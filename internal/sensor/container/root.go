@@ -15,6 +15,10 @@ import (
 type Root struct {
 	Dev   uint64 // of the superblock; 0 when no overlay was found
 	Upper string // folder of the writable layer, in the host's view; "" when read-only
+	// Mount is where the root can be reached in the host's view; "" when only through a process.
+	Mount string
+	// Lower are the folders of the lower layers, topmost first.
+	Lower []string
 	// Layers are the lower layers, topmost first, as the kernel counts them from 1. A layer that is the
 	// runtime's own and not the image's is "".
 	Layers []digest.Digest
@@ -40,11 +44,11 @@ type Locator struct {
 // Locate fills in c.Root from the mount table, and c.Gaps where layers cannot be told apart. It fails
 // while the container has no root yet: then it is too early, and worth another try.
 func (l Locator) Locate(c *Container) error {
-	overlay, err := l.overlay(c)
+	overlay, point, err := l.overlay(c)
 	if err != nil {
 		return err
 	}
-	c.Root = Root{Dev: overlay.Dev, Upper: overlay.Upper}
+	c.Root = Root{Dev: overlay.Dev, Upper: overlay.Upper, Mount: point, Lower: overlay.Lower}
 	layers, err := explain(overlay.Lower, c.DiffIDs, c.Lower)
 	if err != nil {
 		c.Gaps = append(c.Gaps, err.Error())
@@ -54,21 +58,19 @@ func (l Locator) Locate(c *Container) error {
 	return nil
 }
 
-// overlay looks for the mount by the runtime's word, then through a process of the container.
-func (l Locator) overlay(c *Container) (mount.Overlay, error) {
-	table, err := mount.Read(l.Proc, 1)
+// overlay looks for the mount by the runtime's word, then through a process of the container. It returns
+// where it is mounted in the host's view, if it is.
+func (l Locator) overlay(c *Container) (mount.Overlay, string, error) {
+	host, err := mount.Read(l.Proc, 1)
 	if err != nil {
-		return mount.Overlay{}, err
+		return mount.Overlay{}, "", err
 	}
-	for _, e := range table {
+	for _, e := range host {
 		// containerd mounts at <state>/io.containerd.runtime.v2.task/<namespace>/<id>/rootfs.
 		if e.Type == "overlay" && (e.Point == c.Merged || strings.HasSuffix(e.Point, "/"+c.ID+"/rootfs")) {
-			return e.Overlay()
+			o, err := e.Overlay()
+			return o, e.Point, err
 		}
-	}
-	host, err := mount.Read(l.Proc, 0)
-	if err != nil {
-		return mount.Overlay{}, err
 	}
 	own, _ := mount.At(host, "/")
 	for _, pid := range l.Tree.AllProcesses(c.Cgroup) {
@@ -79,10 +81,21 @@ func (l Locator) overlay(c *Container) (mount.Overlay, error) {
 		// Before a runtime changes the root, a new process still has the host's.
 		e, ok := mount.At(table, "/")
 		if ok && e.Type == "overlay" && e.Dev != own.Dev {
-			return e.Overlay()
+			o, err := e.Overlay()
+			return o, point(host, e.Dev), err
 		}
 	}
-	return mount.Overlay{}, fmt.Errorf("no process of container %s has an overlay for its root", c.Display())
+	return mount.Overlay{}, "", fmt.Errorf("no process of container %s has an overlay for its root", c.Display())
+}
+
+// point returns where the host has the root of a file system mounted.
+func point(host []mount.Entry, dev uint64) string {
+	for _, e := range host {
+		if e.Dev == dev && e.Root == "/" {
+			return e.Point
+		}
+	}
+	return ""
 }
 
 // explain says which layer of the image each lower folder is. By what the runtime wrote down if it did;

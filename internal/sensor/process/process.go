@@ -21,7 +21,7 @@ const (
 	MaxProcesses = 1 << 20
 )
 
-// ticks is the resolution of start times in /proc: two that agree to it are the same.
+// tick is the resolution of start times in /proc: two that agree to it are the same.
 const tick = 10_000_000 // ns
 
 // Process is one process. Its fields are guarded by the table's lock; use [Table.Snapshot] to keep one.
@@ -106,8 +106,9 @@ func (p *Process) adopt(parent *Process) {
 	if p.depth < 2*MaxDepth {
 		return
 	}
+	// Others may have cut the ancestry they share with p before, so it can be shorter than counted.
 	at := p
-	for i := range MaxDepth {
+	for i := 0; i < MaxDepth && at.Parent != nil; i++ {
 		at.depth = MaxDepth - i
 		at = at.Parent
 	}
