@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -256,7 +257,7 @@ func (r *Registry) settle(a answer) {
 	if found != nil {
 		e.c = found
 	}
-	e.open = e.c == nil || e.c.Runtime == unknownRuntime
+	e.open = e.c == nil || e.c.Runtime == UnknownRuntime
 	if e.open {
 		e.due = now.Add(e.wait)
 		e.wait = min(e.wait*2, slowWait)
@@ -286,8 +287,8 @@ func (r *Registry) decide(a answer, waited time.Duration) *Container {
 	return nil
 }
 
-// unknownRuntime is the runtime of a container that no source knew.
-const unknownRuntime = "unknown"
+// UnknownRuntime is the runtime of a container that no source knew.
+const UnknownRuntime = "unknown"
 
 // unknown stands for a container that no runtime told about: its events have a place, with the gap named.
 func unknown(ref Ref, err error) *Container {
@@ -295,7 +296,14 @@ func unknown(ref Ref, err error) *Container {
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		gap = "the container runtime did not answer"
 	}
-	c := &Container{ID: ref.ID, Cgroup: ref.Cgroup, Runtime: unknownRuntime, Gaps: []string{gap}}
+	c := &Container{ID: ref.ID, Cgroup: ref.Cgroup, Runtime: UnknownRuntime, Gaps: []string{gap}}
 	c.Workload.Kind, c.Workload.Name = "container", c.Display()
+	return c
+}
+
+// Unanswered stands for a container while its runtime has not answered yet. path is its group.
+func Unanswered(path string) *Container {
+	c := unknown(Ref{Cgroup: path, ID: path[strings.LastIndexByte(path, '/')+1:]}, nil)
+	c.Gaps = []string{"the container runtime has not answered yet"}
 	return c
 }

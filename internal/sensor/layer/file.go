@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -149,4 +150,33 @@ func (x *Index) All() iter.Seq[File] {
 			}
 		}
 	}
+}
+
+// Wanted is what to look for in layers: files by content, and files of components.
+type Wanted struct {
+	Files      map[[32]byte]bool
+	Components map[string]bool // purls
+}
+
+// Equal reports whether two look for the same.
+func (w Wanted) Equal(other Wanted) bool {
+	return maps.Equal(w.Files, other.Files) && maps.Equal(w.Components, other.Components)
+}
+
+// Find returns the files that are wanted.
+func (x *Index) Find(w Wanted) []File {
+	numbers := map[uint32]bool{}
+	for i, purl := range x.components {
+		if w.Components[purl] {
+			numbers[uint32(i+1)] = true
+		}
+	}
+	var out []File
+	for i := range x.n {
+		r := x.records[i*recordSize : (i+1)*recordSize]
+		if numbers[binary.LittleEndian.Uint32(r[8:])] || w.Files[[32]byte(r[12:])] {
+			out = append(out, x.file(i))
+		}
+	}
+	return out
 }

@@ -8,6 +8,7 @@
 package process
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/hullmark/hullmark/internal/sensor/kernel"
@@ -15,8 +16,9 @@ import (
 
 // The bounds.
 const (
-	MaxDepth = 16
-	maxArgs  = 256
+	MaxDepth  = 16
+	maxArgs   = 256
+	maxLoaded = 1024
 	// MaxProcesses is Linux' own limit on pids of a large machine, so it is met by lost exits only.
 	MaxProcesses = 1 << 20
 )
@@ -39,6 +41,8 @@ type Process struct {
 	Outside bool
 	// Taint is recalled content that the process, or the process it was forked from, has loaded; nil for none.
 	Taint any
+	// Loaded is what the process has executed, opened as code or mapped, at most maxLoaded.
+	Loaded []any
 
 	depth int
 }
@@ -122,6 +126,9 @@ func (t *Table) Fork(ev *kernel.Event) {
 	p := &Process{PID: ev.PID, Started: ev.Started, Comm: ev.Comm, Cgroup: ev.Cgroup, UID: ev.UID}
 	if parent := t.all[ev.PPID]; parent != nil {
 		p.Path, p.Args, p.Outside, p.Taint = parent.Path, parent.Args, parent.Outside, parent.Taint
+		// The two share what was loaded until one of them loads more.
+		p.Loaded = parent.Loaded[:len(parent.Loaded):len(parent.Loaded)]
+		parent.Loaded = p.Loaded
 		p.adopt(parent)
 	}
 	t.put(p)
@@ -134,6 +141,7 @@ func (t *Table) Exec(ev *kernel.Event) (wasOutside bool) {
 	defer t.mu.Unlock()
 	p := t.of(ev)
 	wasOutside = p.Outside
+	p.Loaded = nil
 	p.Comm, p.Path, p.Args, p.Cgroup, p.UID = ev.Comm, ev.File.Path, ev.Args[:min(len(ev.Args), maxArgs)], ev.Cgroup, ev.UID
 	p.Outside = ev.File.Origin == kernel.OriginHost || p.Outside && ev.File.Origin == kernel.OriginMemfd
 	return wasOutside
@@ -145,6 +153,15 @@ func (t *Table) Exit(ev *kernel.Event) {
 	defer t.mu.Unlock()
 	if t.get(ev.PID, ev.Started) != nil {
 		delete(t.all, ev.PID)
+	}
+}
+
+// Load takes note of what the process of an event has loaded.
+func (t *Table) Load(ev *kernel.Event, what any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.of(ev); len(p.Loaded) < maxLoaded && !slices.Contains(p.Loaded, what) {
+		p.Loaded = append(p.Loaded, what)
 	}
 }
 
@@ -191,7 +208,7 @@ func (t *Table) Select(want func(*Process) bool) []Process {
 	var out []Process
 	for _, p := range t.all {
 		if want(p) {
-			out = append(out, Process{PID: p.PID, Started: p.Started, Comm: p.Comm, Path: p.Path, Cgroup: p.Cgroup, Taint: p.Taint})
+			out = append(out, Process{PID: p.PID, Started: p.Started, Comm: p.Comm, Path: p.Path, Cgroup: p.Cgroup, Taint: p.Taint, Loaded: p.Loaded})
 		}
 	}
 	return out
