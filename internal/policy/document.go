@@ -57,7 +57,6 @@ type Spec struct {
 	Params        Params         `yaml:"params" json:"params,omitempty"`
 	Preconditions []Expression   `yaml:"preconditions" json:"preconditions,omitempty"`
 	Checks        []CheckSpec    `yaml:"checks" json:"checks"`
-	Mutations     []MutationSpec `yaml:"mutations" json:"mutations,omitempty"`
 }
 
 // Rollout sets the stage of a policy, and parameters of it, within a scope. The last that matches wins.
@@ -127,12 +126,6 @@ func (c *CheckSpec) UnmarshalYAML(n *yaml.Node) error {
 	}
 	c.at = ir.Position{Line: n.Line, Column: n.Column}
 	return nil
-}
-
-// MutationSpec is a change that a policy asks for.
-type MutationSpec struct {
-	Name string `yaml:"name" json:"name"`
-	Kind string `yaml:"kind" json:"kind"` // pin-digest
 }
 
 // Expression is CEL, or a sentence with CEL in braces, and where it stands.

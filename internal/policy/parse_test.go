@@ -54,7 +54,7 @@ func TestAMistakeIsToldWithDocumentFieldAndWhatToDo(t *testing.T) {
 		"a depth":                  {head + check + "  params: " + strings.Repeat("[", 40) + strings.Repeat("]", 40), "policy-malformed", []string{"nested too deeply"}},
 		"a size":                   {strings.Repeat(" ", MaxDocument+1), "policy-too-large", []string{"limit"}},
 		"a size that grows":        {head + check + "  params: {a: '" + strings.Repeat("\\", 600<<10) + "'}\n", "policy-too-large", []string{"limit"}},
-		"a wild mutation":          {head + check + "  mutations: [{name: m, kind: delete}]\n", "policy-malformed", []string{"pin-digest"}},
+		"a mutation":               {head + check + "  mutations: [{name: m, kind: delete}]\n", "policy-malformed", []string{"spec.mutations is not a field"}},
 		"an unknown record field":  {head + "  checks: [{name: c, expression: 'record.knwon', message: m}]\n", "policy-expression-invalid", []string{"document 1 (policy p), line 6", "spec.checks[0].expression", "undefined field 'knwon'", "policy fields"}},
 		"an unknown variable":      {head + "  checks: [{name: c, expression: 'recrod.known', message: m}]\n", "policy-expression-invalid", []string{"undeclared reference to 'recrod'"}},
 		"an unknown parameter":     {head + "  checks: [{name: c, expression: 'params.x == 1', message: m}]\n", "policy-expression-invalid", []string{"undefined field 'x'"}},
