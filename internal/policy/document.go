@@ -50,13 +50,13 @@ type Metadata struct {
 
 // Spec is what a policy demands, of what, and how strictly.
 type Spec struct {
-	Stage         Stage          `yaml:"stage" json:"stage"`
-	Rollout       []Rollout      `yaml:"rollout" json:"rollout,omitempty"`
-	Match         Match          `yaml:"match" json:"match,omitzero"`
-	Exclude       Matches        `yaml:"exclude" json:"exclude,omitempty"`
-	Params        Params         `yaml:"params" json:"params,omitempty"`
-	Preconditions []Expression   `yaml:"preconditions" json:"preconditions,omitempty"`
-	Checks        []CheckSpec    `yaml:"checks" json:"checks"`
+	Stage         Stage        `yaml:"stage" json:"stage"`
+	Rollout       []Rollout    `yaml:"rollout" json:"rollout,omitempty"`
+	Match         Match        `yaml:"match" json:"match,omitzero"`
+	Exclude       Matches      `yaml:"exclude" json:"exclude,omitempty"`
+	Params        Params       `yaml:"params" json:"params,omitempty"`
+	Preconditions []Expression `yaml:"preconditions" json:"preconditions,omitempty"`
+	Checks        []CheckSpec  `yaml:"checks" json:"checks"`
 }
 
 // Rollout sets the stage of a policy, and parameters of it, within a scope. The last that matches wins.

@@ -40,6 +40,7 @@ func TestEveryFieldOfAnExceptionsScopeMustMatch(t *testing.T) {
 		{"another digest", func(e *Exception) { e.Scope.Image = shopDigest[:len(shopDigest)-1] }, false},
 		{"half a segment", func(e *Exception) { e.Scope.Image = "registry.k8s.io/ac" }, false},
 		{"this version", func(e *Exception) { e.Scope.Component = uiKit }, true},
+		{"a component that is spelt otherwise", func(e *Exception) { e.Scope.Component = "pkg:npm/@acme/ui-kit" }, true},
 		{"another version", func(e *Exception) { e.Scope.Component = "pkg:npm/%40acme/ui-kit@4.2" }, false},
 		{"another component", func(e *Exception) { e.Scope.Component = "pkg:npm/%40acme/ui" }, false},
 		{"an empty scope", func(e *Exception) { e.Scope = evidence.ExceptionScope{} }, false},
@@ -123,6 +124,16 @@ func TestNoExceptionReachesFurtherThanItsScope(t *testing.T) {
 		if v.Findings[0].Exception != want || v.Allow != (want != 0) {
 			t.Fatalf("used %d, want %d, of %+v", v.Findings[0].Exception, want, list)
 		}
+	}
+}
+
+func TestWithoutAClockNoExceptionIsInForce(t *testing.T) {
+	t.Parallel()
+	p, req, rec := denied(t)
+	req.At = time.Time{}
+	e := Exception{ID: 12, Policy: "p", Scope: evidence.ExceptionScope{Namespace: "web"}, ApprovedSeq: 3, Expires: noon}
+	if v := p.Decide(req, always(rec), []Exception{e}); v.Allow {
+		t.Errorf("got %+v", v)
 	}
 }
 

@@ -27,6 +27,9 @@ func TestAPrefixEndsWhereASegmentATagOrADigestDoes(t *testing.T) {
 		{image, "reg.example", false}, // another registry: the port belongs to the name
 		{image, "acme/shop", false},   // not of any registry
 		{image, "", false},
+		{Image{Reference: "Reg.Example/acme/shop", Registry: "Reg.Example", Repository: "acme/shop"}, "reg.example/acme", true},
+		{Image{Reference: "reg.example/acme/shop", Registry: "reg.example", Repository: "acme/shop"}, "REG.example", true},
+		{Image{Reference: "reg.example/acme/shop:V1", Registry: "reg.example", Repository: "acme/shop", Tag: "V1"}, "reg.example/acme/shop:v1", false},
 		{hub, "shop", true},
 		{hub, "shop:1", true},
 		{hub, "docker.io/library", true},

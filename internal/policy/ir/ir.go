@@ -178,6 +178,12 @@ type Values interface {
 	Value(name string) any
 }
 
+// Meter is implemented by Values that limit how many steps the loops of all evaluations of one request may
+// take together. Spend fails when there are not as many left, and the evaluation with it.
+type Meter interface {
+	Spend(steps uint64) error
+}
+
 // Age is a duration that may not be known.
 type Age struct {
 	Duration time.Duration
