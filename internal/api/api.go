@@ -21,6 +21,7 @@ import (
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/tlog"
@@ -43,6 +44,7 @@ type Config struct {
 	Accounts *account.Service
 	Tracer   *trace.Tracer
 	Recalls  *recall.Service
+	Policies *policy.Service
 	Log      Log
 	// Settled returns when the contents of everything that was pushed so far are on the record, or
 	// with ctx. Answers about contents wait for it, a little: a push is acknowledged before.
@@ -118,6 +120,14 @@ func (a *API) whole(h handler) handler {
 // handler answers one request of an authenticated actor, who may be anonymous.
 type handler func(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error
 
+// bodyLimit is how many bytes the body of a request may have. A policy set in JSON may be twice its length.
+func bodyLimit(pattern string) int64 {
+	if pattern == "PUT /policies" {
+		return 2 * policy.MaxDocument
+	}
+	return maxBody
+}
+
 // handle authenticates, refuses the anonymous where an account is needed, limits the body and
 // renders the error.
 func (a *API) handle(needsAccount bool, h handler) http.HandlerFunc {
@@ -127,7 +137,7 @@ func (a *API) handle(needsAccount bool, h handler) http.HandlerFunc {
 			err = fault.New(fault.Unauthenticated, "login-required", "this needs a login; log in or send a token")
 		}
 		if err == nil {
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit(r.Pattern))
 			err = h(w, r, actor)
 		}
 		if err != nil {

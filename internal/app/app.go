@@ -16,6 +16,7 @@ import (
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/store"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
@@ -35,6 +36,7 @@ type App struct {
 	LogKey   string // the log's public key, as a signed-note verifier key
 	Accounts *account.Service
 	Core     *registry.Core
+	Policies *policy.Service
 
 	// AdminToken is the first administrator's token, set at the first start only.
 	AdminToken string
@@ -66,6 +68,10 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.Core = registry.New(a.Record, a.Blobs, a.Accounts)
+	a.Policies = policy.NewService(a.Record, a.Blobs, a.Accounts, c.Clock)
+	if err := a.Policies.Ship(ctx); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 
