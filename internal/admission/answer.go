@@ -13,7 +13,6 @@ import (
 
 	"github.com/hullmark/hullmark/internal/admission/snapshot"
 	"github.com/hullmark/hullmark/internal/fault"
-	"github.com/hullmark/hullmark/internal/policy"
 )
 
 // What a client shows and an API server passes on, in bytes.
@@ -53,11 +52,8 @@ func (g *Gate) warnings(d *decision, age time.Duration) []string {
 		out = append(out, fmt.Sprintf("hullmark decided from a record that is %s old: its server is away", age.Round(time.Minute)))
 	}
 	for _, f := range d.verdict.Findings {
-		switch {
-		case f.Exception != 0 && f.Stage == policy.Enforce:
-			out = append(out, fmt.Sprintf("hullmark: let past by exception #%d: %s", f.Exception, sentence(f)))
-		case f.Exception == 0 && f.Stage == policy.Warn:
-			out = append(out, "hullmark: "+sentence(f))
+		if f.Warns() {
+			out = append(out, "hullmark: "+f.Sentence())
 		}
 	}
 	return out
@@ -65,50 +61,13 @@ func (g *Gate) warnings(d *decision, age time.Duration) []string {
 
 // denial is what the person at the keyboard reads.
 func denial(d *decision) string {
-	var b strings.Builder
+	var sentences []string
 	for _, f := range d.verdict.Findings {
-		if f.Exception != 0 || f.Stage != policy.Enforce {
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteString(" | ")
-		}
-		b.WriteString(sentence(f))
-		if f.Error == "" || f.Policy != "image-reference" {
-			fmt.Fprintf(&b, " To ask for an exception: hullmark exception request --policy %s --namespace %s --image %s --reason … --ticket …",
-				f.Policy, d.request.Namespace, imageOf(f))
-		}
-		if b.Len() > maxMessage {
-			return cut(b.String(), maxMessage) + fmt.Sprintf(" (decision %s)", d.request.ID)
+		if f.Denies() {
+			sentences = append(sentences, f.Sentence())
 		}
 	}
-	if b.Len() == 0 {
-		b.WriteString("a policy says no")
-	}
-	fmt.Fprintf(&b, " (decision %s: hullmark explain %s)", d.request.ID, d.request.ID)
-	return b.String()
-}
-
-// sentence says what is wrong with which image by which policy, and what would make it right.
-func sentence(f policy.Failure) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "container %q, image %s, policy %s: %s", f.Container, f.Image, f.Policy, strings.TrimSpace(f.Message))
-	for _, detail := range []struct{ name, value string }{{"component", f.Component}, {"release", f.Release}, {"publisher", f.Publisher}} {
-		if detail.value != "" && !strings.Contains(f.Message, detail.value) {
-			fmt.Fprintf(&b, " [%s %s]", detail.name, detail.value)
-		}
-	}
-	if f.Missing != "" {
-		fmt.Fprintf(&b, " %s", strings.TrimSpace(f.Missing))
-	}
-	return b.String()
-}
-
-func imageOf(f policy.Failure) string {
-	if f.Digest != "" {
-		return f.Digest
-	}
-	return f.Image
+	return fmt.Sprintf("%s (decision %[2]s, see: hullmark explain %[2]s)", cut(strings.Join(sentences, " | "), maxMessage), d.request.ID)
 }
 
 // denied is the answer to what could not be decided on.

@@ -162,7 +162,8 @@ func (g *Gate) decide(r *admissionv1.AdmissionRequest, o *workload.Object) (*dec
 	return d, nil
 }
 
-// unreadableImages denies what no runtime could start and no policy could judge.
+// unreadableImages denies what no runtime could start and no policy could judge. No exception helps:
+// with what is written there, nothing would run.
 func (d *decision) unreadableImages() {
 	for _, img := range d.object.Images {
 		if img.Err == nil {
@@ -171,7 +172,7 @@ func (d *decision) unreadableImages() {
 		d.verdict.Allow = false
 		d.verdict.Findings = append(d.verdict.Findings, policy.Failure{
 			Policy: "image-reference", Check: "readable", Stage: policy.Enforce, Container: img.Container, Image: img.Reference,
-			Message: fault.As(img.Err).Text, Missing: "a reference that can be read", Error: "image-reference-invalid",
+			Message: fault.As(img.Err).Text, Error: "image-reference-invalid",
 		})
 	}
 }
@@ -202,7 +203,7 @@ func (d *decision) statement() report.Statement {
 		Input: input,
 	}
 	for _, f := range d.verdict.Findings {
-		p.Reasons = append(p.Reasons, reason(f))
+		p.Reasons = append(p.Reasons, fmt.Sprintf("%s: %s", f.Stage, f.Sentence()))
 	}
 	if !d.verdict.Allow {
 		p.Code = "admission-denied"
@@ -228,14 +229,6 @@ func (d *decision) subjects() []evidence.Subject {
 		} else {
 			out = append(out, evidence.Subject{Name: name})
 		}
-	}
-	return out
-}
-
-func reason(f policy.Failure) string {
-	out := fmt.Sprintf("%s (%s): %s", f.Policy, f.Stage, f.Message)
-	if f.Exception != 0 {
-		out += fmt.Sprintf(" Let past by exception #%d.", f.Exception)
 	}
 	return out
 }

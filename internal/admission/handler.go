@@ -124,7 +124,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func checkRequest(r *http.Request) error {
 	if r.Method != http.MethodPost {
-		return fault.New(fault.Unsupported, "review-method", "a review is sent with POST, not %s", r.Method)
+		return fault.New(fault.Unsupported, "method-not-allowed", "a review is sent with POST, not %s", r.Method)
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return fault.New(fault.Invalid, "review-malformed", "a review is application/json, not %.60q", r.Header.Get("Content-Type"))

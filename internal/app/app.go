@@ -17,6 +17,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/policy"
+	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/store"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
@@ -37,6 +38,7 @@ type App struct {
 	Accounts *account.Service
 	Core     *registry.Core
 	Policies *policy.Service
+	Publish  *publish.Service
 
 	// AdminToken is the first administrator's token, set at the first start only.
 	AdminToken string
@@ -67,7 +69,8 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	if a.AdminToken, _, err = a.Accounts.Bootstrap(ctx); err != nil {
 		return nil, err
 	}
-	a.Core = registry.New(a.Record, a.Blobs, a.Accounts)
+	a.Publish = publish.New(a.Record, a.Accounts)
+	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock)
 	a.Policies = policy.NewService(a.Record, a.Blobs, a.Accounts, c.Clock)
 	if err := a.Policies.Ship(ctx); err != nil {
 		return nil, err

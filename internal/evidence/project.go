@@ -58,7 +58,11 @@ func (b *batch) publication(s Statement, p Publication) error {
 	}
 	switch p.Event {
 	case Published:
-		err = b.release(s, p, pkg)
+		err = b.release(s, p, pkg, "active")
+	case Held:
+		err = b.release(s, p, pkg, "held")
+	case Released:
+		err = b.exec(`UPDATE release SET state = 'active' WHERE package_id = $1 AND version = $2 AND state = 'held'`, pkg, p.Version)
 	case Withdrawn:
 		err = b.withdraw(pkg, p.Version)
 	case Restored:
@@ -92,7 +96,7 @@ func (b *batch) insertPublication(s Statement, p Publication, pkg int64) error {
 		p.Actor.AddressHash, s.Assurance, stamp(s.Time))
 }
 
-func (b *batch) release(s Statement, p Publication, pkg int64) error {
+func (b *batch) release(s Statement, p Publication, pkg int64, state string) error {
 	kind := "package"
 	if p.Ecosystem == purl.OCI {
 		kind = "manifest"
@@ -111,16 +115,16 @@ func (b *batch) release(s Statement, p Publication, pkg int64) error {
 	name := s.Subject[0].Name
 	return b.exec(`INSERT INTO release (package_id, version, purl, artifact_id, metadata, subject, artifact_type, state, recalled,
 			deprecated, published, publisher, seq)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 'active',
-			coalesce((SELECT reason FROM recall WHERE subject = $3 OR subject = $8 LIMIT 1), ''), '', $9, $10, $11)`,
-		pkg, p.Version, name, artifact, p.Metadata, p.Subject, p.ArtifactType, p.Artifact, stamp(s.Time), p.Actor.Account, s.Seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+			coalesce((SELECT reason FROM recall WHERE subject = $3 OR subject = $9 LIMIT 1), ''), '', $10, $11, $12)`,
+		pkg, p.Version, name, artifact, p.Metadata, p.Subject, p.ArtifactType, state, p.Artifact, stamp(s.Time), p.Actor.Account, s.Seq)
 }
 
 func (b *batch) tags(s Statement, p Publication, pkg int64) error {
 	for _, tag := range p.Tags {
 		var err error
 		switch p.Event {
-		case Published, Tagged, Restored:
+		case Published, Tagged, Released, Restored:
 			err = b.exec(`INSERT INTO tag (package_id, tag, version, seq) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (package_id, tag) DO UPDATE SET version = excluded.version, seq = excluded.seq`, pkg, tag, p.Version, s.Seq)
 		case Untagged: // unless it has moved on meanwhile

@@ -60,9 +60,15 @@ func (b *batch) policySet(s Statement, p PolicySet) error {
 		s.Seq, p.Revision, p.Actor.Account, stamp(s.Time))
 }
 
+// approval changes what the name offers: an approved version does not wait for the cooldown.
 func (b *batch) approval(s Statement, a Approval) error {
-	return b.exec(`INSERT INTO approval (seq, purl, account, reason, at) VALUES ($1, $2, $3, $4, $5)`,
+	err := b.exec(`INSERT INTO approval (seq, purl, account, reason, at) VALUES ($1, $2, $3, $4, $5)`,
 		s.Seq, a.Release, a.Actor.Account, a.Reason, stamp(s.Time))
+	if err != nil {
+		return err
+	}
+	return b.exec(`UPDATE package SET modified = $1, revision = $2 WHERE id IN (SELECT package_id FROM release WHERE purl = $3)`,
+		stamp(s.Time), s.Seq, a.Release)
 }
 
 func (b *batch) exception(s Statement, x Exception) error {

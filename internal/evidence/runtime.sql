@@ -79,6 +79,7 @@ CREATE TABLE approval (
     at      TEXT NOT NULL
 );
 CREATE INDEX approval_purl ON approval (purl, seq);
+CREATE INDEX release_held ON release (seq) WHERE state = 'held';
 
 -- The policy sets that were in force, newest last; the document is a blob.
 CREATE TABLE policy_set (

@@ -26,15 +26,13 @@ type Sender interface {
 
 // Run stores and sends until ctx ends, then stores what is in memory.
 func (s *Spool) Run(ctx context.Context, to Sender) error {
-	wake := make(chan struct{}, 1)
-	wake <- struct{}{} // an earlier process may have left something
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.keepStoring(ctx, wake) })
-	g.Go(func() error { return s.keepSending(ctx, to, wake) })
+	g.Go(func() error { return s.keepStoring(ctx) })
+	g.Go(func() error { return s.keepSending(ctx, to) })
 	return g.Wait()
 }
 
-func (s *Spool) keepStoring(ctx context.Context, wake chan<- struct{}) error {
+func (s *Spool) keepStoring(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -43,10 +41,6 @@ func (s *Spool) keepStoring(ctx context.Context, wake chan<- struct{}) error {
 			if err := s.Store(context.WithoutCancel(ctx), s.collect(first)...); err != nil {
 				s.log.Error("decisions were lost: they cannot be written down", "error", err, "lost", s.Lost())
 			}
-		}
-		select {
-		case wake <- struct{}{}:
-		default:
 		}
 		if len(s.memory) < batchSize {
 			sleep(ctx, pause)
@@ -69,7 +63,7 @@ func (s *Spool) storeTheRest(ctx context.Context) error {
 	}
 }
 
-func (s *Spool) keepSending(ctx context.Context, to Sender, wake <-chan struct{}) error {
+func (s *Spool) keepSending(ctx context.Context, to Sender) error {
 	wait := retryFirst
 	for ctx.Err() == nil {
 		sent, err := s.send(ctx, to)
@@ -82,7 +76,7 @@ func (s *Spool) keepSending(ctx context.Context, to Sender, wake <-chan struct{}
 			wait = retryFirst
 		default:
 			select {
-			case <-wake:
+			case <-s.wake:
 			case <-ctx.Done():
 			}
 		}

@@ -49,9 +49,10 @@ type Spool struct {
 	log    *slog.Logger
 
 	memory  chan Statement
-	dropped atomic.Int64 // statements that are lost and that no gap tells of yet
-	waiting atomic.Int64 // statements in the file
-	lost    atomic.Int64 // all that were ever lost, for metrics
+	wake    chan struct{} // something lies in the file
+	dropped atomic.Int64  // statements that are lost and that no gap tells of yet
+	waiting atomic.Int64  // statements in the file
+	lost    atomic.Int64  // all that were ever lost, for metrics
 }
 
 // Open opens the spool that db holds. limit is how many statements it keeps for the server; random makes
@@ -63,7 +64,7 @@ func Open(ctx context.Context, db *store.DB, limit int, random io.Reader, log *s
 	if random == nil {
 		random = rand.Reader
 	}
-	s := &Spool{db: db, limit: limit, random: random, log: log, memory: make(chan Statement, inMemory)}
+	s := &Spool{db: db, limit: limit, random: random, log: log, memory: make(chan Statement, inMemory), wake: make(chan struct{}, 1)}
 	var n int64
 	if err := db.Query().QueryRowContext(ctx, `SELECT count(*) FROM spool`).Scan(&n); err != nil {
 		return nil, fmt.Errorf("read the spool: %w", err)
@@ -133,6 +134,10 @@ func (s *Spool) Store(ctx context.Context, list ...Statement) error {
 	}
 	s.dropped.Add(-gap)
 	s.waiting.Add(int64(len(list)))
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 	return s.shrink(ctx)
 }
 

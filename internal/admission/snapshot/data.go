@@ -148,14 +148,14 @@ func (d *data) overlay(digest string, told []policy.Recall, r policy.Record) []p
 	for _, recall := range d.reached[digest] {
 		known := slices.ContainsFunc(out, func(t policy.Recall) bool { return t.Seq == recall.GetSeq() })
 		if !known {
-			out = append(out, recallOf(recall, r))
+			out = append(out, RecallOf(recall, r))
 		}
 	}
 	return out
 }
 
-// recallOf words a recall for an image, naming the component by which it reaches it where that is known.
-func recallOf(r *fleetv1.Recall, record policy.Record) policy.Recall {
+// RecallOf words a recall for an image, naming the component by which it reaches it where that is known.
+func RecallOf(r *fleetv1.Recall, record policy.Record) policy.Recall {
 	out := policy.Recall{
 		Seq: r.GetSeq(), Reason: r.GetReason(), By: r.GetAccount(), Gates: slices.Clone(r.GetGates()), System: r.GetSystem(),
 	}

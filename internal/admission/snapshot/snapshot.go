@@ -153,6 +153,13 @@ func (s *Snapshot) hear() {
 	s.heard = s.clock.Now()
 }
 
+// Written reports whether the file has everything that was heard.
+func (s *Snapshot) Written() bool {
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	return s.whole() && s.next == nil && !s.dirty.all && !s.dirty.state
+}
+
 // View is what one decision is made from.
 type View struct {
 	Program    Program

@@ -129,6 +129,8 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 	case "/recalls/{subject}":
 		a.recalled(t, target)
 		values["subject"] = string(a.recallable(target))
+	case "/holds/{subject}":
+		values["subject"] = string(a.hold(t, target))
 	case "/organisations/{organisation}/members/{account}":
 		if target != None {
 			must(t, a.Accounts.SetMember(t.Context(), a.Admin, string(target), "spare", account.Reader))
@@ -193,6 +195,7 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /records/{subject}": "", "GET /records/{subject}/bundle": "",
 		"GET /log/checkpoint": "", "GET /log/inclusion": "?index=0", "GET /log/consistency": "?old=0",
 		"GET /recalls": "", "DELETE /recalls/{subject}": "?reason=test",
+		"GET /holds": "", "GET /holds/{subject}": "", "DELETE /holds/{subject}": "?reason=test",
 		"GET /packages": "?ecosystem=npm", "GET /packages/{ecosystem}/{name}": "", "GET /images/{digest}": "",
 		"GET /images/{digest}/record": "", "GET /policies": "", "GET /policies/{revision}": "",
 		"GET /exceptions": "", "POST /exceptions/{number}/approval": "", "DELETE /exceptions/{number}": "?reason=test",
@@ -211,6 +214,7 @@ func (a *API) bodies(target Target) map[string]string {
 		"POST /recalls":       fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
 		"PUT /policies":       fmt.Sprintf(`{"document": %q}`, fmt.Sprintf(aPolicy, a.n)),
 		"POST /exceptions":    fmt.Sprintf(`{"policy": "*", "scope": {"image": %q}, "reason": "test", "ticket": "T-1", "expires": %q}`, a.Digest(target), time.Now().Add(time.Hour).Format(time.RFC3339)),
+		"POST /approvals":     fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.purl(target)),
 		"POST /users":         fmt.Sprintf(`{"name": "user%d"}`, a.n),
 		"POST /organisations": fmt.Sprintf(`{"name": "organisation%d"}`, a.n),
 		"PUT /organisations/{organisation}/members/{account}": `{"role": "reader"}`,
