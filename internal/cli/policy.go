@@ -24,7 +24,8 @@ docs/reference/policies.md describes them.
   hullmark policy shipped minimum-age > age.yaml    start from one that is shipped
   hullmark policy fields                            what expressions may read
   hullmark policy check age.yaml                    does it compile?
-  hullmark policy test cases/                       does it decide as it should?`
+  hullmark policy test cases/                       does it decide as it should?
+  hullmark policy apply age.yaml                    put it in force on the server`
 	return cmd
 }
 

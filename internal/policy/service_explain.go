@@ -39,12 +39,15 @@ type Explanation struct {
 }
 
 // Fault returns the integrity fault that a decision is which comes out differently; else nil.
-func (e *Explanation) Fault() error {
-	if e.Outcome != Differs {
+func (e *Explanation) Fault() error { return FaultOf(e.Seq, e.Outcome, e.Differences) }
+
+// FaultOf is [Explanation.Fault] for who has the parts.
+func FaultOf(seq int64, outcome Outcome, differences []string) error {
+	if outcome != Differs {
 		return nil
 	}
 	return fault.New(fault.Integrity, "decision-differs", "decision %d is not what its policies, record and exceptions give: %s",
-		e.Seq, strings.Join(e.Differences, "; "))
+		seq, strings.Join(differences, "; "))
 }
 
 func (e *Explanation) note(format string, args ...any) {
@@ -65,7 +68,7 @@ func (s *Service) Explain(ctx context.Context, actor evidence.Actor, id string) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mayExplain(ctx, actor, id, st); err != nil {
+	if err := s.mayFollow(ctx, actor, id, st); err != nil {
 		return nil, err
 	}
 	d, err := evidence.Decode[evidence.Decision](st)
