@@ -35,7 +35,7 @@ func database(t *testing.T) *store.DB {
 
 func open(t *testing.T, db *store.DB, limit int) *report.Spool {
 	t.Helper()
-	s, err := report.Open(t.Context(), db, limit, nil, slog.New(slog.DiscardHandler))
+	s, err := report.Open(t.Context(), db, limit, nil, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,13 +151,13 @@ func (s *Spool) Store(ctx context.Context, list ...Statement) error {
 // shrink drops the oldest statements above the limit, those to keep last. One that is in a batch may
 // have been taken by the server already: dropping it is no loss then, but it is counted as one.
 func (s *Spool) shrink(ctx context.Context) error {
-	over := s.waiting.Load() - int64(s.limit)
-	if over <= 0 {
+	if s.waiting.Load() <= int64(s.limit) {
 		return nil
 	}
-	var n int64
+	var n int64 // counted anew: a batch may have been acknowledged in between
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `DELETE FROM spool WHERE id IN (SELECT id FROM spool ORDER BY keep, id LIMIT $1)`, over)
+		res, err := tx.ExecContext(ctx, `DELETE FROM spool WHERE id IN
+			(SELECT id FROM spool ORDER BY keep, id LIMIT max(0, (SELECT count(*) FROM spool) - $1))`, s.limit)
 		if err != nil {
 			return err
 		}
