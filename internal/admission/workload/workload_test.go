@@ -145,13 +145,13 @@ func TestAnOddReferenceIsAFailureThatNamesIt(t *testing.T) {
 func TestTheOwnerIsTheDeploymentWhereTheHashSaysSo(t *testing.T) {
 	t.Parallel()
 	for object, want := range map[string]string{
-		`{"metadata":{"name":"p"}}`:                                                                                                                                 "Pod p",
-		`{"metadata":{"generateName":"p-"}}`:                                                                                                                        "Pod p",
-		`{"metadata":{"name":"p","ownerReferences":[{"kind":"Node","name":"n"}]}}`:                                                                                  "Pod p",
-		`{"metadata":{"name":"p","ownerReferences":[{"kind":"StatefulSet","name":"db","controller":true}]}}`:                                                        "StatefulSet db",
-		`{"metadata":{"name":"p","ownerReferences":[{"kind":"ReplicaSet","name":"rs","controller":true}]}}`:                                                         "ReplicaSet rs",
+		`{"metadata":{"name":"p"}}`:                                                                          "Pod p",
+		`{"metadata":{"generateName":"p-"}}`:                                                                 "Pod p",
+		`{"metadata":{"name":"p","ownerReferences":[{"kind":"Node","name":"n"}]}}`:                           "Pod p",
+		`{"metadata":{"name":"p","ownerReferences":[{"kind":"StatefulSet","name":"db","controller":true}]}}`: "StatefulSet db",
+		`{"metadata":{"name":"p","ownerReferences":[{"kind":"ReplicaSet","name":"rs","controller":true}]}}`:  "ReplicaSet rs",
 		`{"metadata":{"generateName":"web-5d4-","labels":{"pod-template-hash":"5d4"},"ownerReferences":[{"kind":"ReplicaSet","name":"web-5d4","controller":true}]}}`: "Deployment web",
-		`{"metadata":{"name":"p","labels":{"pod-template-hash":"5d4"},"ownerReferences":[{"kind":"ReplicaSet","name":"-5d4","controller":true}]}}`:                  "ReplicaSet -5d4",
+		`{"metadata":{"name":"p","labels":{"pod-template-hash":"5d4"},"ownerReferences":[{"kind":"ReplicaSet","name":"-5d4","controller":true}]}}`:                   "ReplicaSet -5d4",
 	} {
 		o, err := workload.Read(workload.Kind{Kind: "Pod"}, []byte(object))
 		if err != nil {
