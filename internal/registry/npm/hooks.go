@@ -43,7 +43,7 @@ func (in *inside) hooks(scripts map[string]string) []evidence.InstallHook {
 	for _, name := range slices.Sorted(maps.Keys(running)) {
 		out = append(out, evidence.InstallHook{Name: name, Command: scripts[name], Files: in.filesIn(scripts[name], packed)})
 	}
-	return append(out, in.bundledHooks...)
+	return slices.Concat(out, in.bundledHooks, in.moreHook())
 }
 
 // runners are the programs that start a script of package.json by its name.
