@@ -250,12 +250,12 @@ func TestAHugeDifferenceFitsIntoAStatement(t *testing.T) {
 	for i := range 3000 {
 		path := fmt.Sprintf("%s/%d\n.js", strings.Repeat("ü", 200), i)
 		inv.Files = append(inv.Files, evidence.File{Path: path, Size: 1, SHA256: digest.FromBytes([]byte(path))})
-		inv.Hooks = append(inv.Hooks, evidence.InstallHook{Name: strings.Repeat("n", 1000) + path, Command: strings.Repeat("\x01é", 500), Files: []string{path}})
+		inv.Hooks = append(inv.Hooks, evidence.InstallHook{Name: strings.Repeat("n", 1000) + path, Command: strings.Repeat("\"\\\x01é", 500), Files: []string{path}})
 	}
 	w.wantHeld(w.publish("1.1.0", inv), publish.HookNew)
 	h, err := w.Show(t.Context(), w.people["bob"], ui("1.1.0"))
 	check(t, err)
-	if h.Diff.Added != 3000 || len(h.Diff.Files) != 500 || len(h.Diff.Hooks) != 20 {
+	if h.Diff.Added != 3000 || len(h.Diff.Files) != 500 || len(h.Diff.Hooks) != 200 {
 		t.Errorf("%d files added, %d listed, %d hooks", h.Diff.Added, len(h.Diff.Files), len(h.Diff.Hooks))
 	}
 }
