@@ -234,7 +234,7 @@ func (s *session) replayTags(pkg, head int64) (map[string]string, error) {
 func replayTag(tags map[string]string, event evidence.PublicationEvent, version string, named []string) {
 	for _, tag := range named {
 		switch event {
-		case evidence.Published, evidence.Tagged, evidence.Restored:
+		case evidence.Published, evidence.Tagged, evidence.Released, evidence.Restored:
 			tags[tag] = version
 		case evidence.Untagged:
 			if tags[tag] == version {

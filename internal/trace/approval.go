@@ -7,7 +7,7 @@ import (
 
 // addApprovals hangs who stands by l, besides its publisher, below n.
 func (r *reader) addApprovals(n *Node, l release) error {
-	return r.each(`SELECT seq, account, reason, at FROM approval WHERE purl = $1 ORDER BY seq LIMIT $2`,
+	return r.Each(`SELECT seq, account, reason, at FROM approval WHERE purl = $1 ORDER BY seq LIMIT $2`,
 		[]any{l.purl, r.limits.Releases}, func(rows *sql.Rows) error {
 			var seq int64
 			var account, reason, at string
