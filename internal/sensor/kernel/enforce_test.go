@@ -133,18 +133,14 @@ func TestSecurityHooksDenyDriftAndRecalledFiles(t *testing.T) {
 		if err := w.Block(st.Dev, st.Ino); err != nil {
 			return err
 		}
-		if out, err := l.Run(t.Context(), l.Merged("lower")); !errors.Is(err, os.ErrPermission) || out != "" {
+		if out, err := l.Run(t.Context(), l.Merged("lower")); err == nil || out != "" {
 			return fmt.Errorf("a recalled file wrote %q: %v", out, err)
 		}
-		for _, path := range []string{"/drift", "/lower"} {
-			e, err := w.find(l.ID, func(e Event) bool { return e.Action == Denied && e.File.Path == path })
-			if err != nil {
-				return err
-			}
-			if e.Kind != Exec || e.Recalled != (path == "/lower") {
-				return fmt.Errorf("event %+v", e)
-			}
+		if _, err := w.find(l.ID, func(e Event) bool { return e.Kind == Exec && e.Action == Denied && e.File.Path == "/drift" }); err != nil {
+			return err
 		}
-		return nil
+		// Whoever executes a recalled file is ended already as it is opened.
+		_, err = w.find(l.ID, func(e Event) bool { return e.Action == Killed && e.Recalled && e.File.Path == "/lower" })
+		return err
 	})
 }
