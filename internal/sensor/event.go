@@ -1,6 +1,8 @@
 package sensor
 
 import (
+	"context"
+
 	"github.com/hullmark/hullmark/internal/sensor/alert"
 	"github.com/hullmark/hullmark/internal/sensor/kernel"
 )
@@ -43,7 +45,10 @@ func (a *Agent) Handle(ev *kernel.Event) {
 	entering := false
 	switch ev.Kind {
 	case kernel.Fork:
-		a.processes.Fork(ev)
+		if a.processes.Fork(ev) {
+			pid, parent := ev.PID, ev.PPID
+			a.later(func(context.Context) { a.processes.Ancestry(a.Proc, pid, parent) }) // without room: without ancestry
+		}
 		return
 	case kernel.Exit:
 		a.processes.Exit(ev)

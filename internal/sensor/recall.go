@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -106,11 +107,43 @@ func within(scope, w evidence.WorkloadRef) bool {
 	return same(scope.Cluster, w.Cluster) && same(scope.Namespace, w.Namespace) && same(scope.Kind, w.Kind) && same(scope.Name, w.Name)
 }
 
+// settleFor is how long a recall waits for containers that are still being looked up, so that its receipt
+// speaks for them too. They are reached in any case, as soon as they are known.
+const settleFor = 3 * time.Second
+
+// settled waits until every container is known that there was at the start, and every one that there is
+// now; for a bounded time.
+func (a *Agent) settled() {
+	bound := time.NewTimer(settleFor)
+	defer bound.Stop()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	select {
+	case <-a.scanned:
+	case <-bound.C:
+		return
+	}
+	for {
+		a.mu.Lock()
+		waiting := len(a.boxes) - len(a.known())
+		a.mu.Unlock()
+		if waiting == 0 {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-bound.C:
+			return
+		}
+	}
+}
+
 // SetRecalls replaces the recalls in force. New ones are carried out before it returns, each with a
 // receipt; lifted ones are undone.
 func (a *Agent) SetRecalls(list []Recall) {
 	a.recalling.Lock()
 	defer a.recalling.Unlock()
+	a.settled()
 	var fresh []*recall
 	a.mu.Lock()
 	old := map[int64]*recall{}

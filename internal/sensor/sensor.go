@@ -110,7 +110,8 @@ type Agent struct {
 	learnt    *learnt
 	slow      chan func(context.Context)
 	receipts  *receipts
-	recalling sync.Mutex // one change of the recalls at a time
+	recalling sync.Mutex    // one change of the recalls at a time
+	scanned   chan struct{} // closed when the containers that ran at the start are known by their groups
 
 	mu      sync.Mutex
 	boxes   map[string]*box // by the registry's key
@@ -131,7 +132,7 @@ func New(c Config) (*Agent, error) {
 	}
 	a := &Agent{
 		Config: c, processes: process.NewTable(), book: alert.NewBook(), slow: make(chan func(context.Context), slowQueue),
-		boxes: map[string]*box{}, byGroup: map[uint64]*box{}, blocks: map[fileID]int{},
+		scanned: make(chan struct{}), boxes: map[string]*box{}, byGroup: map[uint64]*box{}, blocks: map[fileID]int{},
 	}
 	var err error
 	if a.learnt, err = openLearnt(c.State); err != nil {
@@ -191,6 +192,7 @@ func (a *Agent) tend(ctx context.Context) error {
 	if err := a.registry.Scan(); err != nil {
 		return err
 	}
+	close(a.scanned)
 	flush, sweep, rescan := time.NewTicker(a.FlushEvery), time.NewTicker(sweepEvery), time.NewTicker(rescanEvery)
 	defer flush.Stop()
 	defer sweep.Stop()

@@ -122,3 +122,30 @@ func StartOf(proc string, pid uint32) uint64 {
 	}
 	return s.started
 }
+
+// Ancestry reads the ancestors of a process that came from outside, and puts them above it.
+func (t *Table) Ancestry(proc string, pid, parent uint32) {
+	var up []*Process
+	for at := parent; at > 1 && len(up) < MaxDepth; {
+		p, ppid, err := read(proc, at)
+		if err != nil {
+			break // it has ended: what is above it is not to be found out any more
+		}
+		p.Outside = true
+		up = append(up, p)
+		at = ppid
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.all[pid]
+	for _, ancestor := range up {
+		if known := t.get(ancestor.PID, ancestor.Started); known != nil {
+			ancestor = known
+		}
+		if p == nil || p.Parent != nil {
+			return
+		}
+		p.adopt(ancestor)
+		p = ancestor
+	}
+}
