@@ -94,10 +94,6 @@ struct peer_key {
 	u8 addr[16];
 };
 
-struct name {
-	char text[32];
-};
-
 MAP(cgroups, HASH, u64, struct follow, 32768);
 MAP(unnamed, ARRAY, u32, struct follow, 1);
 MAP(settings, ARRAY, u32, struct settings, 1);
@@ -109,7 +105,7 @@ MAP(blocked, HASH, struct file_id, u8, 65536);
 MAP(tainted, LRU_HASH, u32, u64, 65536);
 MAP(scripts, LRU_HASH, u32, u64, 16384);
 MAP(suffixes, HASH, u64, u8, 256);
-MAP(names, HASH, struct name, u8, 256);
+MAP(names, HASH, u64, u8, 512);
 RING(critical, 1 << 20);
 RING(bulk, 8 << 20);
 

@@ -15,16 +15,25 @@
 #define S_IFREG 0100000
 #define FMODE_WRITE 2
 
+/*
+ * where is what is known of a file. The first part is what filters look at, the second is read only
+ * for files that pass them, or where some are recalled.
+ */
 struct where {
-	struct dentry *dentry;
+	struct dentry *dentry, *upper, *below;
 	struct inode *inode;
-	u64 real_inode, lower_inode;
+	struct super_block *sb;
+	struct ovl_layer *lowest;
+	u16 mode;
+	u8 origin;
+
+	u8 flags;
+	u16 layer;
 	u32 dev, real_dev, lower_dev;
-	u16 mode, layer;
-	u8 origin, flags;
+	u64 number, real_inode, lower_inode;
 };
 
-INLINE void identify(struct dentry *dentry, u64 *number, u32 *dev)
+INLINE void number_of(struct dentry *dentry, u64 *number, u32 *dev)
 {
 	struct inode *inode = READ(dentry, d_inode);
 	struct super_block *sb = READ(inode, i_sb);
@@ -68,25 +77,23 @@ INLINE void locate_overlay(struct where *w)
 	}
 	struct ovl_inode *ovl = (void *)w->inode - OFFSET(struct ovl_inode, vfs_inode);
 	struct dentry *upper = READ(ovl, __upperdentry);
-	struct ovl_layer *layer = 0;
-	struct dentry *below = 0;
-	int has_lower = lower(ovl, w->dentry, &layer, &below);
-
-	if (has_lower) {
-		w->layer = READ(layer, idx);
-		identify(below, &w->lower_inode, &w->lower_dev);
-	}
-	if (upper) {
+	int has_lower = lower(ovl, w->dentry, &w->lowest, &w->below);
+	w->upper = upper;
+	if (upper)
 		w->origin = has_lower ? ORIGIN_COPIED_UP : ORIGIN_UPPER;
-		identify(upper, &w->real_inode, &w->real_dev);
-	} else if (has_lower) {
-		w->origin = ORIGIN_LOWER;
-		w->real_inode = w->lower_inode;
-		w->real_dev = w->lower_dev;
-	}
+	else
+		w->origin = has_lower ? ORIGIN_LOWER : ORIGIN_UNKNOWN;
 }
 
-/* locate fills w; it fails for what is not a regular file. */
+INLINE int is_memfd(struct where *w)
+{
+	char start[8] = {};
+	const unsigned char *text = READ(w->dentry, d_name.name);
+	bpf_probe_read_kernel(start, 6, text);
+	return READ(w->inode, i_nlink) == 0 && *(u64 *)start == 0x3a64666d656dULL; /* "memfd:" */
+}
+
+/* locate finds where a file comes from; it fails for what is not a regular file. */
 INLINE int locate(struct file *file, struct where *w)
 {
 	__builtin_memset(w, 0, sizeof(*w));
@@ -95,26 +102,35 @@ INLINE int locate(struct file *file, struct where *w)
 	if ((w->mode & S_IFMT) != S_IFREG)
 		return -1;
 	w->dentry = READ(file, f_path.dentry);
-	struct super_block *sb = READ(w->inode, i_sb);
-	unsigned long magic = READ(sb, s_magic);
-	w->dev = READ(sb, s_dev);
-	w->real_inode = READ(w->inode, i_ino);
-	w->real_dev = w->dev;
+	w->sb = READ(w->inode, i_sb);
 	w->origin = ORIGIN_HOST;
+	unsigned long magic = READ(w->sb, s_magic);
+	if (magic == OVERLAYFS_MAGIC)
+		locate_overlay(w);
+	else if ((magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC) && is_memfd(w))
+		w->origin = ORIGIN_MEMFD;
+	return 0;
+}
+
+/* identify reads the rest. */
+INLINE void identify(struct file *file, struct where *w)
+{
+	w->dev = READ(w->sb, s_dev);
+	w->number = READ(w->inode, i_ino);
+	w->real_dev = w->dev;
+	w->real_inode = w->number;
 	if (READ(w->inode, i_nlink) == 0)
 		w->flags |= DELETED;
 	if (READ(file, f_mode) & FMODE_WRITE)
 		w->flags |= WRITABLE;
-	if (magic == OVERLAYFS_MAGIC) {
-		locate_overlay(w);
-	} else if ((magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC) && w->flags & DELETED) {
-		char start[8] = {};
-		const unsigned char *text = READ(w->dentry, d_name.name);
-		bpf_probe_read_kernel(start, 6, text);
-		if (*(u64 *)start == 0x3a64666d656dULL) /* "memfd:" */
-			w->origin = ORIGIN_MEMFD;
+	if (w->below) {
+		w->layer = READ(w->lowest, idx);
+		number_of(w->below, &w->lower_inode, &w->lower_dev);
+		w->real_inode = w->lower_inode;
+		w->real_dev = w->lower_dev;
 	}
-	return 0;
+	if (w->upper)
+		number_of(w->upper, &w->real_inode, &w->real_dev);
 }
 
 INLINE void describe(struct head *h, struct where *w)
@@ -122,10 +138,18 @@ INLINE void describe(struct head *h, struct where *w)
 	h->origin = w->origin;
 	h->flags |= w->flags;
 	h->layer = w->layer;
-	h->inode = READ(w->inode, i_ino);
+	h->inode = w->number;
 	h->dev = w->dev;
 	h->real_inode = w->real_inode;
 	h->real_dev = w->real_dev;
+}
+
+/* any_recalled tells whether there is anything to look for. */
+INLINE int any_recalled(void)
+{
+	u32 zero = 0;
+	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	return s && s->blocked;
 }
 
 /*
@@ -134,10 +158,6 @@ INLINE void describe(struct head *h, struct where *w)
  */
 INLINE int recalled(struct where *w)
 {
-	u32 zero = 0;
-	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
-	if (!s || !s->blocked)
-		return 0;
 	struct file_id id = {.inode = w->real_inode, .dev = w->real_dev};
 	if (bpf_map_lookup_elem(&blocked, &id))
 		return 1;
@@ -228,55 +248,81 @@ INLINE void name_file(struct scratch *s, struct task_struct *task, struct file *
 	name(s, task, w->dentry, on_overlay(w) ? 0 : READ(file, f_path.mnt));
 }
 
-#define TAIL 16
+/* label is what is looked up about a file's name: two hashes, of at most its last 15 bytes. */
+struct label {
+	u64 suffix; /* what follows the last dot, packed; LIBRARY for a shared one, which may go on with versions */
+	u64 name;   /* of all of it, and its length */
+};
 
-/*
- * suffix packs what follows the last dot of a file's name, as suffixes has it for a key. It is ~0
- * for a shared library, whose name may go on with version numbers.
- */
-INLINE u64 suffix(struct dentry *dentry)
+#define TAIL 15
+#define LIBRARY ~0ULL
+#define SO 0x736f
+
+/* The head of struct qstr on little-endian machines, which has not changed since it got one. */
+struct qstr_head {
+	u32 hash, length;
+	const unsigned char *text;
+};
+
+INLINE void read_label(struct dentry *dentry, struct label *l)
 {
-	char tail[TAIL] = {};
-	u64 length = READ(dentry, d_name.len);
-	const unsigned char *text = READ(dentry, d_name.name);
-	u64 skip = length > TAIL - 1 ? length - (TAIL - 1) : 0;
-	length -= skip;
-	BOUND(length, 15);
-	bpf_probe_read_kernel(tail, length, text + skip);
-
-	u64 packed = 0;
+	struct qstr_head name;
+	char tail[TAIL + 1] = {};
+	bpf_probe_read_kernel(&name, sizeof(name), &dentry->d_name);
+	u64 skip = name.length > TAIL ? name.length - TAIL : 0;
+	u64 length = name.length - skip, hash = 5381, packed = 0;
 	int dotted = 0;
+	BOUND(length, 15);
+	bpf_probe_read_kernel(tail, length, name.text + skip);
 #pragma unroll
-	for (int i = 0; i < TAIL - 1; i++) {
-		if (tail[i] == '.') {
-			if (dotted && packed == 0x736f) /* "so" */
-				return ~0ULL;
-			dotted = 1;
+	for (int i = 0; i < TAIL; i++) {
+		u64 c = (u8)tail[i];
+		hash = hash * 33 + c;
+		if (c == '.') {
+			if (dotted && packed == SO)
+				dotted = 2;
+			dotted |= 1;
 			packed = 0;
-		} else if (tail[i]) {
-			packed = packed << 8 | (u8)tail[i];
+		} else if (c) {
+			packed = packed << 8 | c;
 		}
 	}
-	if (!dotted)
-		return 0;
-	return packed == 0x736f ? ~0ULL : packed;
+	l->name = hash ^ (u64)name.length << 56;
+	l->suffix = !dotted ? 0 : dotted & 2 || packed == SO ? LIBRARY : packed;
 }
 
-INLINE int is_code(struct dentry *dentry)
+INLINE int is_code(struct label *l)
 {
-	u64 packed = suffix(dentry);
-	if (packed == ~0ULL)
+	if (l->suffix == LIBRARY)
 		return 1;
-	return packed && bpf_map_lookup_elem(&suffixes, &packed);
+	return l->suffix && bpf_map_lookup_elem(&suffixes, &l->suffix);
 }
 
-INLINE int named(struct dentry *dentry, u8 as)
+enum { NAMED_FILE = 1, NAMED_FOLDER = 2, NAMED_INTERPRETER = 4 };
+
+INLINE int named(struct label *l, u8 as)
 {
-	struct name key = {};
-	const unsigned char *text = READ(dentry, d_name.name);
-	bpf_probe_read_kernel_str(key.text, sizeof(key.text), text);
-	u8 *mask = bpf_map_lookup_elem(&names, &key);
+	u8 *mask = bpf_map_lookup_elem(&names, &l->name);
 	return mask && *mask & as;
+}
+
+/* may_be_sensitive is the cheap half of the question, by name and folder; user space has the patterns. */
+INLINE int may_be_sensitive(struct dentry *dentry, struct label *l)
+{
+	if (named(l, NAMED_FILE))
+		return 1;
+	struct label folder;
+	read_label(READ(dentry, d_parent), &folder);
+	return named(&folder, NAMED_FOLDER);
+}
+
+INLINE int is_interpreter(struct task_struct *task)
+{
+	struct mm_struct *mm = READ(task, mm);
+	struct file *exe = READ(mm, exe_file);
+	struct label l;
+	read_label(READ(exe, f_path.dentry), &l);
+	return named(&l, NAMED_INTERPRETER);
 }
 
 #define TAIL_OF_NAME 31
@@ -296,21 +342,6 @@ INLINE u64 name_hash(const void *text, u64 length)
 			hash = hash * 33 + (u8)tail[i];
 	}
 	return hash;
-}
-
-enum { NAMED_FILE = 1, NAMED_FOLDER = 2, NAMED_INTERPRETER = 4 };
-
-/* may_be_sensitive is the cheap half of the question, by name and folder; user space has the patterns. */
-INLINE int may_be_sensitive(struct dentry *dentry)
-{
-	return named(dentry, NAMED_FILE) || named(READ(dentry, d_parent), NAMED_FOLDER);
-}
-
-INLINE int is_interpreter(struct task_struct *task)
-{
-	struct mm_struct *mm = READ(task, mm);
-	struct file *exe = READ(mm, exe_file);
-	return named(READ(exe, f_path.dentry), NAMED_INTERPRETER);
 }
 
 INLINE struct file *file_of(struct task_struct *task, u32 fd)

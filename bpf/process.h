@@ -96,8 +96,9 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	struct head *h = &s->event.head;
 	fill(h, task, EXEC, cgroup, bpf_ktime_get_boot_ns());
+	identify(file, &w);
 	describe(h, &w);
-	if (recalled(&w)) {
+	if (any_recalled() && recalled(&w)) {
 		taint(h);
 		if (f->flags & KILL_RECALLED)
 			kill(h);

@@ -74,15 +74,26 @@ INLINE int is_awaited_script(u32 pid, struct where *w)
 INLINE u8 interesting(struct task_struct *task, struct where *w)
 {
 	u8 flags = 0;
+	struct label l;
+	read_label(w->dentry, &l);
 	if (on_overlay(w)) {
-		if (is_code(w->dentry))
+		if (is_code(&l))
 			flags |= CODE;
 		else if (w->origin == ORIGIN_UPPER && (w->mode & 0111 || is_interpreter(task)))
 			flags |= CODE;
 	}
-	if (may_be_sensitive(w->dentry))
+	if (may_be_sensitive(w->dentry, &l))
 		flags |= SENSITIVE;
 	return flags;
+}
+
+INLINE int reported(struct where *w, u8 kind, u8 flags, u64 cgroup, u64 now)
+{
+	struct seen_key key = {.cgroup = cgroup, .inode = w->real_inode, .dev = w->real_dev};
+	key.kind = kind;
+	key.origin = w->origin;
+	key.flags = flags | w->flags;
+	return recently(&key, now);
 }
 
 /* file_used is the end of open, and of a mapping, of a file by a followed process. */
@@ -93,22 +104,18 @@ INLINE int file_used(struct file *file, u8 kind, u64 cgroup, struct follow *f, s
 	if (locate(file, &w))
 		return 0;
 	struct task_struct *task = (void *)bpf_get_current_task();
-	int bad = recalled(&w);
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	int script = kind == OPEN && w.origin == ORIGIN_UPPER && f->flags & KILL_DRIFT && is_awaited_script(pid, &w);
+	u8 flags = kind == OPEN ? interesting(task, &w) : CODE;
+	int look = any_recalled();
+	if (!flags && !script && !look)
+		return 0;
+	identify(file, &w);
+	int bad = look && recalled(&w);
 	u64 now = bpf_ktime_get_boot_ns();
-	u8 flags = 0;
-	if (!bad && !script) {
-		flags = kind == OPEN ? interesting(task, &w) : CODE;
-		if (!flags)
+	if (!bad && !script)
+		if (!flags || reported(&w, kind, flags, cgroup, now) || throttled(f, st, now))
 			return 0;
-		struct seen_key key = {.cgroup = cgroup, .inode = w.real_inode, .dev = w.real_dev};
-		key.kind = kind;
-		key.origin = w.origin;
-		key.flags = flags | w.flags;
-		if (recently(&key, now) || throttled(f, st, now))
-			return 0;
-	}
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
 	if (!s)
 		return 0;
@@ -261,6 +268,7 @@ int call_path(struct syscall_exit *ctx)
 		struct where w;
 		if (!file || locate(file, &w) || !on_overlay(&w))
 			return 0;
+		identify(file, &w);
 		describe(h, &w);
 		name_file(s, task, file, &w);
 	} else {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hullmark/hullmark/internal/sensor/kernel/lab"
 )
 
 // needsKernel skips a test where BPF programs cannot be loaded; where the tests have to be whole it fails.
@@ -92,11 +94,15 @@ func of(kind Kind, path string) func(Event) bool {
 	return func(e Event) bool { return e.Kind == kind && e.File.Path == path }
 }
 
-// inTestLab is inLab with a cgroup of the test's own.
-func inTestLab(t *testing.T, try func(*lab) error) {
+// inTestLab is a lab with a cgroup of the test's own.
+func inTestLab(t *testing.T, try func(*lab.Lab) error) {
 	t.Helper()
 	name := "hullmark-test-" + strings.ToLower(strings.NewReplacer("/", "-").Replace(t.Name()))
-	if err := inLab(name, try); err != nil {
+	root, err := CgroupRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.In(root, name, try); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -62,7 +62,7 @@ func newPatterns(all []string) (*patterns, error) {
 			return nil, fmt.Errorf("kernel: sensitive path %q: %w", one, err)
 		}
 		if _, _, ok := kernelName(one); !ok {
-			return nil, fmt.Errorf("kernel: sensitive path %q: the last name or its folder has to be without a wildcard, and under 32 bytes", one)
+			return nil, fmt.Errorf("kernel: sensitive path %q: the last name or its folder has to be without a wildcard", one)
 		}
 		p.split = append(p.split, strings.Split(strings.TrimPrefix(one, "/"), "/"))
 	}
@@ -73,10 +73,10 @@ func newPatterns(all []string) (*patterns, error) {
 func kernelName(pattern string) (name string, as uint8, ok bool) {
 	dir, file := path.Split(pattern)
 	if !strings.ContainsAny(file, "*?[\\") {
-		return file, namedFile, file != "" && len(file) < 32
+		return file, namedFile, file != ""
 	}
 	folder := path.Base(dir)
-	return folder, namedFolder, !strings.ContainsAny(folder, "*?[\\") && len(folder) > 1 && len(folder) < 32
+	return folder, namedFolder, !strings.ContainsAny(folder, "*?[\\") && len(folder) > 1
 }
 
 func (p *patterns) match(name string) bool {
@@ -121,9 +121,7 @@ func fillNames(maps map[string]*ebpf.Map, sensitive []string) error {
 		names[name] |= namedInterpreter
 	}
 	for name, as := range names {
-		var key [32]byte
-		copy(key[:], name)
-		if err := maps["names"].Put(key, as); err != nil {
+		if err := maps["names"].Put(nameHash(name), as); err != nil {
 			return fmt.Errorf("kernel: name %q: %w", name, err)
 		}
 	}
@@ -135,7 +133,18 @@ func fillNames(maps map[string]*ebpf.Map, sensitive []string) error {
 	return nil
 }
 
-// packed is a suffix as bpf/file.h's suffix has it.
+// nameHash is a name as bpf/file.h's read_label has it: of its last 15 bytes, and its length.
+func nameHash(name string) uint64 {
+	var tail [15]byte
+	copy(tail[:], name[max(0, len(name)-len(tail)):])
+	hash := uint64(5381)
+	for _, c := range tail {
+		hash = hash*33 + uint64(c)
+	}
+	return hash ^ uint64(len(name))<<56
+}
+
+// packed is a suffix as bpf/file.h's read_label has it.
 func packed(suffix string) uint64 {
 	var out uint64
 	for i := range len(suffix) {
