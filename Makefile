@@ -11,7 +11,7 @@ POINTS   ?= 1000
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test tools e2e crash bench demo fuzz bpf kernels clean $(BIN)
+.PHONY: help build check test tools e2e crash bench demo fuzz proto bpf kernels clean $(BIN)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -52,6 +52,11 @@ fuzz: ## each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
 	done
 
+proto: ## generate Go from api/fleet.proto; needs protoc
+	GOBIN=$(CURDIR)/.cache/tools/bin go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+	GOBIN=$(CURDIR)/.cache/tools/bin go install connectrpc.com/connect/cmd/protoc-gen-connect-go@v1.21.1
+	PATH=$(HULLMARK_TOOLS):$$PATH protoc -I api --go_out=. --go_opt=module=github.com/hullmark/hullmark \
+		--connect-go_out=. --connect-go_opt=module=github.com/hullmark/hullmark api/fleet.proto
 # The objects are committed: clang is needed only where bpf/ changes. Paths are left out of the debug
 # information, so that the bytes do not depend on where the repository lies.
 BPF_OUT ?= internal/sensor/kernel

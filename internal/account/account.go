@@ -39,7 +39,9 @@ const firstUser = "admin"
 var schemaSQL string
 
 // Schema returns the package's tables.
-func Schema() store.Schema { return store.Schema{Owner: "account", Steps: []string{schemaSQL}} }
+func Schema() store.Schema {
+	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL}}
+}
 
 // Service answers who may do what. It is safe for concurrent use.
 type Service struct {

@@ -19,6 +19,7 @@ type grant struct {
 	namespace  string
 	owner      string // organisation
 	visibility Visibility
+	cooldown   int64 // seconds
 	role       Role
 }
 
@@ -147,14 +148,14 @@ func readGrant(ctx context.Context, q querier, k grantKey) (grant, error) {
 		args = append(args, h)
 		places[i] = fmt.Sprintf("$%d", len(args))
 	}
-	query := `SELECT n.pattern, n.organisation, n.visibility,
+	query := `SELECT n.pattern, n.organisation, n.visibility, n.cooldown,
 		COALESCE((SELECT m.role FROM organisation_member m WHERE m.organisation = n.organisation AND m.account = $2), ''),
 		COALESCE((SELECT p.role FROM package_member p WHERE p.ecosystem = n.ecosystem AND p.name = $3 AND p.account = $2), '')
 		FROM namespace n WHERE n.ecosystem = $1 AND n.pattern IN (` + strings.Join(places, ", ") + `)
 		ORDER BY length(n.pattern) DESC LIMIT 1`
 	var g grant
 	var byOrg, byName Role
-	err := q.QueryRowContext(ctx, query, args...).Scan(&g.namespace, &g.owner, &g.visibility, &byOrg, &byName)
+	err := q.QueryRowContext(ctx, query, args...).Scan(&g.namespace, &g.owner, &g.visibility, &g.cooldown, &byOrg, &byName)
 	if errors.Is(err, sql.ErrNoRows) {
 		return grant{}, nil
 	}

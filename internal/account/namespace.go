@@ -27,8 +27,10 @@ type Namespace struct {
 	Pattern      string
 	Organisation string
 	Visibility   Visibility
-	Created      time.Time
-	CreatedBy    string
+	// Cooldown is how old a version must be before consumers get it; 0 is off.
+	Cooldown  time.Duration
+	Created   time.Time
+	CreatedBy string
 }
 
 func (v Visibility) check() error {
@@ -39,13 +41,13 @@ func (v Visibility) check() error {
 }
 
 // Namespace returns the namespace that a name falls into; its Organisation is empty when nobody
-// owns the name. Only the fields Ecosystem, Pattern, Organisation and Visibility are set.
+// owns the name. The fields Created and CreatedBy are not set.
 func (s *Service) Namespace(ctx context.Context, ecosystem, name string) (Namespace, error) {
 	g, err := s.grant(ctx, "", ecosystem, name, evidence.Read)
 	if err != nil || g.namespace == "" {
 		return Namespace{}, err
 	}
-	return Namespace{Ecosystem: ecosystem, Pattern: g.namespace, Organisation: g.owner, Visibility: g.visibility}, nil
+	return Namespace{Ecosystem: ecosystem, Pattern: g.namespace, Organisation: g.owner, Visibility: g.visibility, Cooldown: g.age()}, nil
 }
 
 // ClaimNamespace gives an organisation that the actor owns a namespace that nobody has. An OCI
@@ -119,6 +121,11 @@ func (s *Service) SetVisibility(ctx context.Context, actor evidence.Actor, ecosy
 	if err := checkClaim(ecosystem, pattern, v); err != nil {
 		return err
 	}
+	return s.changeNamespace(ctx, actor, ecosystem, pattern, `UPDATE namespace SET visibility = $1 WHERE ecosystem = $2 AND pattern = $3`, string(v))
+}
+
+// changeNamespace runs an update of one setting of a namespace, for who may make it.
+func (s *Service) changeNamespace(ctx context.Context, actor evidence.Actor, ecosystem, pattern, update string, value any) error {
 	c, err := s.unrestricted(ctx, actor)
 	if err != nil {
 		return err
@@ -134,9 +141,8 @@ func (s *Service) SetVisibility(ctx context.Context, actor evidence.Actor, ecosy
 		if err := requireRole(ctx, tx, c, g.owner, Owner); err != nil {
 			return err
 		}
-		const update = `UPDATE namespace SET visibility = $1 WHERE ecosystem = $2 AND pattern = $3`
-		if _, err := tx.ExecContext(ctx, update, string(v), ecosystem, pattern); err != nil {
-			return fmt.Errorf("set visibility: %w", err)
+		if _, err := tx.ExecContext(ctx, update, value, ecosystem, pattern); err != nil {
+			return fmt.Errorf("change namespace: %w", err)
 		}
 		return nil
 	})
@@ -152,14 +158,14 @@ func (s *Service) ListNamespaces(ctx context.Context, actor evidence.Actor, orga
 	if err := requireRole(ctx, s.db.Query(), c, organisation, Reader); err != nil {
 		return nil, err
 	}
-	const query = `SELECT ecosystem, pattern, organisation, visibility, created, created_by FROM namespace
+	const query = `SELECT ecosystem, pattern, organisation, visibility, cooldown, created, created_by FROM namespace
 		WHERE organisation = $1 ORDER BY ecosystem, pattern`
 	rows, err := s.db.Query().QueryContext(ctx, query, organisation)
 	return collect(rows, err, func(rows *sql.Rows) (Namespace, error) {
 		var n Namespace
-		var created int64
-		err := rows.Scan(&n.Ecosystem, &n.Pattern, &n.Organisation, &n.Visibility, &created, &n.CreatedBy)
-		n.Created = fromMillis(created)
+		var cooldown, created int64
+		err := rows.Scan(&n.Ecosystem, &n.Pattern, &n.Organisation, &n.Visibility, &cooldown, &created, &n.CreatedBy)
+		n.Cooldown, n.Created = time.Duration(cooldown)*time.Second, fromMillis(created)
 		return n, err
 	})
 }

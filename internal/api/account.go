@@ -126,7 +126,11 @@ func (a *API) listNamespaces(w http.ResponseWriter, r *http.Request, actor evide
 }
 
 func namespaceOf(n account.Namespace) resource.Namespace {
-	return resource.Namespace{Ecosystem: n.Ecosystem, Pattern: n.Pattern, Organisation: n.Organisation, Visibility: string(n.Visibility)}
+	out := resource.Namespace{Ecosystem: n.Ecosystem, Pattern: n.Pattern, Organisation: n.Organisation, Visibility: string(n.Visibility)}
+	if n.Cooldown > 0 {
+		out.Cooldown = n.Cooldown.String()
+	}
+	return out
 }
 
 func (a *API) claimNamespace(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
@@ -171,8 +175,8 @@ func (a *API) getNamespace(w http.ResponseWriter, r *http.Request, actor evidenc
 	return replyTagged(w, r, namespaceOf(n))
 }
 
-func (a *API) setVisibility(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
-	var in resource.NewVisibility
+func (a *API) changeNamespace(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
+	var in resource.NamespaceSettings
 	if err := decode(r, &in); err != nil {
 		return err
 	}
@@ -183,12 +187,38 @@ func (a *API) setVisibility(w http.ResponseWriter, r *http.Request, actor eviden
 	if err := mustMatch(r, namespaceOf(n)); err != nil {
 		return err
 	}
-	v := account.Visibility(in.Visibility)
-	if err := a.Accounts.SetVisibility(r.Context(), actor, n.Ecosystem, r.PathValue("name"), v); err != nil {
+	if n, err = a.applySettings(r, actor, n, in); err != nil {
 		return err
 	}
-	n.Visibility = v
 	return replyTagged(w, r, namespaceOf(n))
+}
+
+// applySettings changes what in names; nothing at all is a mistake in the request.
+func (a *API) applySettings(r *http.Request, actor evidence.Actor, n account.Namespace, in resource.NamespaceSettings) (account.Namespace, error) {
+	var cooldown time.Duration
+	var err error
+	if in.Cooldown != "" {
+		if cooldown, err = time.ParseDuration(in.Cooldown); err != nil {
+			return n, fault.New(fault.Invalid, "cooldown-invalid", "%q is not a duration; expected something like 24h, or 0", in.Cooldown[:min(len(in.Cooldown), 50)])
+		}
+	}
+	if in == (resource.NamespaceSettings{}) {
+		return n, fault.New(fault.Invalid, "request-invalid", "the body sets neither visibility nor cooldown")
+	}
+	pattern := r.PathValue("name")
+	if in.Visibility != "" {
+		n.Visibility = account.Visibility(in.Visibility)
+		if err := a.Accounts.SetVisibility(r.Context(), actor, n.Ecosystem, pattern, n.Visibility); err != nil {
+			return n, err
+		}
+	}
+	if in.Cooldown != "" {
+		n.Cooldown = cooldown
+		if err := a.Accounts.SetCooldown(r.Context(), actor, n.Ecosystem, pattern, cooldown); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 func (a *API) listTokens(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {

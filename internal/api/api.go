@@ -21,6 +21,7 @@ import (
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/tlog"
@@ -43,6 +44,7 @@ type Config struct {
 	Accounts *account.Service
 	Tracer   *trace.Tracer
 	Recalls  *recall.Service
+	Publish  *publish.Service
 	Log      Log
 	// Settled returns when the contents of everything that was pushed so far are on the record, or
 	// with ctx. Answers about contents wait for it, a little: a push is acknowledged before.

@@ -36,6 +36,11 @@ func (a *API) table() []Route {
 		a.namespace("POST", "/recalls", own, a.makeRecall),
 		a.namespace("DELETE", "/recalls/{subject}", own, a.liftRecall),
 
+		a.account("GET", "/holds", a.listHolds),
+		a.namespace("GET", "/holds/{subject}", evidence.Publish, a.getHold),
+		a.publishing("DELETE", "/holds/{subject}", a.rejectHold),
+		a.publishing("POST", "/approvals", a.approve),
+
 		a.anyone("GET", "/packages", a.listPackages),
 		a.namespace("GET", "/packages/{ecosystem}/{name}", read, a.getPackage),
 		a.namespace("GET", "/images/{digest}", read, a.whole(a.getImage)),
@@ -50,7 +55,7 @@ func (a *API) table() []Route {
 		a.namespace("GET", "/organisations/{organisation}/namespaces", read, a.listNamespaces),
 		a.namespace("POST", "/organisations/{organisation}/namespaces", own, a.claimNamespace),
 		a.namespace("GET", "/namespaces/{ecosystem}/{name}", read, a.getNamespace),
-		a.namespace("PUT", "/namespaces/{ecosystem}/{name}", own, a.setVisibility),
+		a.namespace("PUT", "/namespaces/{ecosystem}/{name}", own, a.changeNamespace),
 		a.account("GET", "/tokens", a.listTokens),
 		a.account("POST", "/tokens", a.createToken),
 		a.account("DELETE", "/tokens/{id}", a.revokeToken),
@@ -71,11 +76,16 @@ func (a *API) admin(method, pattern string, h handler) Route {
 }
 
 // namespace makes a route on a namespace. Everything that changes one is open to site
-// administrators too: recalls, members, visibility. Publishing is not here.
+// administrators too: recalls, members, visibility. Publishing and approving are not among them.
 func (a *API) namespace(method, pattern string, p evidence.Permission, h handler) Route {
 	r := a.route(method, pattern, registry.AccessNamespace, p, h)
 	r.Admin = p != evidence.Read
 	return r
+}
+
+// publishing makes a route for who may publish the name, and so for no site administrator as such.
+func (a *API) publishing(method, pattern string, h handler) Route {
+	return a.route(method, pattern, registry.AccessNamespace, evidence.Publish, h)
 }
 
 func (a *API) route(method, pattern, access string, p evidence.Permission, h handler) Route {

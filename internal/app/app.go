@@ -16,6 +16,7 @@ import (
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/store"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
@@ -35,6 +36,7 @@ type App struct {
 	LogKey   string // the log's public key, as a signed-note verifier key
 	Accounts *account.Service
 	Core     *registry.Core
+	Publish  *publish.Service
 
 	// AdminToken is the first administrator's token, set at the first start only.
 	AdminToken string
@@ -65,7 +67,8 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	if a.AdminToken, _, err = a.Accounts.Bootstrap(ctx); err != nil {
 		return nil, err
 	}
-	a.Core = registry.New(a.Record, a.Blobs, a.Accounts)
+	a.Publish = publish.New(a.Record, a.Accounts)
+	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock)
 	return a, nil
 }
 

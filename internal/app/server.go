@@ -88,7 +88,7 @@ func (s *Server) build() error {
 	}
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recall.New(s.app.Record, s.app.Accounts), Log: s.app.Log, Settled: s.OCI.Settled,
+		Recalls: recall.New(s.app.Record, s.app.Accounts), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled,
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +16,28 @@ func newNamespace(e *env) *cobra.Command {
 	return group("namespace", "Names that organisations own: npm scopes, image path prefixes", "account",
 		newClaim(e), newNamespaceList(e),
 		newVisibility(e, "publish", "Let anyone read what is in it", "public"),
-		newVisibility(e, "hide", "Let members only read what is in it", "private"))
+		newVisibility(e, "hide", "Let members only read what is in it", "private"),
+		newCooldown(e))
+}
+
+func newCooldown(e *env) *cobra.Command {
+	var age time.Duration
+	cmd := e.sender("cooldown ECOSYSTEM PATTERN AGE", "Keep new versions from consumers until they are so old", "is the cooldown now",
+		func(ctx context.Context, c *client.Client, args []string) error {
+			_, err := c.SetCooldown(ctx, args[0], args[1], age)
+			return err
+		})
+	cmd.Long = `Keep every version in a namespace from consumers until it was published AGE ago (24h, 3d; 0 turns it off): most malicious
+versions are found within hours. npm is offered the version before, and downloads are refused with the time from which they
+work. The account that published a version may download it at once. 'hullmark approve' by somebody else ends it for one version.`
+	cmd.Example = "  hullmark namespace cooldown npm @acme 24h"
+	cmd.PreRunE = func(_ *cobra.Command, args []string) (err error) {
+		if age, err = duration(args[2]); err != nil || age < 0 {
+			return usageError{fmt.Errorf("%q is not an age like 24h or 3d, or 0", args[2])}
+		}
+		return nil
+	}
+	return cmd
 }
 
 func newVisibility(e *env, verb, short, visibility string) *cobra.Command {
@@ -59,8 +83,8 @@ func newNamespaceList(e *env) *cobra.Command {
 			}
 			return found, err
 		},
-		[]string{"ECOSYSTEM", "PATTERN", "ORGANISATION", "VISIBILITY"},
+		[]string{"ECOSYSTEM", "PATTERN", "ORGANISATION", "VISIBILITY", "COOLDOWN"},
 		func(n resource.Namespace) []string {
-			return []string{n.Ecosystem, n.Pattern, n.Organisation, n.Visibility}
+			return []string{n.Ecosystem, n.Pattern, n.Organisation, n.Visibility, cmp.Or(n.Cooldown, "off")}
 		})
 }

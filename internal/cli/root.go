@@ -118,9 +118,10 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		&cobra.Group{ID: "serve", Title: "Run:"}, &cobra.Group{ID: "ask", Title: "Ask:"},
 		&cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "account", Title: "Accounts:"})
 	root.AddCommand(
-		newDev(e), newAgent(e), newDemo(e), newAdmin(e),
+		newDev(e), newAdmission(e), newAgent(e), newDemo(e), newAdmin(e),
 		newTrace(e), newInspect(e), newRecord(e), newVerify(e), newLog(e),
-		newRecall(e),
+		newApprove(e), newHold(e), newRecall(e),
+		newPolicy(e),
 		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e),
 		newVersion(e),
 	)

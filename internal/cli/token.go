@@ -67,17 +67,21 @@ make one that may do more than it may itself.`
 	return cmd
 }
 
+// duration reads a Go duration, or a number of days: 12h, 90d.
+func duration(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.Atoi(days)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	return time.ParseDuration(s)
+}
+
 // parseExpiry reads a duration that may be in days.
 func parseExpiry(s string, now time.Time) (*time.Time, error) {
 	if s == "never" {
 		return nil, nil
 	}
-	d, err := time.ParseDuration(s)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n int
-		n, err = strconv.Atoi(days)
-		d = time.Duration(n) * 24 * time.Hour
-	}
+	d, err := duration(s)
 	if err != nil || d <= 0 {
 		return nil, usageError{fmt.Errorf("--expires %q is not a duration like 90d or 12h", s)}
 	}

@@ -42,6 +42,8 @@ type Inventory struct {
 	// Files are, for a release, all regular files; for a layer, executables, libraries and source
 	// files of interpreted languages.
 	Files []File `json:"files,omitempty"`
+	// Hooks are what runs on the machine of whoever installs a release.
+	Hooks []InstallHook `json:"hooks,omitempty"`
 	// Whiteouts are the paths that the layer deletes; Opaque the folders whose lower content it
 	// hides. Source: OCI image-spec 1.1, layer.md, "Whiteouts".
 	Whiteouts []string `json:"whiteouts,omitempty"`
@@ -69,6 +71,15 @@ type Component struct {
 	// Source is the source package ("openssl 3.0.20-1"), where a distribution builds several
 	// binaries from one.
 	Source string `json:"source,omitempty"`
+}
+
+// InstallHook is a command that a package manager runs when somebody installs the release.
+type InstallHook struct {
+	Name    string `json:"name"` // as the ecosystem calls it: "postinstall"
+	Command string `json:"command"`
+	// Files are the release's own files that the command runs, as far as its text tells; each is
+	// among the inventory's Files.
+	Files []string `json:"files,omitempty"`
 }
 
 // File is a regular file.

@@ -64,6 +64,7 @@ const (
 	Deprecated PublicationEvent = "deprecated" // Message set or, when empty, cleared
 	Withdrawn  PublicationEvent = "withdrawn"  // the version may no longer be downloaded; never reusable
 	Held       PublicationEvent = "held"       // a version waits for an approval: nobody downloads it yet
+	Released   PublicationEvent = "released"   // a held version was approved: it is offered, under Tags, from here on
 	Restored   PublicationEvent = "restored"   // a content-addressed version was published again after withdrawal
 )
 
@@ -75,7 +76,8 @@ type Publication struct {
 	// Version is the ecosystem's version, or a manifest digest for OCI. For events on a tag it is
 	// what the tag points at.
 	Version string `json:"version,omitempty"`
-	// Tags are the tags that this event sets (published, tagged) or removes (untagged).
+	// Tags are the tags that this event sets (published, tagged, released), removes (untagged) or asks
+	// for (held).
 	Tags []string `json:"tags,omitempty"`
 	// Artifact is the bytes that were published: the tarball, or the manifest.
 	Artifact  digest.Digest `json:"artifact,omitempty"`
@@ -171,7 +173,7 @@ func (Findings) PredicateType() string { return FindingsType }
 type Decision struct {
 	Gate    string `json:"gate"`    // "publish", "pull", "admit" or "run"
 	Action  string `json:"action"`  // what was asked for, e.g. "publish", "download"
-	Verdict string `json:"verdict"` // "allow" or "deny"
+	Verdict string `json:"verdict"` // "allow", "deny" or, at the publish gate, "hold"
 	// Code and Reasons say why, for and against.
 	Code    string   `json:"code,omitempty"`
 	Reasons []string `json:"reasons,omitempty"`

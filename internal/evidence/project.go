@@ -30,6 +30,12 @@ func (b *batch) project(s Statement, inv *Inventory) error {
 		return projected(s, b.placement)
 	case BehaviourType:
 		return projected(s, b.behaviour)
+	case VerificationType:
+		return projected(s, b.verification)
+	case FindingsType:
+		return projected(s, b.findings)
+	case GapType:
+		return projected(s, b.gap)
 	}
 	return nil // kept as a statement; no table needs it yet
 }
@@ -52,7 +58,11 @@ func (b *batch) publication(s Statement, p Publication) error {
 	}
 	switch p.Event {
 	case Published:
-		err = b.release(s, p, pkg)
+		err = b.release(s, p, pkg, "active")
+	case Held:
+		err = b.release(s, p, pkg, "held")
+	case Released:
+		err = b.exec(`UPDATE release SET state = 'active' WHERE package_id = $1 AND version = $2 AND state = 'held'`, pkg, p.Version)
 	case Withdrawn:
 		err = b.withdraw(pkg, p.Version)
 	case Restored:
@@ -86,7 +96,7 @@ func (b *batch) insertPublication(s Statement, p Publication, pkg int64) error {
 		p.Actor.AddressHash, s.Assurance, stamp(s.Time))
 }
 
-func (b *batch) release(s Statement, p Publication, pkg int64) error {
+func (b *batch) release(s Statement, p Publication, pkg int64, state string) error {
 	kind := "package"
 	if p.Ecosystem == purl.OCI {
 		kind = "manifest"
@@ -105,16 +115,16 @@ func (b *batch) release(s Statement, p Publication, pkg int64) error {
 	name := s.Subject[0].Name
 	return b.exec(`INSERT INTO release (package_id, version, purl, artifact_id, metadata, subject, artifact_type, state, recalled,
 			deprecated, published, publisher, seq)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 'active',
-			coalesce((SELECT reason FROM recall WHERE subject = $3 OR subject = $8 LIMIT 1), ''), '', $9, $10, $11)`,
-		pkg, p.Version, name, artifact, p.Metadata, p.Subject, p.ArtifactType, p.Artifact, stamp(s.Time), p.Actor.Account, s.Seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+			coalesce((SELECT reason FROM recall WHERE subject = $3 OR subject = $9 LIMIT 1), ''), '', $10, $11, $12)`,
+		pkg, p.Version, name, artifact, p.Metadata, p.Subject, p.ArtifactType, state, p.Artifact, stamp(s.Time), p.Actor.Account, s.Seq)
 }
 
 func (b *batch) tags(s Statement, p Publication, pkg int64) error {
 	for _, tag := range p.Tags {
 		var err error
 		switch p.Event {
-		case Published, Tagged, Restored:
+		case Published, Tagged, Released, Restored:
 			err = b.exec(`INSERT INTO tag (package_id, tag, version, seq) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (package_id, tag) DO UPDATE SET version = excluded.version, seq = excluded.seq`, pkg, tag, p.Version, s.Seq)
 		case Untagged: // unless it has moved on meanwhile
@@ -167,22 +177,31 @@ func (b *batch) recallKey(s Statement, r Recall, key string) error {
 		stamp(s.Time), s.Seq, key)
 }
 
-func (b *batch) contents(s Statement, c Contents, inv *Inventory) error {
+func (b *batch) contents(s Statement, c Contents, inv *Inventory) (err error) {
 	switch c.Of {
 	case "release":
-		id, err := b.artifact(s.Subject[0].digestOf(), "package", "", inv.Bytes)
-		if err != nil {
-			return err
-		}
-		return b.inside(id, c, inv)
+		err = b.releaseContents(s, c, inv)
 	case "layer":
-		return b.layer(s, c, inv)
+		err = b.layer(s, c, inv)
 	case "image":
-		return b.image(s, c)
+		err = b.image(s, c)
 	case "index":
-		return b.index(s, c)
+		err = b.index(s, c)
+	default:
+		return fmt.Errorf("contents of an unknown sort %q", c.Of)
 	}
-	return fmt.Errorf("contents of an unknown sort %q", c.Of)
+	if err != nil {
+		return err
+	}
+	return b.exec(`INSERT INTO described (artifact_id, seq) SELECT id, $1 FROM artifact WHERE digest = $2`, s.Seq, s.Subject[0].digestOf())
+}
+
+func (b *batch) releaseContents(s Statement, c Contents, inv *Inventory) error {
+	id, err := b.artifact(s.Subject[0].digestOf(), "package", "", inv.Bytes)
+	if err != nil {
+		return err
+	}
+	return b.inside(id, c, inv)
 }
 
 func (b *batch) layer(s Statement, c Contents, inv *Inventory) error {
@@ -294,6 +313,9 @@ func (b *batch) image(s Statement, c Contents) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := b.imageTop(image); err != nil {
+		return err
 	}
 	for _, h := range c.Hidden {
 		id, err := b.component(h.PURL)

@@ -60,9 +60,15 @@ func (b *batch) policySet(s Statement, p PolicySet) error {
 		s.Seq, p.Revision, p.Actor.Account, stamp(s.Time))
 }
 
+// approval changes what the name offers: an approved version does not wait for the cooldown.
 func (b *batch) approval(s Statement, a Approval) error {
-	return b.exec(`INSERT INTO approval (seq, purl, account, reason, at) VALUES ($1, $2, $3, $4, $5)`,
+	err := b.exec(`INSERT INTO approval (seq, purl, account, reason, at) VALUES ($1, $2, $3, $4, $5)`,
 		s.Seq, a.Release, a.Actor.Account, a.Reason, stamp(s.Time))
+	if err != nil {
+		return err
+	}
+	return b.exec(`UPDATE package SET modified = $1, revision = $2 WHERE id IN (SELECT package_id FROM release WHERE purl = $3)`,
+		stamp(s.Time), s.Seq, a.Release)
 }
 
 func (b *batch) exception(s Statement, x Exception) error {
@@ -94,4 +100,45 @@ func (b *batch) behaviour(s Statement, h Behaviour) error {
 		ON CONFLICT (component, fact, image, cluster, namespace, kind, name, node) DO UPDATE
 		SET last = max(last, excluded.last), count = count + excluded.count, seq = excluded.seq`,
 		s.Subject[0].keys()[0], h.Fact, h.Image, h.Cluster, h.Namespace, h.Kind, h.Name, h.Node, stamp(h.First), stamp(h.Last), h.Count, s.Seq)
+}
+
+func (b *batch) verification(s Statement, v Verification) error {
+	return s.eachKey(func(key string) error {
+		return b.exec(`INSERT INTO verification (subject, seq, proof, identity, verdict) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			key, s.Seq, v.Proof, v.Identity, v.Verdict)
+	})
+}
+
+func (b *batch) findings(s Statement, f Findings) error {
+	return s.eachKey(func(key string) error {
+		return b.exec(`INSERT INTO finding (subject, seq, source, advisories) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			key, s.Seq, f.Source, strings.Join(f.Advisories, " "))
+	})
+}
+
+func (b *batch) gap(s Statement, g Gap) error {
+	return s.eachKey(func(key string) error {
+		return b.exec(`INSERT INTO gap (subject, seq, what, reason) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, key, s.Seq, g.What, g.Reason)
+	})
+}
+
+// imageTop notes which layer is the image's highest, now that its layers are known.
+func (b *batch) imageTop(image int64) error {
+	if err := b.exec(`DELETE FROM image_top WHERE image_id = $1`, image); err != nil {
+		return err
+	}
+	return b.exec(`INSERT INTO image_top (layer_id, position, image_id) SELECT layer_id, position, image_id FROM image_layer
+		WHERE image_id = $1 ORDER BY position DESC LIMIT 1`, image)
+}
+
+// eachKey calls fn for every purl and digest that the statement is about.
+func (s Statement) eachKey(fn func(key string) error) error {
+	for _, subject := range s.Subject {
+		for _, key := range subject.keys() {
+			if err := fn(key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -12,6 +12,53 @@ CREATE TABLE recall_event (
 ) WITHOUT ROWID;
 CREATE INDEX recall_event_subject ON recall_event (subject, seq);
 
+INSERT INTO recall_event (seq, subject, lifted, reason, account, at) SELECT seq, subject, 0, reason, account, at FROM recall;
+
+-- When it was said what is inside an artifact: a record can be read as it was at an older head.
+CREATE TABLE described (
+    artifact_id INTEGER NOT NULL REFERENCES artifact (id),
+    seq         INTEGER NOT NULL,       -- of the contents statement
+    PRIMARY KEY (artifact_id, seq)
+) WITHOUT ROWID;
+INSERT INTO described (artifact_id, seq) SELECT DISTINCT a.id, s.seq
+    FROM statement s, json_each(CAST(s.body AS TEXT), '$.subject') x
+    JOIN artifact a ON a.digest = 'sha256:' || json_extract(x.value, '$.digest.sha256')
+    WHERE s.predicate_type = 'https://hullmark.dev/contents/v1' AND x.key = 0;
+
+-- The highest layer of each image: which images another one may be built on.
+CREATE TABLE image_top (
+    layer_id INTEGER NOT NULL REFERENCES artifact (id),
+    position INTEGER NOT NULL,
+    image_id INTEGER NOT NULL UNIQUE REFERENCES artifact (id),
+    PRIMARY KEY (layer_id, position, image_id)
+) WITHOUT ROWID;
+INSERT INTO image_top (layer_id, position, image_id) SELECT l.layer_id, l.position, l.image_id FROM image_layer l
+    WHERE l.position = (SELECT max(position) FROM image_layer WHERE image_id = l.image_id);
+
+-- What was proved about a subject, which advisories match it, and what could not be seen of it.
+CREATE TABLE verification (
+    subject  TEXT NOT NULL,             -- a purl or a digest
+    seq      INTEGER NOT NULL,
+    proof    TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    verdict  TEXT NOT NULL,             -- holds, fails
+    PRIMARY KEY (subject, seq)
+) WITHOUT ROWID;
+CREATE TABLE finding (
+    subject    TEXT NOT NULL,
+    seq        INTEGER NOT NULL,
+    source     TEXT NOT NULL,
+    advisories TEXT NOT NULL,           -- space-separated; '' when none matches any more
+    PRIMARY KEY (subject, seq)
+) WITHOUT ROWID;
+CREATE TABLE gap (
+    subject TEXT NOT NULL,
+    seq     INTEGER NOT NULL,
+    what    TEXT NOT NULL,
+    reason  TEXT NOT NULL,
+    PRIMARY KEY (subject, seq)
+) WITHOUT ROWID;
+
 -- Who has carried a recall out, and when. A receiver is a gate of the server, an admission controller or an agent.
 CREATE TABLE receipt (
     recall_seq INTEGER NOT NULL,        -- the recall statement
@@ -32,6 +79,7 @@ CREATE TABLE approval (
     at      TEXT NOT NULL
 );
 CREATE INDEX approval_purl ON approval (purl, seq);
+CREATE INDEX release_held ON release (seq) WHERE state = 'held';
 
 -- The policy sets that were in force, newest last; the document is a blob.
 CREATE TABLE policy_set (

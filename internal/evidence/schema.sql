@@ -47,7 +47,7 @@ CREATE TABLE release (
     metadata      TEXT NOT NULL,        -- blob digest of the ecosystem's description, or ''
     subject       TEXT NOT NULL,        -- OCI subject digest, or ''
     artifact_type TEXT NOT NULL,
-    state         TEXT NOT NULL,        -- active, withdrawn
+    state         TEXT NOT NULL,        -- active, held, withdrawn
     recalled      TEXT NOT NULL,        -- reason, or '' when not recalled
     deprecated    TEXT NOT NULL,
     published     TEXT NOT NULL,

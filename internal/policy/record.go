@@ -182,6 +182,7 @@ type Failure struct {
 	Policy    string `json:"policy"`
 	Check     string `json:"check"`
 	Stage     Stage  `json:"stage"`
+	Namespace string `json:"namespace,omitempty"` // of the request
 	Container string `json:"container"`
 	Image     string `json:"image"` // reference as the object has it
 	Digest    string `json:"digest"`

@@ -81,3 +81,12 @@ func Image(repository, manifestDigest string) PURL {
 	name := repository[strings.LastIndex(repository, "/")+1:]
 	return New(OCI, name, manifestDigest, "repository_url", repository)
 }
+
+// Qualifier returns the value of a qualifier of p, or "".
+func (p PURL) Qualifier(key string) string {
+	u, err := packageurl.FromString(string(p))
+	if err != nil {
+		return ""
+	}
+	return u.Qualifiers.Map()[key]
+}

@@ -13,7 +13,7 @@ import (
 
 // ReleaseAnalyser names the reader of release archives and its version: it changes when the same
 // archive would be indexed differently.
-const ReleaseAnalyser = "release/1"
+const ReleaseAnalyser = "release/2"
 
 // IndexArchive reads a release's tar archive (gzip, zstd or plain) once and lists its regular
 // files with their SHA-256. look is shown every member in the archive's order and may read from

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hullmark/hullmark/internal/blob"
+	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -24,7 +25,7 @@ import (
 
 // PolicyRevision names the rules that the publish and pull gates apply today. It changes with
 // them, so that an old decision says which rules it followed.
-const PolicyRevision = "builtin/1"
+const PolicyRevision = "builtin/2"
 
 // Access says who a caller is and what they may do. The account package implements it.
 type Access interface {
@@ -40,6 +41,10 @@ type Core struct {
 	record *evidence.Record
 	blobs  blob.Store
 	access Access
+	review Reviewer // nil: nothing is ever held
+
+	cooldowns Cooldowns // nil: consumers get every version at once
+	clock     clock.Clock
 
 	pulls tally
 }
@@ -88,6 +93,7 @@ type State string
 // The states.
 const (
 	Active    State = "active"
+	Held      State = "held" // waits for an approval; offered to nobody
 	Withdrawn State = "withdrawn"
 )
 
@@ -107,6 +113,7 @@ type Release struct {
 	Published    time.Time
 	Publisher    string // account
 	Seq          int64  // of the publication statement
+	Approved     bool   // by a second person
 }
 
 // Upload is a release about to be published. The blobs it names must be durable.
@@ -122,6 +129,11 @@ type Upload struct {
 	Metadata     digest.Digest
 	Subject      digest.Digest
 	ArtifactType string
+	// Inventory is what the artifact holds, with what it runs when it is installed; nil where that is
+	// not known yet.
+	Inventory *evidence.Inventory
+	// Order compares two versions as the ecosystem does; nil means by the time of their publication.
+	Order func(a, b string) int
 	// Contents are contents drafts about the artifact, appended after the publication.
 	Contents []evidence.Draft
 }

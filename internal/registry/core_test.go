@@ -184,7 +184,7 @@ func TestEqualPullDecisionsAreOneStatementWithACount(t *testing.T) {
 	r, err := w.Release(ctx, purl.NPM, "@acme/ui", "1.0.0")
 	check(t, err)
 	for range 3 {
-		check(t, w.MayDownload(ctx, w.admin, r))
+		check(t, w.MayDownload(ctx, w.admin, purl.NPM, "@acme/ui", r))
 	}
 	_, err = w.Record().Append(ctx, nil, evidence.Draft{
 		Subjects: []evidence.Subject{evidence.About(u.PURL, "")}, Issuer: w.admin.Issuer(), Assurance: evidence.Authenticated,
@@ -193,7 +193,7 @@ func TestEqualPullDecisionsAreOneStatementWithACount(t *testing.T) {
 	check(t, err)
 	r, err = w.Release(ctx, purl.NPM, "@acme/ui", "1.0.0")
 	check(t, err)
-	wantCode(t, w.MayDownload(ctx, evidence.Actor{}, r), "release-recalled")
+	wantCode(t, w.MayDownload(ctx, evidence.Actor{}, purl.NPM, "@acme/ui", r), "release-recalled")
 	check(t, w.FlushPulls(ctx))
 	check(t, w.FlushPulls(ctx)) // nothing left: adds no statement
 	got := fmt.Sprint(w.decisions(u.PURL))

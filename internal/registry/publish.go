@@ -13,13 +13,22 @@ import (
 	"github.com/hullmark/hullmark/internal/purl"
 )
 
-// Publish puts a release behind its name: the publish gate decides, and publication, contents and
+// Publish is [Core.Submit] for a caller that has nobody to tell that a release is held.
+func (c *Core) Publish(ctx context.Context, actor evidence.Actor, u Upload) error {
+	_, err := c.Submit(ctx, actor, u)
+	return err
+}
+
+// Submit puts a release behind its name: the publish gate decides, and publication, contents and
 // decision become part of the record in one step. A version that exists is Conflict with code
 // version-exists, unless the version is the artifact's digest: then the release is the same, its
 // tags move, and a withdrawn one is restored.
-func (c *Core) Publish(ctx context.Context, actor evidence.Actor, u Upload) error {
+//
+// When the reviewer wants a person to look at it the release is held, and Submit returns why: it is
+// on the record and not offered, and its tags do not move, until it is approved.
+func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hold, error) {
 	if err := c.mayWrite(ctx, actor, evidence.Publish, "publish", u.Ecosystem, u.Name, u.PURL); err != nil {
-		return err
+		return nil, err
 	}
 	event := evidence.Published
 	if u.contentAddressed() {
@@ -27,24 +36,37 @@ func (c *Core) Publish(ctx context.Context, actor evidence.Actor, u Upload) erro
 		switch {
 		case err == nil && old.State == Withdrawn:
 			event = evidence.Restored
+		case err == nil && old.State == Held:
+			return nil, heldBack(u.PURL)
 		case err == nil && len(u.Tags) == 0:
-			return nil
+			return nil, nil
 		case err == nil:
 			event = evidence.Tagged
 		case fault.KindOf(err) != fault.NotFound:
-			return err
+			return nil, err
 		}
 	}
-	drafts := []evidence.Draft{publication(actor, event, u), c.allowed(actor, "publish", u.PURL, u.Artifact)}
-	if event == evidence.Published {
-		drafts = append(drafts, u.Contents...)
+	hold, err := c.reviewed(ctx, event, u)
+	if err != nil {
+		return nil, err
 	}
-	guard := func(tx *sql.Tx) error { return checkExpected(ctx, tx, event, u) }
-	_, err := c.record.Append(ctx, guard, drafts...)
+	_, err = c.record.Append(ctx, func(tx *sql.Tx) error { return checkExpected(ctx, tx, event, u) }, c.drafts(actor, event, u, hold)...)
 	if errors.Is(err, errRaced) {
-		return c.Publish(ctx, actor, u) // somebody published the same content in between: look again
+		return c.Submit(ctx, actor, u) // somebody published the same content in between: look again
 	}
-	return err
+	return hold, err
+}
+
+// drafts are the statements that an upload becomes.
+func (c *Core) drafts(actor evidence.Actor, event evidence.PublicationEvent, u Upload, hold *Hold) []evidence.Draft {
+	var contents []evidence.Draft
+	if event == evidence.Published {
+		contents = u.Contents
+	}
+	if hold != nil {
+		event = evidence.Held
+	}
+	return append([]evidence.Draft{publication(actor, event, u), c.decide(actor, u, hold)}, contents...)
 }
 
 // errRaced says that a content-addressed release changed between the look and the append.
@@ -137,7 +159,7 @@ func (c *Core) change(ctx context.Context, actor evidence.Actor, perm evidence.P
 		return err
 	}
 	p.Ecosystem, p.Name, p.Version, p.Actor = ecosystem, name, r.Version, actor
-	guard := func(tx *sql.Tx) error { return checkActive(ctx, tx, p) }
+	guard := func(tx *sql.Tx) error { return checkState(ctx, tx, p, r) }
 	_, err := c.record.Append(ctx, guard, evidence.Draft{
 		Subjects:  []evidence.Subject{evidence.About(r.PURL, r.Artifact)},
 		Predicate: p, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
@@ -145,19 +167,23 @@ func (c *Core) change(ctx context.Context, actor evidence.Actor, perm evidence.P
 	return err
 }
 
-// checkActive keeps a version that was withdrawn in between from being tagged or withdrawn again.
-func checkActive(ctx context.Context, tx *sql.Tx, p evidence.Publication) error {
+// checkState keeps a version that was withdrawn in between from being tagged or withdrawn again, and a
+// held one from being tagged before it is approved.
+func checkState(ctx context.Context, tx *sql.Tx, p evidence.Publication, r Release) error {
 	if p.Event != evidence.Tagged && p.Event != evidence.Withdrawn {
 		return nil
 	}
-	var active bool
-	err := tx.QueryRowContext(ctx, `SELECT r.state = 'active' FROM release r JOIN package p ON p.id = r.package_id
-		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3`, p.Ecosystem, p.Name, p.Version).Scan(&active)
+	var state State
+	err := tx.QueryRowContext(ctx, `SELECT r.state FROM release r JOIN package p ON p.id = r.package_id
+		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3`, p.Ecosystem, p.Name, p.Version).Scan(&state)
 	if err != nil {
 		return fmt.Errorf("look for version: %w", err)
 	}
-	if !active {
+	switch {
+	case state == Withdrawn:
 		return versionUnknown(p.Name, p.Version)
+	case state == Held && p.Event == evidence.Tagged:
+		return heldBack(r.PURL)
 	}
 	return nil
 }

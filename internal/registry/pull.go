@@ -19,25 +19,37 @@ func (c *Core) MayRead(ctx context.Context, actor evidence.Actor, ecosystem, nam
 	return c.access.Authorize(ctx, actor, evidence.Read, ecosystem, name)
 }
 
-// MayDownload is the pull gate for a release's artifact: a withdrawn release is NotFound, a
-// recalled one is refused with code release-recalled and the reason. The caller has asked MayRead.
-// The decision is counted and reaches the record with the next flush.
-func (c *Core) MayDownload(_ context.Context, actor evidence.Actor, r Release) error {
+// MayDownload is the pull gate for the artifact of a release of the name: a withdrawn release is
+// NotFound, a recalled one is refused with code release-recalled and the reason, and a held one with
+// code release-held to everybody who may not publish the name, and so approve it. One that is younger
+// than the name's cooldown is refused with code release-too-young. The caller has asked MayRead. The
+// decision is counted and reaches the record with the next flush.
+func (c *Core) MayDownload(ctx context.Context, actor evidence.Actor, ecosystem, name string, r Release) error {
 	p := pull{release: r.PURL, verdict: "allow", account: actor.Account, credential: actor.Credential}
-	var err *fault.Error
-	switch {
-	case r.State == Withdrawn:
-		err = fault.New(fault.NotFound, "version-withdrawn", "%s was withdrawn by its publisher", r.PURL)
-	case r.Recalled != "":
-		err = fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; use another version", r.PURL, r.Recalled)
+	err := c.pullGate(ctx, actor, ecosystem, name, r)
+	if err != nil {
+		f := fault.As(err)
+		if f.Kind == fault.Internal {
+			return err // not a decision
+		}
+		p.verdict, p.code = "deny", f.Code
 	}
-	if err == nil {
-		c.pulls.add(p, 1)
-		return nil
-	}
-	p.verdict, p.code = "deny", err.Code
 	c.pulls.add(p, 1)
 	return err
+}
+
+func (c *Core) pullGate(ctx context.Context, actor evidence.Actor, ecosystem, name string, r Release) error {
+	switch {
+	case r.State == Withdrawn:
+		return fault.New(fault.NotFound, "version-withdrawn", "%s was withdrawn by its publisher", r.PURL)
+	case r.Recalled != "":
+		return fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; use another version", r.PURL, r.Recalled)
+	case r.State == Held && c.access.Authorize(ctx, actor, evidence.Publish, ecosystem, name) != nil:
+		return heldBack(r.PURL)
+	case r.State == Held:
+		return nil
+	}
+	return c.checkRipe(ctx, actor, ecosystem, name, r)
 }
 
 // LinkBlob lets a name serve a blob, before or besides a manifest that names it.

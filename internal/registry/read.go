@@ -12,7 +12,7 @@ import (
 )
 
 const releaseColumns = `r.version, r.purl, a.digest, a.size, a.media_type, r.metadata, r.subject, r.artifact_type, r.state,
-	r.recalled, r.deprecated, r.published, r.publisher, r.seq`
+	r.recalled, r.deprecated, r.published, r.publisher, r.seq, EXISTS (SELECT 1 FROM approval y WHERE y.purl = r.purl)`
 
 const releaseTables = ` FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id
 	WHERE p.ecosystem = $1 AND p.name = $2`
@@ -21,7 +21,7 @@ func scanRelease(row interface{ Scan(...any) error }) (Release, error) {
 	var r Release
 	var published string
 	err := row.Scan(&r.Version, &r.PURL, &r.Artifact, &r.Size, &r.MediaType, &r.Metadata, &r.Subject, &r.ArtifactType, &r.State,
-		&r.Recalled, &r.Deprecated, &published, &r.Publisher, &r.Seq)
+		&r.Recalled, &r.Deprecated, &published, &r.Publisher, &r.Seq, &r.Approved)
 	if err != nil {
 		return r, err
 	}

@@ -175,7 +175,9 @@ func (a *Agent) expire() {
 			continue
 		}
 		if b.c == nil {
-			b.c = container.Unanswered(b.key)
+			if b.c = a.registry.Idle(b.key); b.c == nil {
+				b.c = container.Unanswered(b.key)
+			}
 		}
 		late = append(late, b)
 	}

@@ -69,6 +69,9 @@ func (a *Agent) Handle(ev *kernel.Event) {
 		return // the host's, or a container's whose group is gone
 	}
 	if !b.ready {
+		if b.c == nil && len(b.held) == 0 {
+			a.registry.Hurry(b.key)
+		}
 		b.hold(ev, entering)
 		return
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 )
 
 // hit is a layer that holds the thing that is looked for.
@@ -16,19 +18,10 @@ type hit struct {
 	metadata bool
 	content  bool
 	// files are some that it was recognised by; none when the layer itself is looked for.
-	files map[layerFile]bool
+	files map[inside.File]bool
 }
 
-func (h *hit) settle() {
-	switch {
-	case h.metadata && h.content:
-		h.grounds = ByBoth
-	case h.content:
-		h.grounds = ByContent
-	default:
-		h.grounds = ByMetadata
-	}
-}
+func (h *hit) settle() { h.grounds = inside.On(h.metadata, h.content) }
 
 // placed is a hit's layer at its place in one image.
 type placed struct {
@@ -116,7 +109,7 @@ func (c *containment) empty() bool { return len(c.images) == 0 }
 func (c *containment) hit(layer int64) *hit {
 	h := c.hits[layer]
 	if h == nil {
-		h = &hit{layer: layer, files: map[layerFile]bool{}}
+		h = &hit{layer: layer, files: map[inside.File]bool{}}
 		c.hits[layer] = h
 	}
 	return h
@@ -125,7 +118,7 @@ func (c *containment) hit(layer int64) *hit {
 // contain looks for a purl by metadata and, when l was published here, for l by content.
 func (r *reader) contain(p string, l release) (*containment, error) {
 	c := newContainment()
-	component, err := one[int64](r, `SELECT id FROM component WHERE purl = $1`, p)
+	component, err := inside.One[int64](r.Reader, `SELECT id FROM component WHERE purl = $1`, p)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +140,7 @@ func (r *reader) metadataHits(c *containment, component int64) error {
 	if component == 0 {
 		return nil
 	}
-	return r.each(`SELECT c.artifact_id, min(c.path) FROM artifact_component c JOIN layer l ON l.artifact_id = c.artifact_id
+	return r.Each(`SELECT c.artifact_id, min(c.path) FROM artifact_component c JOIN layer l ON l.artifact_id = c.artifact_id
 		WHERE c.component_id = $1 GROUP BY c.artifact_id`, []any{component}, func(rows *sql.Rows) error {
 		var layer int64
 		var path string
@@ -172,7 +165,7 @@ func (r *reader) place(c *containment, component int64) error {
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, func(a, b any) int { return cmp.Compare(a.(int64), b.(int64)) })
-	err = r.in(`SELECT layer_id, image_id, position FROM image_layer WHERE layer_id IN (%s)`, ids, func(rows *sql.Rows) error {
+	err = r.In(`SELECT layer_id, image_id, position FROM image_layer WHERE layer_id IN (%s)`, ids, func(rows *sql.Rows) error {
 		var layer, image int64
 		var position int
 		if err := rows.Scan(&layer, &image, &position); err != nil {
@@ -212,7 +205,7 @@ func (r *reader) hidden(component int64) (map[place]bool, error) {
 	if component == 0 {
 		return out, nil
 	}
-	err := r.each(`SELECT image_id, position FROM hidden_component WHERE component_id = $1`, []any{component}, func(rows *sql.Rows) error {
+	err := r.Each(`SELECT image_id, position FROM hidden_component WHERE component_id = $1`, []any{component}, func(rows *sql.Rows) error {
 		var p place
 		err := rows.Scan(&p.image, &p.position)
 		out[p] = true
@@ -229,7 +222,7 @@ func (r *reader) markReadable(images map[int64]*held) error {
 	for id := range images {
 		ids = append(ids, id)
 	}
-	err := r.in(`SELECT artifact_id, package_id FROM release WHERE artifact_id IN (%s)`, ids, func(rows *sql.Rows) error {
+	err := r.In(`SELECT artifact_id, package_id FROM release WHERE artifact_id IN (%s)`, ids, func(rows *sql.Rows) error {
 		var image, pkg int64
 		err := rows.Scan(&image, &pkg)
 		packages[pkg] = append(packages[pkg], image)
@@ -260,7 +253,7 @@ func (r *reader) packageNames(packages map[int64][]int64) (map[int64]nameKey, er
 		ids = append(ids, id)
 	}
 	names := make(map[int64]nameKey, len(ids))
-	err := r.in(`SELECT id, ecosystem, name FROM package WHERE id IN (%s)`, ids, func(rows *sql.Rows) error {
+	err := r.In(`SELECT id, ecosystem, name FROM package WHERE id IN (%s)`, ids, func(rows *sql.Rows) error {
 		var id int64
 		var k nameKey
 		err := rows.Scan(&id, &k.ecosystem, &k.name)

@@ -6,11 +6,8 @@ import (
 	"path"
 
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 )
-
-// minDistinctive is the size in bytes below which a file proves nothing: "module.exports = {}"
-// and empty __init__.py are everywhere.
-const minDistinctive = 64
 
 // maxCompared bounds the files of one release that are looked for in layers.
 const maxCompared = 2000
@@ -19,7 +16,7 @@ const maxCompared = 2000
 // index must not count as missing from it. Of executables only
 // those without a suffix count: archives made on some systems mark every file as executable.
 func recognisable(name string, size int64, mode fs.FileMode) bool {
-	if size < minDistinctive {
+	if size < inside.MinDistinctive {
 		return false
 	}
 	return evidence.IsSource(name) || evidence.IsLibrary(name) || path.Ext(name) == "" && mode&0o111 != 0
@@ -67,7 +64,7 @@ func (r *reader) shares(l release) (map[string]int, error) {
 	if err != nil || len(shares) == 0 {
 		return shares, err
 	}
-	return shares, r.each(`SELECT f.sha256, count(DISTINCT f.artifact_id) FROM release r JOIN file f ON f.artifact_id = r.artifact_id
+	return shares, r.Each(`SELECT f.sha256, count(DISTINCT f.artifact_id) FROM release r JOIN file f ON f.artifact_id = r.artifact_id
 		WHERE r.package_id = $1 GROUP BY f.sha256`, []any{l.packageID}, func(rows *sql.Rows) error {
 		var sum sql.RawBytes
 		var n int
@@ -84,7 +81,7 @@ func (r *reader) shares(l release) (map[string]int, error) {
 // comparables returns the SHA-256 of each comparable file of l, as a map to 1.
 func (r *reader) comparables(l release) (map[string]int, error) {
 	sums := map[string]int{}
-	err := r.each(`SELECT path, size, mode, sha256 FROM file WHERE artifact_id = $1 ORDER BY path LIMIT $2`,
+	err := r.Each(`SELECT path, size, mode, sha256 FROM file WHERE artifact_id = $1 ORDER BY path LIMIT $2`,
 		[]any{l.artifact, maxCompared}, func(rows *sql.Rows) error {
 			var name string
 			var size, mode int64
@@ -103,7 +100,7 @@ func (r *reader) comparables(l release) (map[string]int, error) {
 // contentHits finds the layers that hold any of the files that c is recognised by. Of the files in
 // each it keeps one of every chunk, for large packages are in many layers.
 func (r *reader) contentHits(c *containment) error {
-	return r.in(`SELECT f.artifact_id, min(f.path), f.sha256 FROM file f JOIN layer l ON l.artifact_id = f.artifact_id
+	return r.In(`SELECT f.artifact_id, min(f.path), f.sha256 FROM file f JOIN layer l ON l.artifact_id = f.artifact_id
 		WHERE f.sha256 IN (%s) GROUP BY f.artifact_id`, c.sought, func(rows *sql.Rows) error {
 		var layer int64
 		var path string
@@ -113,31 +110,31 @@ func (r *reader) contentHits(c *containment) error {
 		}
 		h := c.hit(layer)
 		h.content = true
-		h.files[layerFile{path, string(sum)}] = true
+		h.files[inside.File{Path: path, Sum: string(sum)}] = true
 		return nil
 	})
 }
 
 // matches returns those of the files that the layer holds, each wherever it is.
-func (r *reader) matches(layer int64, sums []any) ([]layerFile, error) {
-	var out []layerFile
+func (r *reader) matches(layer int64, sums []any) ([]inside.File, error) {
+	var out []inside.File
 	for _, sum := range sums {
-		paths, err := list[string](r, `SELECT path FROM file WHERE sha256 = $1 AND artifact_id = $2`, sum, layer)
+		paths, err := inside.List[string](r.Reader, `SELECT path FROM file WHERE sha256 = $1 AND artifact_id = $2`, sum, layer)
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range paths {
-			out = append(out, layerFile{p, string(sum.([]byte))})
+			out = append(out, inside.File{Path: p, Sum: string(sum.([]byte))})
 		}
 	}
 	return out, nil
 }
 
 // distinct counts the files, copies once.
-func distinct(files []layerFile) int {
+func distinct(files []inside.File) int {
 	sums := map[string]bool{}
 	for _, f := range files {
-		sums[f.sum] = true
+		sums[f.Sum] = true
 	}
 	return len(sums)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 )
 
 // maxComponents bounds the components of one image; the largest real ones have some thousands.
@@ -41,7 +42,7 @@ type Component struct {
 func (t *Tracer) Image(ctx context.Context, actor evidence.Actor, d digest.Digest) (*Image, error) {
 	out := &Image{Digest: string(d)}
 	err := t.snapshot(ctx, actor, func(r *reader) error {
-		id, err := one[int64](r, `SELECT id FROM artifact WHERE digest = $1 AND kind = 'manifest'`, d)
+		id, err := inside.One[int64](r.Reader, `SELECT id FROM artifact WHERE digest = $1 AND kind = 'manifest'`, d)
 		if err != nil {
 			return err
 		}
@@ -61,13 +62,13 @@ func (t *Tracer) Image(ctx context.Context, actor evidence.Actor, d digest.Diges
 }
 
 func (r *reader) fill(out *Image, id int64) error {
-	err := r.each(`SELECT platform, incomplete FROM artifact WHERE id = $1`, []any{id}, func(rows *sql.Rows) error {
+	err := r.Each(`SELECT platform, incomplete FROM artifact WHERE id = $1`, []any{id}, func(rows *sql.Rows) error {
 		return rows.Scan(&out.Platform, &out.Incomplete)
 	})
 	if err != nil {
 		return err
 	}
-	err = r.each(`SELECT il.position, a.digest, il.blob, il.created_by, coalesce(l.components, 0), coalesce(l.files, 0), a.incomplete
+	err = r.Each(`SELECT il.position, a.digest, il.blob, il.created_by, coalesce(l.components, 0), coalesce(l.files, 0), a.incomplete
 		FROM image_layer il JOIN artifact a ON a.id = il.layer_id LEFT JOIN layer l ON l.artifact_id = a.id
 		WHERE il.image_id = $1 ORDER BY il.position`, []any{id}, func(rows *sql.Rows) error {
 		var l Layer
@@ -79,7 +80,7 @@ func (r *reader) fill(out *Image, id int64) error {
 		return err
 	}
 	// A package database lists again what lower layers brought: the lowest that shows it counts.
-	return r.each(`SELECT c.purl, min(ac.path), min(ac.source), min(il.position) FROM image_layer il
+	return r.Each(`SELECT c.purl, min(ac.path), min(ac.source), min(il.position) FROM image_layer il
 		JOIN artifact_component ac ON ac.artifact_id = il.layer_id JOIN component c ON c.id = ac.component_id
 		WHERE il.image_id = $1 AND NOT EXISTS (SELECT 1 FROM hidden_component h
 			WHERE h.image_id = il.image_id AND h.position = il.position AND h.component_id = c.id)

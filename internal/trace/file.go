@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 )
 
 // maxSightings bounds the archives and layers that one file is followed into.
@@ -58,14 +59,14 @@ func (r *reader) fromFile(d digest.Digest) (*Node, string, error) {
 func (r *reader) fileLayers(sum []byte) (*containment, error) {
 	c := newContainment()
 	c.exact, c.sought = true, []any{sum}
-	err := r.each(`SELECT f.artifact_id, min(f.path) FROM file f JOIN layer l ON l.artifact_id = f.artifact_id
+	err := r.Each(`SELECT f.artifact_id, min(f.path) FROM file f JOIN layer l ON l.artifact_id = f.artifact_id
 		WHERE f.sha256 = $1 GROUP BY f.artifact_id ORDER BY f.artifact_id LIMIT $2`, []any{sum, maxSightings}, func(rows *sql.Rows) error {
 		var layer int64
 		var path string
 		err := rows.Scan(&layer, &path)
 		h := c.hit(layer)
 		h.content, h.path = true, path
-		h.files[layerFile{path, string(sum)}] = true
+		h.files[inside.File{Path: path, Sum: string(sum)}] = true
 		return err
 	})
 	if err != nil {
@@ -78,7 +79,7 @@ func (r *reader) fileLayers(sum []byte) (*containment, error) {
 // the smallest id.
 func (r *reader) fileTitle(sum []byte, seen []release, c *containment) (string, error) {
 	if len(seen) > 0 {
-		return one[string](r, `SELECT min(path) FROM file WHERE sha256 = $1 AND artifact_id = $2`, sum, seen[0].artifact)
+		return inside.One[string](r.Reader, `SELECT min(path) FROM file WHERE sha256 = $1 AND artifact_id = $2`, sum, seen[0].artifact)
 	}
 	groups, removed := c.groups()
 	if len(groups) == 0 {

@@ -53,3 +53,11 @@ func foreign(q Query) error {
 		"%q is an image of the registry %s, and the images of that registry are not known here; leave the host out to ask for the image of that name here",
 		clip(q.Text), clip(q.Host))
 }
+
+// Ours fails with code trace-unknown when q names an image of another registry.
+func (t *Tracer) Ours(q Query) error {
+	if !t.mine(q.Host) {
+		return foreign(q)
+	}
+	return nil
+}

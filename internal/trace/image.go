@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 	"github.com/hullmark/hullmark/internal/purl"
 )
 
@@ -16,7 +17,7 @@ func (r *reader) byReference(q Query) (*Node, string, error) {
 	version := string(q.Digest)
 	if version == "" {
 		var err error
-		version, err = one[string](r, `SELECT t.version FROM tag t JOIN package p ON p.id = t.package_id
+		version, err = inside.One[string](r.Reader, `SELECT t.version FROM tag t JOIN package p ON p.id = t.package_id
 			WHERE p.ecosystem = 'oci' AND p.name = $1 AND t.tag = $2`, q.Repository, q.Tag)
 		if err != nil || version == "" {
 			return nil, "", err
@@ -58,12 +59,12 @@ func (r *reader) image(id int64) (*Node, string, error) {
 		return nil, "", err
 	}
 	pushed, err := r.publishedBy(seen[0])
-	return root, "holds " + sum.sentence() + ", " + pushed, err
+	return root, "holds " + sentenceOf(sum) + ", " + pushed, err
 }
 
 // addListed hangs below an index what it lists, each with its layers, and returns how many.
 func (r *reader) addListed(root *Node, index int64) (int, error) {
-	ids, err := list[int64](r, `SELECT manifest_id FROM index_manifest WHERE index_id = $1 ORDER BY position`, index)
+	ids, err := inside.List[int64](r.Reader, `SELECT manifest_id FROM index_manifest WHERE index_id = $1 ORDER BY position`, index)
 	for i, id := range ids {
 		if r.images >= r.limits.Images {
 			root.add(truncated(len(ids)-i, "manifest"))
@@ -86,7 +87,7 @@ func (r *reader) addListed(root *Node, index int64) (int, error) {
 func (r *reader) imageNode(id int64) (*Node, error) {
 	n := &Node{Kind: KindImage}
 	var platform, incomplete string
-	err := r.each(`SELECT digest, platform, incomplete FROM artifact WHERE id = $1`, []any{id}, func(rows *sql.Rows) error {
+	err := r.Each(`SELECT digest, platform, incomplete FROM artifact WHERE id = $1`, []any{id}, func(rows *sql.Rows) error {
 		return rows.Scan(&n.ID, &platform, &incomplete)
 	})
 	if err != nil {
@@ -138,7 +139,7 @@ func (r *reader) references(n *Node, id int64) ([]string, error) {
 // in the same repository that list it.
 func (r *reader) tags(n *Node, l release) ([]string, error) {
 	var tags []string
-	err := r.each(`SELECT tag, seq FROM tag WHERE package_id = $1 AND version = $2
+	err := r.Each(`SELECT tag, seq FROM tag WHERE package_id = $1 AND version = $2
 		UNION SELECT t.tag, t.seq FROM index_manifest x JOIN release i ON i.artifact_id = x.index_id AND i.package_id = $1
 			JOIN tag t ON t.package_id = i.package_id AND t.version = i.version WHERE x.manifest_id = $3
 		ORDER BY 1 LIMIT 20`,
@@ -154,7 +155,7 @@ func (r *reader) tags(n *Node, l release) ([]string, error) {
 }
 
 // addStack hangs the image's layers, lowest first, with what each brought that was published here.
-func (r *reader) addStack(root *Node, image int64) (*content, error) {
+func (r *reader) addStack(root *Node, image int64) (*inside.Content, error) {
 	stack, err := r.stack(image)
 	if err != nil {
 		return nil, err
@@ -162,27 +163,27 @@ func (r *reader) addStack(root *Node, image int64) (*content, error) {
 	if len(stack) == 0 {
 		root.add(gap("its layers are not known: it is an index, or was pushed without being read"))
 	}
-	inside, err := r.inside(stack)
+	holds, err := r.Inside(stack)
 	if err != nil {
 		return nil, err
 	}
-	left, err := r.hide(image, stack, inside)
+	left, err := r.Hide(image, stack, holds)
 	if err != nil {
 		return nil, err
 	}
-	sum := newContent()
+	sum := inside.NewContent()
 	for position, id := range stack {
 		n, err := r.layer(id)
 		if err != nil {
 			return nil, err
 		}
-		instruction, err := one[string](r, `SELECT created_by FROM image_layer WHERE image_id = $1 AND position = $2`, image, position)
+		instruction, err := inside.One[string](r.Reader, `SELECT created_by FROM image_layer WHERE image_id = $1 AND position = $2`, image, position)
 		if err != nil {
 			return nil, err
 		}
 		n.setInt("position", position).set("instruction", instruction)
-		c := left[position].without(sum)
-		sum.join(c)
+		c := left[position].Without(sum)
+		sum.Join(c)
 		if err := r.addInside(n, c); err != nil {
 			return nil, err
 		}
@@ -192,7 +193,7 @@ func (r *reader) addStack(root *Node, image int64) (*content, error) {
 }
 
 func (r *reader) stack(image int64) ([]int64, error) {
-	return list[int64](r, `SELECT layer_id FROM image_layer WHERE image_id = $1 ORDER BY position`, image)
+	return inside.List[int64](r.Reader, `SELECT layer_id FROM image_layer WHERE image_id = $1 ORDER BY position`, image)
 }
 
 // short abbreviates a digest for people.

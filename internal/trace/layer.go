@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 )
 
 // group is a layer with the images that got the thing from it.
@@ -101,7 +102,7 @@ func (r *reader) layerNode(g *group, c *containment) (*Node, error) {
 		n.set("grounds", string(g.hit.grounds))
 		n.Title += " by " + string(g.hit.grounds)
 	}
-	var files []layerFile
+	var files []inside.File
 	if g.hit.content && len(c.files) > 0 {
 		if files, err = r.addMatches(n, g.hit.layer, c); err != nil {
 			return nil, err
@@ -132,11 +133,11 @@ const maxWeighed = 200
 
 // addRemoved says on an image's node how many of the layer's files upper layers took out again. Of
 // a copy with very many files it does not say.
-func (r *reader) addRemoved(n *Node, h copied, files []layerFile) error {
+func (r *reader) addRemoved(n *Node, h copied, files []inside.File) error {
 	if len(files) == 0 || len(files) > maxWeighed {
 		return nil
 	}
-	left, err := r.remaining(h.image, h.at.position, files)
+	left, err := r.Remaining(h.image, h.at.position, files)
 	n.filesRemoved(distinct(files) - len(left))
 	return err
 }
@@ -148,7 +149,7 @@ func (n *Node) filesRemoved(count int) {
 	}
 }
 
-func (r *reader) addMatches(n *Node, layer int64, c *containment) ([]layerFile, error) {
+func (r *reader) addMatches(n *Node, layer int64, c *containment) ([]inside.File, error) {
 	files, err := r.matches(layer, c.files)
 	if err != nil {
 		return nil, err
@@ -167,7 +168,7 @@ func (r *reader) addMatches(n *Node, layer int64, c *containment) ([]layerFile, 
 func (r *reader) layer(id int64) (*Node, error) {
 	n := &Node{Kind: KindLayer}
 	var incomplete string
-	err := r.each(`SELECT a.digest, a.incomplete, coalesce(l.components, 0), coalesce(l.files, 0), coalesce(l.analyser, '')
+	err := r.Each(`SELECT a.digest, a.incomplete, coalesce(l.components, 0), coalesce(l.files, 0), coalesce(l.analyser, '')
 		FROM artifact a LEFT JOIN layer l ON l.artifact_id = a.id WHERE a.id = $1`, []any{id}, func(rows *sql.Rows) error {
 		var components, files int
 		var analyser string
@@ -192,7 +193,7 @@ func (r *reader) layer(id int64) (*Node, error) {
 
 // restsOnContents adds the statements that say what is inside n.
 func (r *reader) restsOnContents(n *Node) error {
-	seqs, err := list[int64](r, `SELECT x.seq FROM statement_subject x JOIN statement s ON s.seq = x.seq
+	seqs, err := inside.List[int64](r.Reader, `SELECT x.seq FROM statement_subject x JOIN statement s ON s.seq = x.seq
 		WHERE x.subject = $1 AND s.predicate_type = $2 ORDER BY x.seq LIMIT 20`, evidence.SubjectKey(n.ID), evidence.ContentsType)
 	n.rests(seqs...)
 	return err
@@ -207,7 +208,7 @@ func (r *reader) heldNode(h copied, kind Kind) (*Node, error) {
 	r.images++
 	n.Kind = kind
 	n.setInt("position", h.at.position)
-	instruction, err := one[string](r, `SELECT created_by FROM image_layer WHERE image_id = $1 AND position = $2`, h.image, h.at.position)
+	instruction, err := inside.One[string](r.Reader, `SELECT created_by FROM image_layer WHERE image_id = $1 AND position = $2`, h.image, h.at.position)
 	n.set("instruction", instruction)
 	if kind == KindRemoved {
 		n.Title += ": removed by an upper layer"
@@ -230,11 +231,11 @@ func (r *reader) fromLayer(id int64) (*Node, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	inside, err := r.inside([]int64{id})
+	holds, err := r.Inside([]int64{id})
 	if err != nil {
 		return nil, "", err
 	}
-	if err := r.addInside(root, inside[id]); err != nil {
+	if err := r.addInside(root, holds[id]); err != nil {
 		return nil, "", err
 	}
 	groups, _ := c.groups()
@@ -250,5 +251,5 @@ func (r *reader) fromLayer(id int64) (*Node, string, error) {
 		root.add(child)
 	}
 	root.add(unreadable(c.unreadable, "image"))
-	return root, c.sentence() + ", holds " + inside[id].sentence(), nil
+	return root, c.sentence() + ", holds " + sentenceOf(holds[id]), nil
 }

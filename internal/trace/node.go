@@ -3,6 +3,8 @@ package trace
 import (
 	"slices"
 	"strconv"
+
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 )
 
 // Kind is what a node stands for.
@@ -27,13 +29,13 @@ const (
 )
 
 // Grounds is why something is held to be in a layer.
-type Grounds string
+type Grounds = inside.Grounds
 
 // The grounds.
 const (
-	ByMetadata Grounds = "metadata"
-	ByContent  Grounds = "content"
-	ByBoth     Grounds = "both"
+	ByMetadata = inside.ByMetadata
+	ByContent  = inside.ByContent
+	ByBoth     = inside.ByBoth
 )
 
 // Result is the answer to one query.

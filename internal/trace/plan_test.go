@@ -42,7 +42,7 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 			if _, err := r.mayReadDigest(string(tracetest.Digest("diff dependencies 0"))); err != nil {
 				return err
 			}
-			for query := range r.stmts {
+			for _, query := range r.Queries() {
 				queries[query] = true
 			}
 			return nil

@@ -72,7 +72,7 @@ type publishedName struct {
 
 func (r *reader) publishedNames(account string) (map[int64]publishedName, error) {
 	out := map[int64]publishedName{}
-	err := r.each(`SELECT p.id, p.ecosystem, p.name, count(*) FROM release r JOIN package p ON p.id = r.package_id
+	err := r.Each(`SELECT p.id, p.ecosystem, p.name, count(*) FROM release r JOIN package p ON p.id = r.package_id
 		WHERE r.publisher = $1 GROUP BY p.id`, []any{account}, func(rows *sql.Rows) error {
 		var id int64
 		var g publishedName

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 )
@@ -18,7 +19,7 @@ import (
 func (t *Tracer) Subject(ctx context.Context, subject string) (string, error) {
 	var diffID string
 	err := t.snapshot(ctx, evidence.Actor{}, func(r *reader) (err error) {
-		diffID, err = one[string](r, `SELECT a.digest FROM layer_blob x JOIN artifact a ON a.id = x.layer_id WHERE x.blob = $1`, subject)
+		diffID, err = inside.One[string](r.Reader, `SELECT a.digest FROM layer_blob x JOIN artifact a ON a.id = x.layer_id WHERE x.blob = $1`, subject)
 		return err
 	})
 	return cmp.Or(diffID, subject), err
@@ -51,7 +52,7 @@ func (r *reader) mayReadPURL(p purl.PURL) error {
 	if err != nil {
 		return err
 	}
-	err = r.access.Authorize(r.ctx, r.actor, evidence.Read, name.ecosystem, name.name)
+	err = r.access.Authorize(r.Context(), r.actor, evidence.Read, name.ecosystem, name.name)
 	if err != nil && fault.KindOf(err) == fault.Invalid {
 		return nil // an ecosystem that nobody publishes to here: no name in it is anyone's
 	}
@@ -61,7 +62,7 @@ func (r *reader) mayReadPURL(p purl.PURL) error {
 // nameOf returns the name that p is a version of.
 func (r *reader) nameOf(p purl.PURL) (nameKey, error) {
 	var key nameKey
-	err := r.each(`SELECT p.ecosystem, p.name FROM release r JOIN package p ON p.id = r.package_id WHERE r.purl = $1 LIMIT 1`,
+	err := r.Each(`SELECT p.ecosystem, p.name FROM release r JOIN package p ON p.id = r.package_id WHERE r.purl = $1 LIMIT 1`,
 		[]any{p}, func(rows *sql.Rows) error { return rows.Scan(&key.ecosystem, &key.name) })
 	if err != nil || key.name != "" {
 		return key, err
@@ -86,7 +87,7 @@ func (r *reader) mayReadDigest(d string) (bool, error) {
 	if err != nil || len(seen) > 0 {
 		return len(seen) > 0, err
 	}
-	layer, err := one[int64](r, `SELECT id FROM artifact WHERE digest = $1 AND kind = 'layer'`, d)
+	layer, err := inside.One[int64](r.Reader, `SELECT id FROM artifact WHERE digest = $1 AND kind = 'layer'`, d)
 	if err != nil || layer == 0 {
 		return false, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 	"github.com/hullmark/hullmark/internal/purl"
 )
 
@@ -28,7 +29,7 @@ const releaseJoins = ` FROM release r JOIN package p ON p.id = r.package_id JOIN
 // releases returns those that where selects, in the order of their publication.
 func (r *reader) releases(where string, args ...any) ([]release, error) {
 	var out []release
-	err := r.each(`SELECT `+releaseColumns+releaseJoins+where, args, func(rows *sql.Rows) error {
+	err := r.Each(`SELECT `+releaseColumns+releaseJoins+where, args, func(rows *sql.Rows) error {
 		l, err := scanRelease(rows)
 		out = append(out, l)
 		return err
@@ -189,7 +190,7 @@ func (r *reader) byDigest(d digest.Digest) (*Node, string, error) {
 		kind string
 	}
 	var a found
-	err := r.each(`SELECT id, kind FROM artifact WHERE digest = $1`, []any{d}, func(rows *sql.Rows) error {
+	err := r.Each(`SELECT id, kind FROM artifact WHERE digest = $1`, []any{d}, func(rows *sql.Rows) error {
 		return rows.Scan(&a.id, &a.kind)
 	})
 	if err != nil {
@@ -197,7 +198,7 @@ func (r *reader) byDigest(d digest.Digest) (*Node, string, error) {
 	}
 	if a.id == 0 {
 		a.kind = "layer"
-		if a.id, err = one[int64](r, `SELECT layer_id FROM layer_blob WHERE blob = $1`, d); err != nil {
+		if a.id, err = inside.One[int64](r.Reader, `SELECT layer_id FROM layer_blob WHERE blob = $1`, d); err != nil {
 			return nil, "", err
 		}
 	}
@@ -233,7 +234,7 @@ func (r *reader) fromArtifact(artifact int64) (*Node, string, error) {
 
 // addHistory hangs what the record knows of how l came to be below n.
 func (r *reader) addHistory(n *Node, l release) error {
-	err := r.each(`SELECT seq, event, account, credential, method, address_hash, assurance, at FROM publication
+	err := r.Each(`SELECT seq, event, account, credential, method, address_hash, assurance, at FROM publication
 		WHERE package_id = $1 AND version = $2 ORDER BY seq`, []any{l.packageID, l.version}, func(rows *sql.Rows) error {
 		p, err := scanPublication(rows)
 		n.add(p)
@@ -285,7 +286,7 @@ func (r *reader) addDecisions(n *Node, l release) error {
 	} else if ok {
 		pulls = evidence.Pulls(purl.PURL(l.purl)).Name
 	}
-	err := r.each(`SELECT seq, gate, action, verdict, code, account, policy, count, at FROM decision WHERE subject IN ($1, $2) ORDER BY seq`,
+	err := r.Each(`SELECT seq, gate, action, verdict, code, account, policy, count, at FROM decision WHERE subject IN ($1, $2) ORDER BY seq`,
 		[]any{l.purl, pulls}, func(rows *sql.Rows) error {
 			d, err := scanDecision(rows)
 			all = append(all, d)
@@ -312,7 +313,7 @@ func scanDecision(rows *sql.Rows) (*Node, error) {
 }
 
 func (r *reader) addRecall(n *Node, l release) error {
-	return r.each(`SELECT seq, min(subject), reason, account, at FROM recall WHERE subject IN ($1, $2)
+	return r.Each(`SELECT seq, min(subject), reason, account, at FROM recall WHERE subject IN ($1, $2)
 		GROUP BY seq, reason, account, at ORDER BY seq`,
 		[]any{l.purl, l.digest}, func(rows *sql.Rows) error {
 			var seq int64
@@ -336,6 +337,6 @@ func cut(nodes []*Node, limit int, what string) []*Node {
 
 // publishedBy is the part of a summary that names who published l.
 func (r *reader) publishedBy(l release) (string, error) {
-	credential, err := one[string](r, `SELECT credential FROM publication WHERE seq = $1`, l.seq)
+	credential, err := inside.One[string](r.Reader, `SELECT credential FROM publication WHERE seq = $1`, l.seq)
 	return "published" + by(l.publisher, credential) + " at " + minute(l.created), err
 }

@@ -102,7 +102,7 @@ func (t *Tracer) snapshot(ctx context.Context, actor evidence.Actor, fn func(*re
 	}
 	return t.db.Read(ctx, func(tx *sql.Tx) error {
 		r := t.reader(ctx, tx, actor)
-		defer r.close()
+		defer r.Close()
 		return fn(r)
 	})
 }

@@ -111,6 +111,8 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 	case "/recalls/{subject}":
 		a.recalled(t, target)
 		values["subject"] = string(a.recallable(target))
+	case "/holds/{subject}":
+		values["subject"] = string(a.hold(t, target))
 	case "/organisations/{organisation}/members/{account}":
 		if target != None {
 			must(t, a.Accounts.SetMember(t.Context(), a.Admin, string(target), "spare", account.Reader))
@@ -138,6 +140,7 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /records/{subject}": "", "GET /records/{subject}/bundle": "",
 		"GET /log/checkpoint": "", "GET /log/inclusion": "?index=0", "GET /log/consistency": "?old=0",
 		"GET /recalls": "", "DELETE /recalls/{subject}": "?reason=test",
+		"GET /holds": "", "GET /holds/{subject}": "", "DELETE /holds/{subject}": "?reason=test",
 		"GET /packages": "?ecosystem=npm", "GET /packages/{ecosystem}/{name}": "", "GET /images/{digest}": "",
 		"GET /users": "", "GET /organisations": "",
 		"GET /organisations/{organisation}/members": "", "GET /organisations/{organisation}/namespaces": "",
@@ -151,6 +154,7 @@ func (a *API) queries(target Target) map[string]string {
 func (a *API) bodies(target Target) map[string]string {
 	return map[string]string{
 		"POST /recalls":       fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
+		"POST /approvals":     fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.purl(target)),
 		"POST /users":         fmt.Sprintf(`{"name": "user%d"}`, a.n),
 		"POST /organisations": fmt.Sprintf(`{"name": "organisation%d"}`, a.n),
 		"PUT /organisations/{organisation}/members/{account}": `{"role": "reader"}`,

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/api/resource"
 )
@@ -64,7 +65,12 @@ func (c *Client) ClaimNamespace(ctx context.Context, organisation string, n reso
 
 // SetVisibility changes who may read a namespace: private or public.
 func (c *Client) SetVisibility(ctx context.Context, ecosystem, pattern, visibility string) (n resource.Namespace, err error) {
-	return n, c.do(ctx, http.MethodPut, path("namespaces", ecosystem, pattern), nil, resource.NewVisibility{Visibility: visibility}, &n)
+	return n, c.do(ctx, http.MethodPut, path("namespaces", ecosystem, pattern), nil, resource.NamespaceSettings{Visibility: visibility}, &n)
+}
+
+// SetCooldown changes how old versions must be before consumers get them; 0 is off.
+func (c *Client) SetCooldown(ctx context.Context, ecosystem, pattern string, d time.Duration) (n resource.Namespace, err error) {
+	return n, c.do(ctx, http.MethodPut, path("namespaces", ecosystem, pattern), nil, resource.NamespaceSettings{Cooldown: d.String()}, &n)
 }
 
 // Tokens returns the caller's tokens, newest first.

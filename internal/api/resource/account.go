@@ -45,6 +45,7 @@ type Namespace struct {
 	Pattern      string `json:"pattern"`
 	Organisation string `json:"organisation"`
 	Visibility   string `json:"visibility"`
+	Cooldown     string `json:"cooldown,omitempty"` // as time.ParseDuration reads it; empty is off
 }
 
 // NewNamespace claims a namespace; without a visibility it is private.
@@ -54,9 +55,10 @@ type NewNamespace struct {
 	Visibility string `json:"visibility,omitempty"`
 }
 
-// NewVisibility changes who may read a namespace.
-type NewVisibility struct {
-	Visibility string `json:"visibility"`
+// NamespaceSettings changes a namespace; what is empty stays.
+type NamespaceSettings struct {
+	Visibility string `json:"visibility,omitempty"`
+	Cooldown   string `json:"cooldown,omitempty"` // as time.ParseDuration reads it; "0" is off
 }
 
 // Token describes a token without its secret.

@@ -20,10 +20,11 @@ const freely = 72 * time.Hour
 // The client sends the whole packument back. Source: npm, deprecate.js.
 func (r *Registry) deprecate(w http.ResponseWriter, req *http.Request, actor evidence.Actor, doc document) error {
 	name := req.PathValue("name")
-	o, err := r.offer(req.Context(), name)
+	offered, err := r.offer(req.Context(), name)
 	if err != nil {
 		return err
 	}
+	o := offered.uncooled()
 	if len(doc.versions) == 0 {
 		return fault.New(fault.Invalid, "body-malformed", "the document has neither a tarball to publish nor versions to deprecate")
 	}
@@ -93,10 +94,11 @@ func (r *Registry) change(w http.ResponseWriter, req *http.Request, actor eviden
 // atRevision returns what the name offers, provided that it still is the revision in the path: a
 // client that has not seen a version would otherwise unpublish it.
 func (r *Registry) atRevision(req *http.Request) (*offer, error) {
-	o, err := r.offer(req.Context(), req.PathValue("name"))
+	offered, err := r.offer(req.Context(), req.PathValue("name"))
 	if err != nil {
 		return nil, err
 	}
+	o := offered.uncooled()
 	if rev := req.PathValue("rev"); rev != o.rev() {
 		return nil, fault.New(fault.Conflict, "revision-conflict", "%s has changed in between; run the command again", o.name)
 	}
@@ -239,10 +241,10 @@ func (r *Registry) setTag(w http.ResponseWriter, req *http.Request, actor eviden
 	if err != nil {
 		return err
 	}
-	if _, isTag := o.tags[version]; isTag {
+	if _, isTag := o.uncooled().tags[version]; isTag {
 		return fault.New(fault.Invalid, "version-invalid", "%q is a tag; name the version that %s shall point at", clip(version), tag)
 	}
-	rel, err := o.release(version)
+	rel, err := o.taggable(version)
 	if err != nil {
 		return err
 	}
@@ -251,6 +253,15 @@ func (r *Registry) setTag(w http.ResponseWriter, req *http.Request, actor eviden
 	}
 	r.respond(w, http.StatusCreated, ok)
 	return nil
+}
+
+// taggable returns a version that a tag may be pointed at, and a held one, which the core refuses with
+// the reason.
+func (o *offer) taggable(version string) (registry.Release, error) {
+	if i, ok := o.used[version]; ok && o.all[i].State == registry.Held {
+		return o.all[i], nil
+	}
+	return o.uncooled().release(version)
 }
 
 // removeTag answers DELETE /-/package/{name}/dist-tags/{tag}.

@@ -23,6 +23,8 @@ type inside struct {
 	gyp, serverJS, shrinkwrap bool
 	// files are the paths of all files without the top folder.
 	files []string
+	// bundledHooks are the install scripts of the packages that are bundled.
+	bundledHooks []evidence.InstallHook
 }
 
 // readTarball reads the received tarball, before it has a name in the blob store.
@@ -70,6 +72,9 @@ func (in *inside) see(e safearchive.Entry, content io.Reader, limit int) error {
 	in.unpacked += e.Size
 	in.files = append(in.files, rest)
 	in.note(rest)
+	if err := in.seeBundled(rest, content); err != nil {
+		return err
+	}
 	if !strings.EqualFold(rest, "package.json") {
 		return nil
 	}

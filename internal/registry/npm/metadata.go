@@ -44,6 +44,7 @@ func (p *publication) metadata(sent object, in *inside) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	in.inventory.Hooks = in.hooks(served.scripts)
 	return p.compose(sent, served, in, d)
 }
 

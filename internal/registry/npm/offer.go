@@ -27,8 +27,15 @@ type offer struct {
 	revision int64
 	created  time.Time
 	modified time.Time
-	releases []registry.Release // that may be installed, in the order of publication
+	releases []registry.Release // that consumers may install now, in the order of publication
 	tags     map[string]string
+	// young is how many more versions only the cooldown keeps back, and ripens when the first of them
+	// is old enough, in Unix nanoseconds. complete is what the name offers without a cooldown; nil when
+	// that is the same.
+	young    int
+	cooldown time.Duration
+	ripens   int64
+	complete *offer
 	// used holds every version that ever was, withdrawn and recalled ones included, by its place
 	// in all.
 	used map[string]int
@@ -60,6 +67,9 @@ func (o *offer) release(versionOrTag string) (registry.Release, error) {
 	i, ok := o.used[versionOrTag]
 	if !ok || !installable(o.all[i]) {
 		return registry.Release{}, fault.New(fault.NotFound, "version-unknown", "%s has no version or tag %q", o.name, clip(versionOrTag))
+	}
+	if o.young > 0 && !slices.ContainsFunc(o.releases, func(r registry.Release) bool { return r.Version == versionOrTag }) {
+		return registry.Release{}, registry.TooYoung(o.all[i], o.cooldown)
 	}
 	return o.all[i], nil
 }
@@ -127,6 +137,10 @@ func (r *Registry) current(ctx context.Context, o *offer, head int64) (bool, err
 		o.head.Store(head)
 	}
 	now := r.clock.Now().UnixNano()
+	cooldown, err := r.core.Cooldown(ctx, purl.NPM, o.name)
+	if err != nil || cooldown != o.cooldown || o.young > 0 && now >= o.ripens {
+		return false, err
+	}
 	if now-o.ownersAt.Load() < int64(ownersAge) {
 		return true, nil
 	}
@@ -159,6 +173,9 @@ func (r *Registry) loadOnce(ctx context.Context, name string) (*offer, error) {
 		return nil, err
 	}
 	o := &offer{name: name, revision: p.Revision, created: p.Created, modified: p.Modified}
+	if o.cooldown, err = r.core.Cooldown(ctx, purl.NPM, name); err != nil {
+		return nil, err
+	}
 	if o.all, err = r.core.Releases(ctx, purl.NPM, name); err != nil {
 		return nil, err
 	}
@@ -178,6 +195,7 @@ func (r *Registry) loadOnce(ctx context.Context, name string) (*offer, error) {
 		return nil, errMoved
 	}
 	o.arrange(tags)
+	o.keepBack(r.clock.Now())
 	return o, nil
 }
 

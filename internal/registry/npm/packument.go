@@ -261,8 +261,10 @@ func (o object) only(fields []string) object {
 	return out
 }
 
-// rev is the revision that a client must name when it changes the whole document.
-func (o *offer) rev() string { return strconv.FormatInt(o.revision, 10) + "-0" }
+// rev is the revision that a client must name when it changes the whole document. A document that
+// lacks versions only for now has another one than the whole: what a client leaves out of it would be
+// taken for what it wants removed.
+func (o *offer) rev() string { return fmt.Sprintf("%d-%d", o.revision, o.young) }
 
 func (o *offer) maintainers() []person {
 	people := []person{}

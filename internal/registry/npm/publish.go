@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,11 +48,29 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 	if p.tarball == nil && len(doc.attachments) == 0 {
 		return r.deprecate(w, req, actor, doc)
 	}
-	if err := p.publish(req.Context(), doc); err != nil {
+	hold, err := p.publish(req.Context(), doc)
+	if err != nil {
 		return p.refuse(req.Context(), err)
 	}
-	r.respond(w, http.StatusCreated, map[string]any{"ok": true, "success": true, "id": p.name})
+	status := http.StatusCreated
+	if hold != nil {
+		status = http.StatusAccepted
+		w.Header().Set("Npm-Notice", p.notice(hold)) // npm prints it (npm-registry-fetch, check-response.js)
+	}
+	r.respond(w, status, map[string]any{"ok": true, "success": true, "id": p.name})
 	return nil
+}
+
+// notice tells the publisher that the version is held. It goes into a header: one line of ASCII.
+func (p *publication) notice(h *registry.Hold) string {
+	text := fmt.Sprintf("held: %s@%s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s",
+		p.name, p.version, h.Summary, purl.New(purl.NPM, p.name, p.version))
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // readDocument reads a request's document and hands its attachments to attach. Only so many large
@@ -96,38 +115,41 @@ func (p *publication) refuse(ctx context.Context, err error) error {
 	return p.r.core.Refuse(ctx, p.actor, "publish", purl.New(purl.NPM, p.name, p.version), err)
 }
 
-func (p *publication) publish(ctx context.Context, doc document) error {
+// publish returns why the version is held, if it is.
+func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold, error) {
 	version, manifest, tags, err := doc.single(p.name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.version = version
 	if p.tarball == nil || len(doc.attachments) != 1 || p.tarball.name != p.name+"-"+version+".tgz" {
-		return malformed("it must hold one attachment, %s-%s.tgz", p.name, version)
+		return nil, malformed("it must hold one attachment, %s-%s.tgz", p.name, version)
 	}
 	offer, err := p.newVersion(ctx, version)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if offer == nil || offer.tag(latest) == "" {
+	if offer == nil || offer.uncooled().tag(latest) == "" {
 		tags = withLatest(tags)
 	}
 	inside, err := p.readTarball()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	metadata, err := p.metadata(manifest, inside)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	upload := registry.Upload{
 		Ecosystem: purl.NPM, Name: p.name, Version: version, PURL: purl.New(purl.NPM, p.name, version),
 		Tags: tags, Size: p.tarball.upload.Size(), MediaType: tarballType,
+		Inventory: inside.inventory, Order: compareVersions,
 	}
 	if err := p.store(ctx, &upload, metadata, inside.inventory); err != nil {
-		return err
+		return nil, err
 	}
-	return overPublished(p.r.core.Publish(ctx, p.actor, upload), version)
+	hold, err := p.r.core.Submit(ctx, p.actor, upload)
+	return hold, overPublished(err, version)
 }
 
 // newVersion returns what the name offers so far (nil: nothing) and fails when the version was

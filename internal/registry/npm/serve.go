@@ -1,6 +1,7 @@
 package npm
 
 import (
+	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -14,10 +15,13 @@ import (
 
 // servePackument answers GET /{name}, in the form that Accept asks for. npm asks for the full form
 // when it installs, pnpm and bun for the abbreviated one.
-func (r *Registry) servePackument(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
+func (r *Registry) servePackument(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	o, err := r.offer(req.Context(), req.PathValue("name"))
 	if err != nil {
 		return err
+	}
+	if o.complete != nil && r.wantsToWrite(req, actor, o.name) {
+		return r.serveComplete(w, req, o)
 	}
 	if len(o.releases) == 0 {
 		return o.nothingLeft()
@@ -34,6 +38,27 @@ func (r *Registry) servePackument(w http.ResponseWriter, req *http.Request, _ ev
 	return nil
 }
 
+// wantsToWrite reports whether the caller is about to change the document, and may: npm says so before
+// it unpublishes, deprecates or changes owners. Source: libnpmpublish, unpublish.js.
+func (r *Registry) wantsToWrite(req *http.Request, actor evidence.Actor, name string) bool {
+	return req.URL.Query().Get("write") == "true" &&
+		r.core.Access().Authorize(req.Context(), actor, evidence.Publish, purl.NPM, name) == nil
+}
+
+// serveComplete answers with the document that nothing is kept back from. It is made anew each time:
+// few ask for it, and it is theirs alone.
+func (r *Registry) serveComplete(w http.ResponseWriter, req *http.Request, o *offer) error {
+	d, err := r.render(req.Context(), o.complete, full)
+	if err == nil {
+		err = d.pack()
+	}
+	if err != nil {
+		return fmt.Errorf("render all of %s: %w", o.name, err)
+	}
+	d.send(w, req, contentTypes[full])
+	return nil
+}
+
 // nothingLeft says why a name that exists has no version to install. A recall is named with its
 // reason: without it, whoever installs takes the answer for a typo and looks elsewhere.
 func (o *offer) nothingLeft() error {
@@ -42,6 +67,9 @@ func (o *offer) nothingLeft() error {
 			return fault.New(fault.NotFound, "name-unknown",
 				"%s has no version that can be installed: %s was recalled: %s", o.name, rel.Version, rel.Recalled)
 		}
+	}
+	if o.complete != nil {
+		return registry.TooYoung(o.complete.releases[0], o.cooldown)
 	}
 	return fault.New(fault.NotFound, "name-unknown", "%s has no version that can be installed", o.name)
 }
@@ -137,7 +165,7 @@ func (r *Registry) serveTarball(w http.ResponseWriter, req *http.Request, actor 
 	if err != nil {
 		return err
 	}
-	if err := r.core.MayDownload(req.Context(), actor, rel); err != nil {
+	if err := r.core.MayDownload(req.Context(), actor, purl.NPM, o.name, rel); err != nil {
 		return err
 	}
 	blob, err := r.core.Blobs().Open(req.Context(), rel.Artifact)

@@ -16,7 +16,7 @@ func (g *Registry) getManifest(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := g.core.MayDownload(c.r.Context(), c.actor, r); err != nil {
+	if err := g.core.MayDownload(c.r.Context(), c.actor, purl.OCI, c.name, r); err != nil {
 		return err
 	}
 	if c.tag != "" && !accepts(c.r.Header, r.MediaType) {

@@ -80,7 +80,7 @@ func (b *Builder) Release(account, name, version string, files []evidence.File) 
 	}, by)
 	b.drafts = append(b.drafts, evidence.Draft{
 		Subjects:  []evidence.Subject{{Name: string(p)}},
-		Predicate: evidence.Decision{Gate: "publish", Action: "publish", Verdict: "allow", Policy: "builtin/1", Actor: by},
+		Predicate: evidence.Decision{Gate: "publish", Action: "publish", Verdict: "allow", Policy: "builtin/2", Actor: by},
 		Issuer:    evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
 	})
 	inv := b.inventory(&evidence.Inventory{Analyser: "release/1", Files: files})

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hullmark/hullmark/internal/api/client"
+	"github.com/hullmark/hullmark/internal/api/resource"
+	"github.com/hullmark/hullmark/internal/cli/output"
+)
+
+func newApprove(e *env) *cobra.Command {
+	cmd := e.withReason("approve X", "Stand by a release that somebody else published", "is approved",
+		"what you looked at; it is on the record",
+		func(ctx context.Context, c *client.Client, subject, reason string) error {
+			made, err := c.Approve(ctx, subject, reason)
+			if err == nil && made.Released {
+				e.say("it was held; it is offered from now on")
+			}
+			return err
+		})
+	cmd.GroupID = "act"
+	cmd.Long = `Approve a release (purl) or an image (acme/shop:1.0, which is looked up now). You need the right to publish it and must
+not be the account that published it. A version that is held is offered from then on, and no cooldown applies to it.`
+	cmd.Example = "  hullmark approve pkg:npm/%40acme/ui@1.2.3 --reason 'reviewed the new postinstall'\n" +
+		"  hullmark approve acme/shop:1.0 --reason 'release checklist done'"
+	return cmd
+}
+
+func newHold(e *env) *cobra.Command {
+	list := lister(e, "list", "List the versions that wait and that you may review",
+		func(ctx context.Context, c *client.Client, _ []string) ([]resource.Hold, error) { return c.Holds(ctx) },
+		[]string{"RELEASE", "SINCE", "PUBLISHER", "BECAUSE"}, func(h resource.Hold) []string {
+			return []string{h.Subject, h.At.Format("2006-01-02 15:04"), h.Publisher, h.Code}
+		})
+	show := asker(e, "show X", "Show how a held version differs from the one before",
+		func(ctx context.Context, c *client.Client, args []string) (resource.Hold, error) {
+			return c.Hold(ctx, args[0])
+		}, printHold)
+	reject := e.withReason("reject X", "Withdraw a held version: nobody ever gets it", "is rejected", "what is wrong with it",
+		func(ctx context.Context, c *client.Client, subject, reason string) error {
+			return c.RejectHold(ctx, subject, reason)
+		})
+	return group("hold", "Versions that wait for a second person", "act", list, show, reject)
+}
+
+// signs are how a difference marks its lines.
+var signs = map[string]string{"added": "+", "changed": "~", "removed": "-"}
+
+func printHold(p *output.Printer, h resource.Hold) {
+	p.Line("%s", output.Head(h.Subject))
+	p.Line("published %s by %s (%s), held: %s", h.At.Format("2006-01-02 15:04"), h.Publisher, h.Credential, output.Warn(h.Code))
+	if len(h.Tags) > 0 {
+		p.Line("to be tagged %s", strings.Join(h.Tags, ", "))
+	}
+	if h.Recalled != "" {
+		p.Line("%s", output.Bad("recalled: "+h.Recalled))
+	}
+	before := h.Against
+	if before == "" {
+		before = "nothing: no version before it is offered"
+	}
+	p.Line("\ncompared with %s", before)
+	for _, c := range h.Hooks {
+		p.Line("  %s %s  %s", sign(c.Change), output.Warn(c.Name), c.Command)
+		if c.Before != "" {
+			p.Line("      was  %s", c.Before)
+		}
+		if len(c.Files) > 0 {
+			p.Line("      runs %s", strings.Join(c.Files, ", "))
+		}
+	}
+	p.Line("\n%d files added, %d changed, %d removed", h.Added, h.Changed, h.Removed)
+	for _, f := range h.Files {
+		p.Line("  %s %s  %s", sign(f.Change), f.Path, output.Dim(fileSizes(f)))
+	}
+	if more := h.Added + h.Changed + h.Removed - len(h.Files); more > 0 {
+		p.Line("  and %d more", more)
+	}
+	p.Line("\n%s", output.Dim("hullmark approve '"+h.Subject+"' --reason …    or    hullmark hold reject '"+h.Subject+"' --reason …"))
+}
+
+func sign(change string) string {
+	text := signs[change]
+	switch change {
+	case "added":
+		return output.Good(text)
+	case "removed":
+		return output.Bad(text)
+	}
+	return output.Warn(text)
+}
+
+func fileSizes(f resource.FileChange) string {
+	sum := f.SHA256[:min(len(f.SHA256), 19)] + "…"
+	switch f.Change {
+	case "added":
+		return fmt.Sprintf("%d bytes  %s", f.Size, sum)
+	case "removed":
+		return fmt.Sprintf("%d bytes", f.Before)
+	}
+	return fmt.Sprintf("%d -> %d bytes  %s", f.Before, f.Size, sum)
+}
