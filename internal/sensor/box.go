@@ -166,6 +166,7 @@ func (a *Agent) expire() {
 	now := a.Clock.Now()
 	a.mu.Lock()
 	var late []*box
+	var ended []*container.Container
 	for _, b := range a.boxes {
 		waited := now.Sub(b.since)
 		if waited < 0 { // the clock was set back
@@ -177,11 +178,16 @@ func (a *Agent) expire() {
 		if b.c == nil {
 			if b.c = a.registry.Idle(b.key); b.c == nil {
 				b.c = container.Unanswered(b.key)
+			} else {
+				ended = append(ended, b.c)
 			}
 		}
 		late = append(late, b)
 	}
 	a.mu.Unlock()
+	for _, c := range ended {
+		a.place(c, true)
+	}
 	for _, b := range late {
 		a.release(b)
 	}
