@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // GroupID finds the id of the control group of a process.
@@ -15,6 +17,10 @@ type GroupID func(pid int) uint64
 // Fill reads every process of /proc into the table: those that started before the agent, or whose events
 // were lost. What the kernel has told stays. It forgets processes that are no more.
 func (t *Table) Fill(proc string, group GroupID) error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return fmt.Errorf("read the time since boot: %w", err)
+	}
 	entries, err := os.ReadDir(proc)
 	if err != nil {
 		return fmt.Errorf("read the process table: %w", err)
@@ -35,19 +41,15 @@ func (t *Table) Fill(proc string, group GroupID) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.merge(found, parents)
+	t.merge(found, parents, uint64(now.Nano()))
 	return nil
 }
 
-// merge adds what is new, and drops what /proc no longer has unless it was forked meanwhile.
-func (t *Table) merge(found map[uint32]*Process, parents map[uint32]uint32) {
-	var newest uint64
-	for _, p := range found {
-		newest = max(newest, p.Started)
-	}
+// merge adds what is new, and drops what /proc no longer has unless it was started after the reading began.
+func (t *Table) merge(found map[uint32]*Process, parents map[uint32]uint32, began uint64) {
 	for pid, p := range t.all {
 		now := found[pid]
-		if now == nil && p.Started < newest || now != nil && !same(now.Started, p.Started) && p.Started < now.Started {
+		if now == nil && p.Started < began || now != nil && !same(now.Started, p.Started) && p.Started < now.Started {
 			delete(t.all, pid)
 		}
 	}
