@@ -86,7 +86,7 @@ func TestAProgramInMemoryIsKilledUnlessTheHostStartsIt(t *testing.T) {
 		}
 		// As a container runtime does: in the container's cgroup, but not yet in its mount namespace.
 		nsenter := program(t, "nsenter")
-		if out, err := l.Run(t.Context(), nsenter, "--mount=/proc/1/ns/mnt", python, "-c", "import os; f = os.memfd_create('x', 0); os.write(f, open('/bin/true', 'rb').read()); os.execve(f, ['x'], {})"); err != nil {
+		if out, err := l.Run(t.Context(), nsenter, fmt.Sprintf("--mount=/proc/%d/ns/mnt", os.Getpid()), python, "-c", "import os; f = os.memfd_create('x', 0); os.write(f, open('/bin/true', 'rb').read()); os.execve(f, ['x'], {})"); err != nil {
 			return fmt.Errorf("the host's program in memory: %q %w", out, err)
 		}
 		return nil
