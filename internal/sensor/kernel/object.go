@@ -24,8 +24,11 @@ func spec(object []byte, c Config) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kernel: read programs: %w", err)
 	}
-	s.Maps["critical"].MaxEntries = uint32(c.CriticalSize)
-	s.Maps["bulk"].MaxEntries = uint32(c.BulkSize)
+	for name, size := range map[string]int{"critical": c.CriticalSize, "bulk": c.BulkSize} {
+		if m, ok := s.Maps[name]; ok {
+			m.MaxEntries = uint32(size)
+		}
+	}
 	constants := map[string]any{
 		"self_pid":      uint32(c.SelfPID),
 		"host_mntns":    hostMountNamespace(),
