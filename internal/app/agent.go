@@ -19,6 +19,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/fleet/fleetv1"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/sensor"
@@ -150,7 +151,7 @@ func RunAgent(ctx context.Context, c AgentConfig, ready func(AgentInfo)) (err er
 	if p.line != nil {
 		carriers.Go(func() error { return p.line.Run(carry, orders{a, c.Logger}) })
 	}
-	ready(AgentInfo{Node: c.Node, Level: p.config.Level, Lacks: p.eyes.Lacks()})
+	ready(AgentInfo{Node: c.Node, Level: p.config.Level.String(), Lacks: p.eyes.Lacks(), Standalone: p.line == nil})
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	context.AfterFunc(carry, stop) // nobody reads standard output any longer, say
@@ -196,7 +197,9 @@ func (o orders) Exceptions(raw []byte) {
 type AgentInfo struct {
 	Node  string   `json:"node"`
 	Level string   `json:"level"`
-	Lacks []string `json:"lacks,omitempty"`
+	Lacks []string `json:"lacks,omitempty"` // system calls that this kernel does not have
+	// Standalone reports that there is no server.
+	Standalone bool `json:"standalone,omitempty"`
 }
 
 // parts are what an agent is put together from.
@@ -294,13 +297,73 @@ func (c *AgentConfig) openRoutes(p *parts) error {
 	return nil
 }
 
-func (c *AgentConfig) openKernel(p *parts) (err error) {
-	if p.eyes, err = kernel.Load(kernel.Config{Clock: c.Clock}); err != nil {
+// openKernel puts the programs into the kernel, at the strongest level that is wanted and proven.
+func (c *AgentConfig) openKernel(p *parts) error {
+	level, exact, err := c.level(kernel.Probe())
+	if err != nil {
 		return err
 	}
+	for ; ; level-- {
+		err := c.prove(p, level)
+		if err == nil {
+			break
+		}
+		if exact || level <= kernel.Observe {
+			return fault.New(fault.Unsupported, "enforcement-unproved",
+				"this kernel did not prove level %s in the self-test; see 'hullmark agent --probe', or use --enforce auto", level).Because(err)
+		}
+		c.Logger.Warn("a level was not proven; the next lower one is tried", "level", level, "error", err)
+	}
 	p.closers = append(p.closers, p.eyes.Close)
-	p.config.Kernel, p.config.Level = p.eyes, sensor.LevelObserve
+	p.config.Kernel, p.config.Level = p.eyes, level
+	if level != kernel.DenyFanotify {
+		return nil
+	}
+	deny, err := kernel.NewDeny(c.Clock)
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, deny.Close)
+	p.config.Denier = deny
 	return nil
+}
+
+// prove loads the programs for a level and runs the self-test. It leaves nothing loaded when it fails.
+func (c *AgentConfig) prove(p *parts, level kernel.Level) error {
+	eyes, err := kernel.Load(kernel.Config{Clock: c.Clock, LSM: level == kernel.DenyLSM})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), selfTestWithin)
+	defer cancel()
+	if err := eyes.SelfTest(ctx, level); err != nil {
+		return errors.Join(err, eyes.Close())
+	}
+	p.eyes = eyes
+	return nil
+}
+
+// selfTestWithin bounds a self-test, which takes a tenth of a second.
+const selfTestWithin = 10 * time.Second
+
+// level returns where to begin, and whether anything less is an error.
+func (c *AgentConfig) level(found kernel.Capabilities) (level kernel.Level, exact bool, err error) {
+	if found.Level < kernel.Observe {
+		return 0, false, fault.New(fault.Unsupported, "kernel-unsupported",
+			"this kernel cannot be watched; 'hullmark agent --probe' says what it lacks")
+	}
+	want := map[string]kernel.Level{
+		"": found.Level, "auto": found.Level, "observe": kernel.Observe, "kill": kernel.Kill, "deny": max(found.Level, kernel.DenyFanotify),
+	}
+	level, ok := want[c.Enforce]
+	if !ok {
+		return 0, false, fault.New(fault.Invalid, "enforcement-invalid", "%q is no level; use auto, deny, kill or observe", c.Enforce)
+	}
+	if level > found.Level {
+		return 0, false, fault.New(fault.Unsupported, "enforcement-unproved",
+			"this kernel can do no more than %s; see 'hullmark agent --probe', or use --enforce auto", found.Level)
+	}
+	return level, c.Enforce != "" && c.Enforce != "auto", nil
 }
 
 // unique returns a maker of ids that no other agent makes.

@@ -119,7 +119,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		&cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "account", Title: "Accounts:"})
 	root.AddCommand(
 		newDev(e), newAdmission(e), newAgent(e), newDemo(e), newAdmin(e),
-		newTrace(e), newInspect(e), newRecord(e), newVerify(e), newLog(e),
+		newTrace(e), newInspect(e), newRecord(e), newVerify(e), newLog(e), newDoctor(e),
 		newApprove(e), newHold(e), newRecall(e),
 		newPolicy(e),
 		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e),

@@ -5,13 +5,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/sensor/alert"
 	"github.com/hullmark/hullmark/internal/sensor/kernel"
-)
-
-// The enforcement levels, as alerts name them.
-const (
-	LevelDeny    = "deny"
-	LevelKill    = "kill"
-	LevelObserve = "observe"
+	"github.com/hullmark/hullmark/internal/sensor/process"
 )
 
 // SeenEvent is an event as it is printed.
@@ -76,6 +70,15 @@ func (a *Agent) Handle(ev *kernel.Event) {
 		return
 	}
 	a.judge(b, ev, entering)
+}
+
+// denied takes an execution that was refused. It is told without the process that asked for it, which
+// still is what it was.
+func (a *Agent) denied(ev *kernel.Event) {
+	if ev.Started == 0 {
+		ev.Comm, ev.Started = process.Named(a.Proc, ev.PID)
+	}
+	a.Handle(ev)
 }
 
 // hold keeps an event until its container is known; [Agent.expire] bounds the wait. What does not fit is

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/sensor/kernel"
 	"github.com/hullmark/hullmark/internal/sensor/layer"
 )
 
@@ -93,7 +94,7 @@ func (r *recall) wholeImage(b *box) bool {
 // mayStop reports whether a recall may stop anything in a container: the node can, it is allowed to, and
 // the container is in the recall's scope.
 func (a *Agent) mayStop(b *box, r *recall) bool {
-	if !a.StopRecalled || a.Level == LevelObserve || a.system(b.c) && !r.System {
+	if !a.StopRecalled || a.Level <= kernel.Observe || a.system(b.c) && !r.System {
 		return false
 	}
 	where := b.c.Workload

@@ -114,15 +114,21 @@ func parseStat(raw []byte) (stat, error) {
 
 // StartOf returns when a process was started, ns since boot; 0 when there is none.
 func StartOf(proc string, pid uint32) uint64 {
+	_, started := Named(proc, pid)
+	return started
+}
+
+// Named returns what a process is called and when it was started; nothing when there is none.
+func Named(proc string, pid uint32) (comm string, started uint64) {
 	raw, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(int(pid)), "stat"))
 	if err != nil {
-		return 0
+		return "", 0
 	}
 	s, err := parseStat(raw)
 	if err != nil {
-		return 0
+		return "", 0
 	}
-	return s.started
+	return s.comm, s.started
 }
 
 // Ancestry reads the ancestors of a process that came from outside, and puts them above it.
