@@ -23,8 +23,10 @@ INLINE int drifted(struct task_struct *task, struct where *w)
 
 INLINE void taint(struct head *h)
 {
+	u32 pid = h->pid; /* on the stack: older kernels take no key from a ring's memory */
+	u64 started = h->started;
 	h->flags |= RECALLED;
-	bpf_map_update_elem(&tainted, &h->pid, &h->started, 0);
+	bpf_map_update_elem(&tainted, &pid, &started, 0);
 }
 
 INLINE void kill(struct head *h)

@@ -18,11 +18,7 @@ import (
 // shell runs a line of the host's shell inside the lab's cgroup.
 func shell(t *testing.T, l *lab.Lab, line string) (string, error) {
 	t.Helper()
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l.Run(t.Context(), sh, "-c", line)
+	return l.Run(t.Context(), program(t, "sh"), "-c", line)
 }
 
 func TestOpensOfCodeAreToldAndOthersAreNot(t *testing.T) {

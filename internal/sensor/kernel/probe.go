@@ -90,6 +90,7 @@ func (c Capabilities) level() Level {
 // reason is the first line of an error: the verifier's log is no help to whoever reads this.
 func reason(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
+	text, _, _ = strings.Cut(text, " (MEMLOCK") // the library's guess at a cause, which was ruled out before
 	if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
 		return "needs root: " + text
 	}

@@ -101,6 +101,9 @@ func (s *Sensor) prove(ctx context.Context, l *lab.Lab, level Level, events *tra
 // recognised checks that the kernel called the two files what they are.
 func (s *Sensor) recognised(ctx context.Context, l *lab.Lab, level Level, events *trail) error {
 	action := map[Level]Action{Observe: Observed, Kill: Killed, DenyLSM: Denied}[level]
+	if level == Kill && s.config.LSM {
+		action = Denied // the hooks come first, and the signal never has to
+	}
 	for _, want := range []Event{
 		{File: File{Path: "/lower", Origin: OriginLower, Layer: 2}},
 		{File: File{Path: "/drift", Origin: OriginUpper}, Action: action},
