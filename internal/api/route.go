@@ -47,6 +47,9 @@ func (a *API) table() []Route {
 
 		a.admin("GET", "/users", a.listUsers),
 		a.admin("POST", "/users", a.createUser),
+		a.admin("GET", "/enrolments", a.listEnrolments),
+		a.admin("POST", "/enrolments", a.enrol),
+		a.admin("DELETE", "/enrolments/{id}", a.revokeEnrolment),
 		a.account("GET", "/organisations", a.listOrganisations),
 		a.account("POST", "/organisations", a.createOrganisation),
 		a.namespace("GET", "/organisations/{organisation}/members", read, a.listMembers),

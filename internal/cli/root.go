@@ -122,7 +122,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newTrace(e), newInspect(e), newRecord(e), newVerify(e), newLog(e),
 		newApprove(e), newHold(e), newRecall(e),
 		newPolicy(e),
-		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e),
+		newLogin(e), newWhoami(e), newOrg(e), newUser(e), newNamespace(e), newToken(e), newEnroll(e),
 		newVersion(e),
 	)
 	addHelp(e, root)

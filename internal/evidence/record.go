@@ -28,6 +28,8 @@ type Record struct {
 
 	// head is the number of committed statements; it only grows.
 	head atomic.Int64
+	// waiting is closed, and taken away, when a commit has moved head; nil while nobody waits.
+	waiting atomic.Pointer[chan struct{}]
 
 	// mu is held while appending, so that the place and time of a statement can be given
 	// before its transaction runs.
@@ -108,7 +110,32 @@ func (r *Record) Append(ctx context.Context, guard Guard, drafts ...Draft) ([]St
 	}
 	r.head.Add(int64(len(statements)))
 	r.last = statements[len(statements)-1].Time
+	r.announce()
 	return statements, nil
+}
+
+// Changed returns a channel that is closed when statements are committed after this call. To miss
+// nothing, call it before looking at the record.
+func (r *Record) Changed() <-chan struct{} {
+	fresh := make(chan struct{})
+	for {
+		if w := r.waiting.Load(); w != nil {
+			return *w
+		}
+		if r.waiting.CompareAndSwap(nil, &fresh) {
+			return fresh
+		}
+	}
+}
+
+// announce wakes everybody who waits for a commit; it costs one load when nobody does.
+func (r *Record) announce() {
+	if r.waiting.Load() == nil {
+		return
+	}
+	if w := r.waiting.Swap(nil); w != nil {
+		close(*w)
+	}
 }
 
 // place gives each draft its sequence number and time. r.mu is held.

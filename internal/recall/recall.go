@@ -56,6 +56,12 @@ type Recall struct {
 	// Known reports whether the record knows any of the subjects. A recall of something that it
 	// does not know waits for it to be published, or has a slip of the pen in it.
 	Known bool
+	// Gates are those that enforce it; none means all.
+	Gates []string
+	// System lets it reach system namespaces too.
+	System bool
+	// Canary, when set, is where running processes are stopped; elsewhere they are only observed.
+	Canary *evidence.WorkloadRef
 }
 
 // target is one release that a recall is about.
@@ -248,7 +254,10 @@ func (s *Service) append(ctx context.Context, guard evidence.Guard, actor eviden
 
 func fromStatement(st evidence.Statement) (Recall, error) {
 	p, err := evidence.Decode[evidence.Recall](st)
-	return Recall{Subjects: keys(st.Subject), Reason: p.Reason, Account: p.Actor.Account, At: st.Time, Seq: st.Seq}, err
+	return Recall{
+		Subjects: keys(st.Subject), Reason: p.Reason, Account: p.Actor.Account, At: st.Time, Seq: st.Seq,
+		Gates: p.Gates, System: p.System, Canary: p.Canary,
+	}, err
 }
 
 // keys are the purls and digests that subjects name.
@@ -340,6 +349,18 @@ func (s *Service) List(ctx context.Context, after int64, limit int) ([]Recall, e
 		}
 	}
 	return out, nil
+}
+
+// InForce returns every recall in force, oldest first.
+func (s *Service) InForce(ctx context.Context) ([]Recall, error) {
+	var all []Recall
+	for after := int64(-1); ; {
+		some, err := s.List(ctx, after, 500)
+		if err != nil || len(some) == 0 {
+			return all, err
+		}
+		all, after = append(all, some...), some[len(some)-1].Seq
+	}
 }
 
 func (s *Service) targets(ctx context.Context, where, key string) ([]target, error) {

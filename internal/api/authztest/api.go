@@ -104,6 +104,10 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		values["name"] = "@" + string(target)
 	case "/tokens/{id}":
 		values["id"] = a.SpareToken(t, role)
+	case "/enrolments/{id}":
+		_, made, err := a.Accounts.Enrol(t.Context(), a.Admin, account.Enrolment{Kind: account.AgentMember, Name: fmt.Sprintf("spare%d", a.n)})
+		must(t, err)
+		values["id"] = made.ID
 	case "/logins/{code}/approval":
 		code, _, err := a.Accounts.StartLogin(t.Context(), fmt.Sprintf("192.0.2.%d:1", a.n%250))
 		must(t, err)
@@ -142,7 +146,7 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /recalls": "", "DELETE /recalls/{subject}": "?reason=test",
 		"GET /holds": "", "GET /holds/{subject}": "", "DELETE /holds/{subject}": "?reason=test",
 		"GET /packages": "?ecosystem=npm", "GET /packages/{ecosystem}/{name}": "", "GET /images/{digest}": "",
-		"GET /users": "", "GET /organisations": "",
+		"GET /users": "", "GET /enrolments": "", "DELETE /enrolments/{id}": "", "GET /organisations": "",
 		"GET /organisations/{organisation}/members": "", "GET /organisations/{organisation}/namespaces": "",
 		"DELETE /organisations/{organisation}/members/{account}": "",
 		"GET /namespaces/{ecosystem}/{name}":                     "",
@@ -156,6 +160,7 @@ func (a *API) bodies(target Target) map[string]string {
 		"POST /recalls":       fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
 		"POST /approvals":     fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.purl(target)),
 		"POST /users":         fmt.Sprintf(`{"name": "user%d"}`, a.n),
+		"POST /enrolments":    fmt.Sprintf(`{"kind": "agent", "name": "node%d"}`, a.n),
 		"POST /organisations": fmt.Sprintf(`{"name": "organisation%d"}`, a.n),
 		"PUT /organisations/{organisation}/members/{account}": `{"role": "reader"}`,
 		"POST /organisations/{organisation}/namespaces":       fmt.Sprintf(`{"ecosystem": "npm", "pattern": "@claim%d"}`, a.n),
