@@ -34,6 +34,8 @@ func (a *API) table() []Route {
 		a.anyone("GET", "/log/consistency", a.consistency),
 		a.anyone("GET", "/recalls", a.listRecalls),
 		a.namespace("POST", "/recalls", own, a.makeRecall),
+		a.namespace("GET", "/recalls/preview", own, a.whole(a.previewRecall)),
+		a.namespace("GET", "/recalls/{seq}/receipts", own, a.recallReceipts),
 		a.namespace("DELETE", "/recalls/{subject}", own, a.liftRecall),
 
 		a.account("GET", "/holds", a.listHolds),

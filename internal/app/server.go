@@ -92,7 +92,7 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
-	recalls := recall.New(s.app.Record, s.app.Accounts)
+	recalls := recall.New(s.app.Record, s.app.Accounts, s.app.fleetMembers)
 	s.Fleet = fleet.New(fleet.Config{
 		Record: s.app.Record, Members: s.app.Accounts, Recalls: recalls, Clock: c.Clock, Logger: c.Logger,
 	})

@@ -95,6 +95,9 @@ type Draft struct {
 	Predicate Predicate
 	Issuer    Issuer
 	Assurance Assurance
+	// Follow, when set, makes the draft from the number of the first statement of its append, which
+	// nobody knows before; the other fields are not used.
+	Follow func(first int64) Draft
 }
 
 // Fits fails as an append of d would, as far as that depends on d alone: code statement-too-large.

@@ -112,6 +112,8 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		code, _, err := a.Accounts.StartLogin(t.Context(), fmt.Sprintf("192.0.2.%d:1", a.n%250))
 		must(t, err)
 		values["code"] = code
+	case "/recalls/{seq}/receipts":
+		values["seq"] = fmt.Sprint(a.recalled(t, target))
 	case "/recalls/{subject}":
 		a.recalled(t, target)
 		values["subject"] = string(a.recallable(target))
@@ -126,14 +128,15 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 }
 
 // recalled puts a recall in force that the owner of the namespace made.
-func (a *API) recalled(t *testing.T, target Target) {
+func (a *API) recalled(t *testing.T, target Target) int64 {
 	t.Helper()
 	by := evidence.Actor{Account: string(Owner)}
-	_, err := a.Record.Append(t.Context(), nil, evidence.Draft{
+	made, err := a.Record.Append(t.Context(), nil, evidence.Draft{
 		Subjects: []evidence.Subject{{Name: string(a.recallable(target))}}, Predicate: evidence.Recall{Reason: "test", Actor: by},
 		Issuer: by.Issuer(), Assurance: evidence.Authenticated,
 	})
 	must(t, err)
+	return made[0].Seq
 }
 
 // queries are the rows without a body, with the query string that each needs.
@@ -143,7 +146,9 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /trace":             "?q=" + url.QueryEscape("pkg:npm/public@1.0.0"),
 		"GET /records/{subject}": "", "GET /records/{subject}/bundle": "",
 		"GET /log/checkpoint": "", "GET /log/inclusion": "?index=0", "GET /log/consistency": "?old=0",
-		"GET /recalls": "", "DELETE /recalls/{subject}": "?reason=test",
+		"GET /recalls/preview":        "?subject=" + url.QueryEscape(string(a.recallable(target))),
+		"GET /recalls/{seq}/receipts": "",
+		"GET /recalls":                "", "DELETE /recalls/{subject}": "?reason=test",
 		"GET /holds": "", "GET /holds/{subject}": "", "DELETE /holds/{subject}": "?reason=test",
 		"GET /packages": "?ecosystem=npm", "GET /packages/{ecosystem}/{name}": "", "GET /images/{digest}": "",
 		"GET /users": "", "GET /enrolments": "", "DELETE /enrolments/{id}": "", "GET /organisations": "",
