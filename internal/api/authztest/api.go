@@ -31,6 +31,7 @@ func NewAPI(t testing.TB, people *People, record *evidence.Record, mount string)
 	for _, target := range []Target{Own, Other} {
 		actor := evidence.Actor{Account: string(target) + "-ci", Credential: "token:tok_ci", Method: "token"}
 		a.publish(t, actor, purl.NPM, "@"+string(target)+"/ui", "1.0.0", a.purl(target))
+		a.publish(t, actor, purl.NPM, "@"+string(target)+"/recalled", "1.0.0", a.recallable(target))
 		d := a.Digest(target)
 		a.publish(t, actor, purl.OCI, string(target)+"/app", string(d), purl.Image(string(target)+"/app", string(d)))
 	}
@@ -43,13 +44,10 @@ func (a *API) purl(target Target) purl.PURL {
 	return purl.New(purl.NPM, "@"+string(target)+"/ui", "1.0.0")
 }
 
-// recallable is what recalls are about: for nobody's namespace another name, so that its record
-// does not make the other one known.
+// recallable is what recalls are about: another name, because a recall that one row leaves in force
+// would stand in the way of others.
 func (a *API) recallable(target Target) purl.PURL {
-	if target == None {
-		return purl.New(purl.NPM, "@none/recalled", "1.0.0")
-	}
-	return a.purl(target)
+	return purl.New(purl.NPM, "@"+string(target)+"/recalled", "1.0.0")
 }
 
 // Digest returns the manifest of the target's image.
