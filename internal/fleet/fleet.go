@@ -23,9 +23,11 @@ import (
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fleet/fleetv1"
 	"github.com/hullmark/hullmark/internal/fleet/fleetv1/fleetv1connect"
+	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/store"
 )
@@ -45,13 +47,29 @@ type Members interface {
 	Seen(ctx context.Context, ids []string) error
 }
 
+// Policies says which policies are in force. Package policy's service implements it.
+type Policies interface {
+	Set(ctx context.Context) (policy.Installed, error)
+}
+
+// Records reads the record as policies see it. Package policy's reader implements it.
+type Records interface {
+	Images(ctx context.Context) ([]digest.Digest, error)
+	Record(ctx context.Context, manifest string, head int64) (policy.Record, error)
+	Touched(ctx context.Context, from, to int64) ([]digest.Digest, error)
+	Exceptions(ctx context.Context, head int64) ([]policy.Exception, error)
+}
+
 // Config is what the service is made of. All fields are needed unless they say otherwise.
 type Config struct {
 	Record  *evidence.Record
 	Members Members
 	Recalls *recall.Service
-	Clock   clock.Clock
-	Logger  *slog.Logger
+	// Policies says which set is in force, and Records what the record says about images.
+	Policies Policies
+	Records  Records
+	Clock    clock.Clock
+	Logger   *slog.Logger
 }
 
 // Service answers the fleet. It is safe for concurrent use.

@@ -3,13 +3,11 @@ package fleet
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fleet/fleetv1"
 )
 
@@ -20,8 +18,9 @@ const (
 	settle = 10 * time.Millisecond
 	// backlog is how many updates a watcher may be behind.
 	backlog = 4096
-	// usesEvery is how often the uses of exceptions are told at most: a busy exception changes with every pod.
-	usesEvery = time.Second
+	// againEvery is how often what changes with every pod and push is told at most: the uses of exceptions
+	// and the images that a recall reaches.
+	againEvery = time.Second
 )
 
 // errClosing ends the watches of a server that stops.
@@ -34,10 +33,15 @@ type hub struct {
 
 	// work is held while the record is looked at, so that updates come in the order of heads.
 	work   sync.Mutex
-	loaded bool                         // guarded by work
-	tags   map[string]map[string]string // digest by tag by repository, as told; guarded by work
-	uses   time.Time                    // when uses of exceptions were told; guarded by work
-	stale  bool                         // exceptions were used since; guarded by work
+	loaded bool // something was read; guarded by work, as the others up to tagsMu
+	// When recalls and exceptions were read last, and whether something came since that may change them.
+	reached, used         time.Time
+	reachStale, usesStale bool
+	// What was told last of each, without head and time.
+	toldRecalls, toldPolicies, toldExceptions string
+
+	tagsMu sync.Mutex
+	tags   map[string]map[string]string // digest by tag by repository; guarded by tagsMu
 
 	mu         sync.Mutex // guards what follows
 	head       int64      // of the record: everything before it is told
@@ -48,6 +52,7 @@ type hub struct {
 	first      int64         // place of queue[0]; places only grow
 	wake       chan struct{} // closed, and replaced, when the queue grows
 	images     int           // watchers that want image records
+	epoch      int64         // grows when those must start again
 }
 
 func newHub(c Config) *hub {
@@ -152,10 +157,8 @@ func (h *hub) look(ctx context.Context) (again <-chan time.Time, err error) {
 	from, wanted := h.head, h.images > 0
 	h.mu.Unlock()
 	to := h.Record.Head()
-	if !h.loaded {
-		from = 0
-	}
-	if h.loaded && from == to && !h.stale {
+	stale := h.reachStale || h.usesStale
+	if h.loaded && from == to && !stale {
 		return nil, nil
 	}
 	frames, err := h.changes(ctx, from, to, wanted)
@@ -164,64 +167,8 @@ func (h *hub) look(ctx context.Context) (again <-chan time.Time, err error) {
 	}
 	h.loaded = true
 	h.publish(to, frames...)
-	if h.stale {
-		return time.After(usesEvery), nil
+	if h.reachStale || h.usesStale {
+		return time.After(againEvery), nil
 	}
 	return nil, nil
-}
-
-// changes makes the updates of the statements from to to-1.
-func (h *hub) changes(ctx context.Context, from, to int64, images bool) ([]*frame, error) {
-	kinds, err := h.kinds(ctx, from, to)
-	if err != nil {
-		return nil, err
-	}
-	var frames []*frame
-	if !h.loaded || kinds[evidence.RecallType] {
-		f, err := h.recallsAt(ctx, to)
-		if err != nil {
-			return nil, err
-		}
-		frames = append(frames, f)
-	}
-	return frames, nil
-}
-
-// kinds are the predicate types of the statements from to to-1.
-func (h *hub) kinds(ctx context.Context, from, to int64) (map[string]bool, error) {
-	kinds := map[string]bool{}
-	if !h.loaded {
-		return kinds, nil // everything is read anyway
-	}
-	rows, err := h.Record.DB().Query().QueryContext(ctx, `SELECT DISTINCT predicate_type FROM statement WHERE seq >= $1 AND seq < $2`, from, to)
-	if err != nil {
-		return nil, fmt.Errorf("look for changes: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var kind string
-		if err := rows.Scan(&kind); err != nil {
-			return nil, fmt.Errorf("look for changes: %w", err)
-		}
-		kinds[kind] = true
-	}
-	return kinds, rows.Err()
-}
-
-func (h *hub) recallsAt(ctx context.Context, head int64) (*frame, error) {
-	all, err := h.Recalls.InForce(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := &fleetv1.Recalls{}
-	for _, r := range all {
-		one := &fleetv1.Recall{
-			Seq: r.Seq, Subjects: r.Subjects, Reason: r.Reason, Account: r.Account, At: timestamppb.New(r.At), Gates: r.Gates, System: r.System,
-		}
-		if r.Canary != nil {
-			one.Canary = &fleetv1.Scope{Cluster: r.Canary.Cluster, Namespace: r.Canary.Namespace, Kind: r.Canary.Kind, Name: r.Canary.Name}
-		}
-		out.Recalls = append(out.Recalls, one)
-	}
-	return h.frame(head, func(u *fleetv1.Update) { u.Change = &fleetv1.Update_Recalls{Recalls: out} })
 }

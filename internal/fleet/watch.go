@@ -27,6 +27,7 @@ type watcher struct {
 	stream *connect.ServerStream[frame]
 	wants  *fleetv1.WatchRequest
 	place  int64 // of the next update to send
+	epoch  int64 // of the records that it has
 }
 
 func (s *Service) watch(ctx context.Context, req *connect.Request[fleetv1.WatchRequest], stream *connect.ServerStream[frame]) error {
@@ -93,10 +94,11 @@ func (w *watcher) join() (leave func()) {
 func (w *watcher) start(ctx context.Context) error {
 	h := w.hub
 	h.mu.Lock()
-	w.place = h.first + int64(len(h.queue))
+	w.place, w.epoch = h.first+int64(len(h.queue)), h.epoch
 	head, whole := h.head, []*frame{h.recalls, h.policies, h.exceptions}
 	h.mu.Unlock()
-	if w.wants.After != 0 && !w.continues(head) {
+	known := w.wants.After > 0 && w.wants.After <= head
+	if w.wants.After != 0 && !known {
 		if err := w.say(head, func(u *fleetv1.Update) { u.Change = &fleetv1.Update_Reset_{Reset_: true} }); err != nil {
 			return err
 		}
@@ -109,13 +111,62 @@ func (w *watcher) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if !w.wants.None {
+		if err := w.sendRecords(ctx, head, known); err != nil {
+			return err
+		}
+	}
 	return w.say(head, func(u *fleetv1.Update) { u.Change = &fleetv1.Update_Synced{Synced: true} })
 }
 
-// continues reports whether what the watcher kept at After can be brought up to date. Without records
-// everything is sent whole, so that nothing kept is in the way, unless it is another server's.
-func (w *watcher) continues(head int64) bool {
-	return w.wants.None && w.wants.After > 0 && w.wants.After <= head
+// sendRecords sends the image records that the watcher wants and, because it may not have noticed that one
+// is gone, every tag. One that kept what it had at a head gets only what may have changed since.
+func (w *watcher) sendRecords(ctx context.Context, head int64, known bool) error {
+	images, err := w.outdated(ctx, head, known)
+	if err != nil {
+		return err
+	}
+	for _, image := range images {
+		f, err := w.hub.image(ctx, image)
+		if err != nil {
+			return err
+		}
+		if err := w.send(f); err != nil {
+			return err
+		}
+	}
+	for repository, tags := range w.hub.allTags() {
+		for tag, digest := range tags {
+			err := w.say(head, func(u *fleetv1.Update) {
+				u.Change = &fleetv1.Update_Tag{Tag: &fleetv1.Tag{Repository: repository, Tag: tag, Digest: digest}}
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// outdated are the images whose records the watcher lacks.
+func (w *watcher) outdated(ctx context.Context, head int64, known bool) ([]string, error) {
+	var all []digest.Digest
+	var err error
+	switch {
+	case known:
+		all, err = w.hub.Records.Touched(ctx, w.wants.After, head)
+	case len(w.wants.Images) > 0:
+		return w.wants.Images, nil
+	default:
+		all, err = w.hub.Records.Images(ctx)
+	}
+	var out []string
+	for _, d := range all {
+		if len(w.wants.Images) == 0 || slices.Contains(w.wants.Images, string(d)) {
+			out = append(out, string(d))
+		}
+	}
+	return out, err
 }
 
 // say encodes and sends an update to this watcher alone.
@@ -139,7 +190,7 @@ func (w *watcher) send(f *frame) error {
 // follow sends what comes until the stream ends. lost reports that the watcher fell behind the queue.
 func (w *watcher) follow(ctx context.Context) (lost bool, err error) {
 	for {
-		frames, wake, ok := w.hub.after(w.place)
+		frames, wake, ok := w.hub.after(w.place, w.epoch, !w.wants.None)
 		if !ok {
 			return true, nil
 		}
@@ -171,11 +222,11 @@ func (w *watcher) follow(ctx context.Context) (lost bool, err error) {
 const atOnce = 64
 
 // after returns updates from place on, or a channel that is closed when there are any. ok is false
-// when the queue does not reach back that far.
-func (h *hub) after(place int64) (frames []*frame, wake <-chan struct{}, ok bool) {
+// when the queue does not reach back that far, or the records must be read anew.
+func (h *hub) after(place, epoch int64, records bool) (frames []*frame, wake <-chan struct{}, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if place < h.first {
+	if place < h.first || records && epoch != h.epoch {
 		return nil, nil, false
 	}
 	rest := h.queue[place-h.first:]
