@@ -11,7 +11,7 @@ POINTS   ?= 1000
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test tools e2e crash bench demo fuzz proto clean $(BIN)
+.PHONY: help build check test tools e2e crash bench demo fuzz proto bpf kernels clean $(BIN)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -57,6 +57,20 @@ proto: ## generate Go from api/fleet.proto; needs protoc
 	GOBIN=$(CURDIR)/.cache/tools/bin go install connectrpc.com/connect/cmd/protoc-gen-connect-go@v1.21.1
 	PATH=$(HULLMARK_TOOLS):$$PATH protoc -I api --go_out=. --go_opt=module=github.com/hullmark/hullmark \
 		--connect-go_out=. --connect-go_opt=module=github.com/hullmark/hullmark api/fleet.proto
+# The objects are committed: clang is needed only where bpf/ changes. Paths are left out of the debug
+# information, so that the bytes do not depend on where the repository lies.
+BPF_OUT ?= internal/sensor/kernel
+
+bpf: ## compile the programs of bpf/ into $(BPF_OUT)
+	for object in $(basename $(basename $(notdir $(wildcard bpf/*.bpf.c)))); do \
+		(cd bpf && clang -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function \
+			-ffile-prefix-map=$(CURDIR)/bpf=. -fdebug-compilation-dir=. \
+			-c $$object.bpf.c -o $(abspath $(BPF_OUT))/$$object.bpfel.o && \
+			llvm-strip -g $(abspath $(BPF_OUT))/$$object.bpfel.o) || exit 1; \
+	done
+
+kernels: ## the sensor on Debian's 6.1 and 6.12, in QEMU: LSM, fentry and overlay as a module
+	scripts/kernels
 
 clean: ## remove what was built, but not the installed tools
 	rm -rf bin .cache/bench

@@ -46,6 +46,16 @@ func (a *API) table() []Route {
 		a.anyone("GET", "/packages", a.listPackages),
 		a.namespace("GET", "/packages/{ecosystem}/{name}", read, a.getPackage),
 		a.namespace("GET", "/images/{digest}", read, a.whole(a.getImage)),
+		a.namespace("GET", "/images/{digest}/record", read, a.whole(a.getImageRecord)),
+
+		a.account("GET", "/policies", a.getPolicies),
+		a.admin("PUT", "/policies", a.putPolicies),
+		a.account("GET", "/policies/{revision}", a.getPoliciesAt),
+		a.account("GET", "/exceptions", a.listExceptions),
+		a.account("POST", "/exceptions", a.requestException),
+		a.namespace("POST", "/exceptions/{number}/approval", own, a.approveException),
+		a.namespace("DELETE", "/exceptions/{number}", own, a.revokeException),
+		a.namespace("GET", "/decisions/{id}/explanation", evidence.Publish, a.explainDecision),
 
 		a.admin("GET", "/users", a.listUsers),
 		a.admin("POST", "/users", a.createUser),

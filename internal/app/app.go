@@ -17,6 +17,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/fleet"
+	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/store"
@@ -37,6 +38,7 @@ type App struct {
 	LogKey   string // the log's public key, as a signed-note verifier key
 	Accounts *account.Service
 	Core     *registry.Core
+	Policies *policy.Service
 	Publish  *publish.Service
 
 	// AdminToken is the first administrator's token, set at the first start only.
@@ -70,6 +72,10 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.Publish = publish.New(a.Record, a.Accounts)
 	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock)
+	a.Policies = policy.NewService(a.Record, a.Blobs, a.Accounts, c.Clock)
+	if err := a.Policies.Ship(ctx); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 

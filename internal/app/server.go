@@ -94,11 +94,12 @@ func (s *Server) build() error {
 	}
 	recalls := recall.New(s.app.Record, s.app.Accounts, s.app.fleetMembers)
 	s.Fleet = fleet.New(fleet.Config{
-		Record: s.app.Record, Members: s.app.Accounts, Recalls: recalls, Clock: c.Clock, Logger: c.Logger,
+		Record: s.app.Record, Members: s.app.Accounts, Recalls: recalls,
+		Policies: s.app.Policies, Records: s.app.Policies.Reader(), Clock: c.Clock, Logger: c.Logger,
 	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recalls, Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled,
+		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled,
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()

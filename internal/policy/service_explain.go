@@ -65,7 +65,7 @@ func (s *Service) Explain(ctx context.Context, actor evidence.Actor, id string) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mayExplain(ctx, actor, id, st); err != nil {
+	if err := s.mayFollow(ctx, actor, id, st); err != nil {
 		return nil, err
 	}
 	d, err := evidence.Decode[evidence.Decision](st)

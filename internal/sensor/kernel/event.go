@@ -55,8 +55,9 @@ const (
 	Denied          // the call failed with EPERM
 )
 
-// Event is one thing that the kernel saw. Paths are as the file system that holds the file has them:
-// for a file of an image that is the path in the image, whatever is mounted over it.
+// Event is one thing that the kernel saw. The path of a file of an image is the path in the image,
+// whatever is mounted over it; of other files it is the one that the process sees. Of a Rename, Unlink
+// or Chmod by path it is the one that the process named, cleaned, and Origin is unknown.
 type Event struct {
 	Kind    Kind
 	Action  Action
@@ -76,18 +77,21 @@ type Event struct {
 	UDP       bool
 	Call      string // of a Privilege event: "setuid", "setns", "unshare", "ptrace", "init_module", "bpf"
 	Code      uint32
-	Sensitive bool // of an Open: by the list of sensitive paths, not as code
+	Sensitive bool // of an Open: by the list of sensitive paths
+	Recalled  bool // the file is blocked, see [Sensor.Block], or the process descends from one that used such a file
 }
 
 // File is a file as the kernel knows it.
 type File struct {
-	Path     string // "" for a memfd
-	Dev      uint64 // of the superblock, as stat(2) has it in st_dev
-	Inode    uint64
-	Origin   Origin
-	Layer    int  // 1 is the topmost lower layer, as in lowerdir=; 0 where Origin is not lower or copied up
-	Deleted  bool // no link is left
-	Writable bool // opened for writing
+	Path      string // "" for a memfd
+	Dev       uint64 // of the superblock, as stat(2) has it in st_dev
+	Inode     uint64
+	RealDev   uint64 // of the file below the overlay that holds the content, which all containers of a layer share;
+	RealInode uint64 // elsewhere Dev and Inode. It is what [Sensor.Block] wants
+	Origin    Origin
+	Layer     int  // 1 is the topmost lower layer, as in lowerdir=; 0 where Origin is not lower or copied up
+	Deleted   bool // no link is left
+	Writable  bool // opened for writing
 }
 
 // Follow is what to do about the processes of a cgroup. The zero value watches.

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Files: where one comes from, what it is called, and whether it is recalled. The verdict is always
+ * about struct file, never about a path that a process named: there is nothing to race.
+ */
+#ifndef HULLMARK_FILE_H
+#define HULLMARK_FILE_H
+
+#include "event.h"
+
+#define OVERLAYFS_MAGIC 0x794c7630
+#define TMPFS_MAGIC 0x01021994
+#define HUGETLBFS_MAGIC 0x958458f6
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define FMODE_WRITE 2
+
+/*
+ * where is what is known of a file. The first part is what filters look at, the second is read only
+ * for files that pass them, or where some are recalled.
+ */
+struct where {
+	struct dentry *dentry, *upper, *below;
+	struct inode *inode;
+	struct super_block *sb;
+	struct ovl_layer *lowest;
+	u16 mode;
+	u8 origin;
+
+	u8 flags;
+	u16 layer;
+	u32 dev, real_dev, lower_dev;
+	u64 number, real_inode, lower_inode;
+};
+
+INLINE void number_of(struct dentry *dentry, u64 *number, u32 *dev)
+{
+	struct inode *inode = READ(dentry, d_inode);
+	struct super_block *sb = READ(inode, i_sb);
+	*number = READ(inode, i_ino);
+	*dev = READ(sb, s_dev);
+}
+
+/* lower returns the first lower path of an overlay inode, in each layout that kernels have had. */
+INLINE int lower(struct ovl_inode *ovl, struct dentry *dentry, struct ovl_layer **layer, struct dentry **file)
+{
+	if (HAS_FIELD(struct ovl_inode, oe)) {
+		struct ovl_entry *oe = READ(ovl, oe);
+		if (!READ(oe, __numlower))
+			return 0;
+		*layer = READ(oe, __lowerstack[0].layer);
+		*file = READ(oe, __lowerstack[0].dentry);
+		return 1;
+	}
+	if (HAS_FIELD(struct ovl_inode___mid, lowerpath)) {
+		struct ovl_inode___mid *mid = (void *)ovl;
+		*layer = READ(mid, lowerpath.layer);
+		*file = READ(mid, lowerpath.dentry);
+		return *file != 0;
+	}
+	if (HAS_FIELD(struct ovl_entry___old, lowerstack)) {
+		struct ovl_entry___old *oe = READ(dentry, d_fsdata);
+		if (!READ(oe, numlower))
+			return 0;
+		*layer = READ(oe, lowerstack[0].layer);
+		*file = READ(oe, lowerstack[0].dentry);
+		return 1;
+	}
+	return 0;
+}
+
+INLINE void locate_overlay(struct where *w)
+{
+	if (!HAS_TYPE(struct ovl_inode)) {
+		w->origin = ORIGIN_UNKNOWN;
+		return;
+	}
+	struct ovl_inode *ovl = (void *)w->inode - OFFSET(struct ovl_inode, vfs_inode);
+	struct dentry *upper = READ(ovl, __upperdentry);
+	int has_lower = lower(ovl, w->dentry, &w->lowest, &w->below);
+	w->upper = upper;
+	if (upper)
+		w->origin = has_lower ? ORIGIN_COPIED_UP : ORIGIN_UPPER;
+	else
+		w->origin = has_lower ? ORIGIN_LOWER : ORIGIN_UNKNOWN;
+}
+
+INLINE int is_memfd(struct where *w)
+{
+	char start[8] = {};
+	const unsigned char *text = READ(w->dentry, d_name.name);
+	bpf_probe_read_kernel(start, 6, text);
+	return READ(w->inode, i_nlink) == 0 && *(u64 *)start == 0x3a64666d656dULL; /* "memfd:" */
+}
+
+/* locate finds where a file comes from; it fails for what is not a regular file. */
+INLINE int locate(struct file *file, struct where *w)
+{
+	__builtin_memset(w, 0, sizeof(*w));
+	w->inode = READ(file, f_inode);
+	w->mode = READ(w->inode, i_mode);
+	if ((w->mode & S_IFMT) != S_IFREG)
+		return -1;
+	w->dentry = READ(file, f_path.dentry);
+	w->sb = READ(w->inode, i_sb);
+	w->origin = ORIGIN_HOST;
+	unsigned long magic = READ(w->sb, s_magic);
+	if (magic == OVERLAYFS_MAGIC)
+		locate_overlay(w);
+	else if ((magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC) && is_memfd(w))
+		w->origin = ORIGIN_MEMFD;
+	return 0;
+}
+
+/* identify reads the rest. */
+INLINE void identify(struct file *file, struct where *w)
+{
+	w->dev = READ(w->sb, s_dev);
+	w->number = READ(w->inode, i_ino);
+	w->real_dev = w->dev;
+	w->real_inode = w->number;
+	if (READ(w->inode, i_nlink) == 0)
+		w->flags |= DELETED;
+	if (READ(file, f_mode) & FMODE_WRITE)
+		w->flags |= WRITABLE;
+	if (w->below) {
+		w->layer = READ(w->lowest, idx);
+		number_of(w->below, &w->lower_inode, &w->lower_dev);
+		w->real_inode = w->lower_inode;
+		w->real_dev = w->lower_dev;
+	}
+	if (w->upper)
+		number_of(w->upper, &w->real_inode, &w->real_dev);
+}
+
+INLINE void describe(struct head *h, struct where *w)
+{
+	h->origin = w->origin;
+	h->flags |= w->flags;
+	h->layer = w->layer;
+	h->inode = w->number;
+	h->dev = w->dev;
+	h->real_inode = w->real_inode;
+	h->real_dev = w->real_dev;
+}
+
+/* any_recalled tells whether there is anything to look for. */
+INLINE int any_recalled(void)
+{
+	u32 zero = 0;
+	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	return s && s->blocked;
+}
+
+/*
+ * recalled tells whether the content is blocked. A file that was copied up still counts as the file
+ * below it: a changed mode must not let a recalled file through.
+ */
+INLINE int recalled(struct where *w)
+{
+	struct file_id id = {.inode = w->real_inode, .dev = w->real_dev};
+	if (bpf_map_lookup_elem(&blocked, &id))
+		return 1;
+	if (w->origin != ORIGIN_COPIED_UP)
+		return 0;
+	id.inode = w->lower_inode;
+	id.dev = w->lower_dev;
+	return bpf_map_lookup_elem(&blocked, &id) != 0;
+}
+
+INLINE int on_overlay(struct where *w)
+{
+	return w->origin == ORIGIN_LOWER || w->origin == ORIGIN_COPIED_UP || w->origin == ORIGIN_UPPER;
+}
+
+struct walk {
+	struct dentry *dentry, *root;
+	struct vfsmount *mount, *root_mount;
+};
+
+#define DEPTH 48
+
+/*
+ * spell writes the path of w->dentry backwards into s->path and returns where it begins. With a
+ * mount it goes on through the mounts up to the process's root, without it ends where the file
+ * system does: for an image's file that is the path in the image.
+ */
+NOINLINE u32 spell(struct scratch *s, struct walk *w)
+{
+	u64 at = PATH - 1;
+	struct dentry *dentry = w->dentry;
+	struct vfsmount *mount = w->mount;
+
+	for (int i = 0; i < DEPTH; i++) {
+		struct dentry *parent = READ(dentry, d_parent);
+		if (mount) {
+			if (dentry == w->root && mount == w->root_mount)
+				break;
+			if (dentry == READ(mount, mnt_root) || dentry == parent) {
+				struct mount *m = (void *)mount - OFFSET(struct mount, mnt);
+				struct mount *up = READ(m, mnt_parent);
+				if (up == m)
+					break;
+				dentry = READ(m, mnt_mountpoint);
+				mount = (void *)up + OFFSET(struct mount, mnt);
+				continue;
+			}
+		} else if (dentry == parent) {
+			break;
+		}
+		u64 length = READ(dentry, d_name.len);
+		const unsigned char *text = READ(dentry, d_name.name);
+		BOUND(length, 255);
+		if (length == 0 || at < length + 2)
+			break;
+		at -= length;
+		BOUND(at, 1023);
+		bpf_probe_read_kernel(&s->path[at], length, text);
+		at--;
+		BOUND(at, 1023);
+		s->path[at] = '/';
+		dentry = parent;
+	}
+	return at;
+}
+
+/* name puts the path of a dentry, and of a mount if any, at the start of the event's strings. */
+INLINE void name(struct scratch *s, struct task_struct *task, struct dentry *dentry, struct vfsmount *mount)
+{
+	struct walk w = {.dentry = dentry, .mount = mount};
+	if (mount) {
+		struct fs_struct *fs = READ(task, fs);
+		w.root = READ(fs, root.dentry);
+		w.root_mount = READ(fs, root.mnt);
+	}
+	u64 at = spell(s, &w);
+	BOUND(at, 1023);
+	u64 length = PATH - 1 - at;
+	BOUND(length, 1023);
+	bpf_probe_read_kernel(s->event.data, length, &s->path[at]);
+	s->event.head.path_len = length;
+}
+
+INLINE void name_file(struct scratch *s, struct task_struct *task, struct file *file, struct where *w)
+{
+	if (w->origin == ORIGIN_MEMFD)
+		return;
+	name(s, task, w->dentry, on_overlay(w) ? 0 : READ(file, f_path.mnt));
+}
+
+/* label is what is looked up about a file's name: two hashes, of at most its last 15 bytes. */
+struct label {
+	u64 suffix; /* what follows the last dot, packed; LIBRARY for a shared one, which may go on with versions */
+	u64 name;   /* of all of it, and its length */
+};
+
+#define TAIL 15
+#define LIBRARY ~0ULL
+#define SO 0x736f
+
+/* The head of struct qstr on little-endian machines, which has not changed since it got one. */
+struct qstr_head {
+	u32 hash, length;
+	const unsigned char *text;
+};
+
+INLINE void read_label(struct dentry *dentry, struct label *l)
+{
+	struct qstr_head name;
+	char tail[TAIL + 1] = {};
+	bpf_probe_read_kernel(&name, sizeof(name), &dentry->d_name);
+	u64 skip = name.length > TAIL ? name.length - TAIL : 0;
+	u64 length = name.length - skip, hash = 5381, packed = 0;
+	int dotted = 0;
+	BOUND(length, 15);
+	bpf_probe_read_kernel(tail, length, name.text + skip);
+#pragma unroll
+	for (int i = 0; i < TAIL; i++) {
+		u64 c = (u8)tail[i];
+		hash = hash * 33 + c;
+		if (c == '.') {
+			if (dotted && packed == SO)
+				dotted = 2;
+			dotted |= 1;
+			packed = 0;
+		} else if (c) {
+			packed = packed << 8 | c;
+		}
+	}
+	l->name = hash ^ (u64)name.length << 56;
+	l->suffix = !dotted ? 0 : dotted & 2 || packed == SO ? LIBRARY : packed;
+}
+
+INLINE int is_code(struct label *l)
+{
+	if (l->suffix == LIBRARY)
+		return 1;
+	return l->suffix && bpf_map_lookup_elem(&suffixes, &l->suffix);
+}
+
+enum { NAMED_FILE = 1, NAMED_FOLDER = 2, NAMED_INTERPRETER = 4 };
+
+INLINE int named(struct label *l, u8 as)
+{
+	u8 *mask = bpf_map_lookup_elem(&names, &l->name);
+	return mask && *mask & as;
+}
+
+/* may_be_sensitive is the cheap half of the question, by name and folder; user space has the patterns. */
+INLINE int may_be_sensitive(struct dentry *dentry, struct label *l)
+{
+	if (named(l, NAMED_FILE))
+		return 1;
+	struct label folder;
+	read_label(READ(dentry, d_parent), &folder);
+	return named(&folder, NAMED_FOLDER);
+}
+
+INLINE int is_interpreter(struct task_struct *task)
+{
+	struct mm_struct *mm = READ(task, mm);
+	struct file *exe = READ(mm, exe_file);
+	struct label l;
+	read_label(READ(exe, f_path.dentry), &l);
+	return named(&l, NAMED_INTERPRETER);
+}
+
+#define TAIL_OF_NAME 31
+
+/* name_hash is of what follows the last slash in the at most 31 bytes of kernel memory at text. */
+INLINE u64 name_hash(const void *text, u64 length)
+{
+	char tail[TAIL_OF_NAME + 1] = {};
+	u64 hash = 5381;
+	BOUND(length, 31);
+	bpf_probe_read_kernel(tail, length, text);
+#pragma unroll
+	for (int i = 0; i < TAIL_OF_NAME; i++) {
+		if (tail[i] == '/')
+			hash = 5381;
+		else if (tail[i])
+			hash = hash * 33 + (u8)tail[i];
+	}
+	return hash;
+}
+
+INLINE struct file *file_of(struct task_struct *task, u32 fd)
+{
+	struct files_struct *files = READ(task, files);
+	struct fdtable *table = READ(files, fdt);
+	if (fd >= READ(table, max_fds))
+		return 0;
+	struct file **slots = READ(table, fd);
+	struct file *file = 0;
+	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
+	return file;
+}
+
+#endif

@@ -1,0 +1,95 @@
+package kernel
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// The compiled programs; `make bpf` makes them from bpf/ and a test compares.
+//
+//go:embed sensor.bpfel.o
+var sensorObject []byte
+
+// spec returns the programs and maps, sized and told who they run for.
+func spec(object []byte, c Config) (*ebpf.CollectionSpec, error) {
+	s, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	if err != nil {
+		return nil, fmt.Errorf("kernel: read programs: %w", err)
+	}
+	s.Maps["critical"].MaxEntries = uint32(c.CriticalSize)
+	s.Maps["bulk"].MaxEntries = uint32(c.BulkSize)
+	constants := map[string]any{
+		"self_pid":      uint32(c.SelfPID),
+		"host_mntns":    hostMountNamespace(),
+		"critical_size": uint32(c.CriticalSize),
+		"bulk_size":     uint32(c.BulkSize),
+		"event_cost_ns": eventCost(c.Rate),
+		"seen_ns":       uint64(c.Seen),
+	}
+	for name, value := range constants {
+		v, ok := s.Variables[name]
+		if !ok {
+			continue // a smaller object does not use it
+		}
+		if err := v.Set(value); err != nil {
+			return nil, fmt.Errorf("kernel: set %s: %w", name, err)
+		}
+	}
+	return s, nil
+}
+
+func eventCost(perSecond int) uint64 {
+	if perSecond <= 0 {
+		return 0
+	}
+	return uint64(time.Second) / uint64(perSecond)
+}
+
+// hostMountNamespace is the one that container runtimes start in; 0 excuses nobody.
+func hostMountNamespace() uint32 {
+	var st unix.Stat_t
+	if unix.Stat("/proc/1/ns/mnt", &st) != nil {
+		return 0
+	}
+	return uint32(st.Ino)
+}
+
+// overlayTypes returns the layout of overlay where it is a module. That it is built in, or not
+// loaded yet, are both no error: the programs say "unknown" for what they cannot read.
+func overlayTypes() ([]*btf.Spec, error) {
+	module, err := btf.LoadKernelModuleSpec("overlay")
+	switch {
+	case err == nil:
+		return []*btf.Spec{module}, nil
+	case errors.Is(err, os.ErrNotExist):
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("kernel: types of the overlay module: %w", err)
+	}
+}
+
+// collection loads an object. Maps of the same name that shared has are used instead of new ones.
+func collection(s *ebpf.CollectionSpec, shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
+	extra, err := overlayTypes()
+	if err != nil {
+		return nil, err
+	}
+	replace := map[string]*ebpf.Map{}
+	for name := range s.Maps {
+		if m, ok := shared[name]; ok && name[0] != '.' {
+			replace[name] = m
+		}
+	}
+	return ebpf.NewCollectionWithOptions(s, ebpf.CollectionOptions{
+		Programs:        ebpf.ProgramOptions{ExtraRelocationTargets: extra},
+		MapReplacements: replace,
+	})
+}

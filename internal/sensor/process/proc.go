@@ -1,0 +1,124 @@
+package process
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// GroupID finds the id of the control group of a process.
+type GroupID func(pid int) uint64
+
+// Fill reads every process of /proc into the table: those that started before the agent, or whose events
+// were lost. What the kernel has told stays. It forgets processes that are no more.
+func (t *Table) Fill(proc string, group GroupID) error {
+	entries, err := os.ReadDir(proc)
+	if err != nil {
+		return fmt.Errorf("read the process table: %w", err)
+	}
+	found := map[uint32]*Process{}
+	parents := map[uint32]uint32{}
+	for _, e := range entries {
+		pid, err := strconv.ParseUint(e.Name(), 10, 32)
+		if err != nil {
+			continue
+		}
+		p, ppid, err := read(proc, uint32(pid))
+		if err != nil {
+			continue // it has ended
+		}
+		p.Cgroup = group(int(pid))
+		found[p.PID], parents[p.PID] = p, ppid
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.merge(found, parents)
+	return nil
+}
+
+// merge adds what is new, and drops what /proc no longer has unless it was forked meanwhile.
+func (t *Table) merge(found map[uint32]*Process, parents map[uint32]uint32) {
+	var newest uint64
+	for _, p := range found {
+		newest = max(newest, p.Started)
+	}
+	for pid, p := range t.all {
+		now := found[pid]
+		if now == nil && p.Started < newest || now != nil && !same(now.Started, p.Started) && p.Started < now.Started {
+			delete(t.all, pid)
+		}
+	}
+	for pid, p := range found {
+		if t.all[pid] == nil {
+			t.put(p)
+		}
+	}
+	for pid, p := range t.all {
+		if p.Parent == nil && found[pid] != nil {
+			p.adopt(t.all[parents[pid]])
+		}
+	}
+}
+
+// read takes one process from /proc/PID.
+func read(proc string, pid uint32) (*Process, uint32, error) {
+	folder := filepath.Join(proc, strconv.Itoa(int(pid)))
+	raw, err := os.ReadFile(filepath.Join(folder, "stat"))
+	if err != nil {
+		return nil, 0, err
+	}
+	s, err := parseStat(raw)
+	if err != nil {
+		return nil, 0, err
+	}
+	p := &Process{PID: pid, Started: s.started, Comm: s.comm}
+	if path, err := os.Readlink(filepath.Join(folder, "exe")); err == nil {
+		p.Path = strings.TrimSuffix(path, " (deleted)")
+	}
+	if args, err := os.ReadFile(filepath.Join(folder, "cmdline")); err == nil {
+		args = args[:min(len(args), maxArgs)]
+		p.Args = strings.TrimSpace(string(bytes.ReplaceAll(args, []byte{0}, []byte{' '})))
+	}
+	return p, s.ppid, nil
+}
+
+type stat struct {
+	comm    string
+	ppid    uint32
+	started uint64 // ns since boot, at the resolution of /proc
+}
+
+// parseStat reads /proc/PID/stat. The name may hold blanks and brackets, so the last bracket ends it.
+func parseStat(raw []byte) (stat, error) {
+	open, end := bytes.IndexByte(raw, '('), bytes.LastIndexByte(raw, ')')
+	if open < 0 || end < open {
+		return stat{}, fmt.Errorf("malformed process status %.40q", raw)
+	}
+	fields := strings.Fields(string(raw[end+1:]))
+	if len(fields) < 20 {
+		return stat{}, fmt.Errorf("malformed process status %.40q", raw)
+	}
+	ppid, err1 := strconv.ParseUint(fields[1], 10, 32)
+	start, err2 := strconv.ParseUint(fields[19], 10, 64)
+	if err1 != nil || err2 != nil {
+		return stat{}, fmt.Errorf("malformed process status %.40q", raw)
+	}
+	// USER_HZ is 100 on every architecture that Go runs Linux on.
+	return stat{comm: string(raw[open+1 : end]), ppid: uint32(ppid), started: start * tick}, nil
+}
+
+// StartOf returns when a process was started, ns since boot; 0 when there is none.
+func StartOf(proc string, pid uint32) uint64 {
+	raw, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(int(pid)), "stat"))
+	if err != nil {
+		return 0
+	}
+	s, err := parseStat(raw)
+	if err != nil {
+		return 0
+	}
+	return s.started
+}

@@ -1,0 +1,199 @@
+package sensor
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/sensor/layer"
+)
+
+// Recall is a recall in force, with what the record knows to be meant by it.
+type Recall struct {
+	Seq        int64
+	Subjects   []string // purls and digests, as in the statement
+	Files      []string // "sha256:…"
+	Components []string // purls
+	Reason     string
+	Account    string
+	Gates      []string // that enforce it; none means all
+	System     bool     // reaches system namespaces
+	// Canary limits what is stopped to a workload; nil: everywhere that the agent may.
+	Canary *evidence.WorkloadRef
+}
+
+// recall is a Recall in the form that files are matched with.
+type recall struct {
+	Recall
+	wanted layer.Wanted
+	images map[digest.Digest]bool // recalled as a whole
+}
+
+func newRecall(r Recall) *recall {
+	out := &recall{Recall: r, wanted: layer.Wanted{Files: map[[32]byte]bool{}, Components: map[string]bool{}}, images: map[digest.Digest]bool{}}
+	for _, list := range [][]string{r.Files, r.Components, r.Subjects} {
+		for _, name := range list {
+			out.add(name)
+		}
+	}
+	return out
+}
+
+// add takes a digest for a file's content or an image, whichever it is, and all else for a component.
+func (r *recall) add(name string) {
+	d, err := digest.Parse(name)
+	if err != nil {
+		r.wanted.Components[name] = true
+		return
+	}
+	r.images[d] = true
+	var sum [32]byte
+	if raw, err := hex.DecodeString(d.Hex()); err == nil && len(raw) == len(sum) {
+		copy(sum[:], raw)
+		r.wanted.Files[sum] = true
+	}
+}
+
+// recalls are those in force at this gate.
+type recalls struct{ inForce []*recall }
+
+// match returns the recall that content falls under.
+func (rs *recalls) match(b *box, c *content) *recall {
+	if c.file.DiffID == "" {
+		return nil
+	}
+	for _, r := range rs.inForce {
+		if r.covers(c) || r.wholeImage(b) {
+			return r
+		}
+	}
+	return nil
+}
+
+// covers reports whether the recall means this content.
+func (r *recall) covers(c *content) bool {
+	if c.release != nil && r.wanted.Components[c.release.PURL] {
+		return true
+	}
+	raw, err := hex.DecodeString(c.file.SHA256.Hex())
+	return err == nil && len(raw) == 32 && r.wanted.Files[[32]byte(raw)]
+}
+
+// wholeImage reports whether the container's image itself is recalled.
+func (r *recall) wholeImage(b *box) bool {
+	if b.c == nil || b.c.Image == "" {
+		return false
+	}
+	return r.images[b.c.Image] || b.image != nil && b.image.Digest != "" && r.images[b.image.Digest]
+}
+
+// mayStop reports whether a recall may stop anything in a container: the node can, it is allowed to, and
+// the container is in the recall's scope.
+func (a *Agent) mayStop(b *box, r *recall) bool {
+	if !a.StopRecalled || a.Level == LevelObserve || a.system(b.c) && !r.System {
+		return false
+	}
+	where := b.c.Workload
+	where.Cluster = a.Cluster
+	return r.Canary == nil || within(*r.Canary, where)
+}
+
+// within reports whether a workload is in a scope: every field that the scope names is the workload's.
+func within(scope, w evidence.WorkloadRef) bool {
+	same := func(want, is string) bool { return want == "" || want == is }
+	return same(scope.Cluster, w.Cluster) && same(scope.Namespace, w.Namespace) && same(scope.Kind, w.Kind) && same(scope.Name, w.Name)
+}
+
+// SetRecalls replaces the recalls in force. New ones are carried out before it returns, each with a
+// receipt; lifted ones are undone.
+func (a *Agent) SetRecalls(list []Recall) {
+	a.recalling.Lock()
+	defer a.recalling.Unlock()
+	var fresh []*recall
+	a.mu.Lock()
+	old := map[int64]*recall{}
+	for _, r := range a.recalls.inForce {
+		old[r.Seq] = r
+	}
+	a.recalls.inForce = nil
+	for _, r := range list {
+		if len(r.Gates) > 0 && !slices.Contains(r.Gates, "run") {
+			continue
+		}
+		made := newRecall(r)
+		// What a recall means may grow: a vendored copy is pushed later. Then it is carried out again.
+		if before := old[r.Seq]; before == nil || !before.wanted.Equal(made.wanted) {
+			fresh = append(fresh, made)
+		}
+		delete(old, r.Seq)
+		a.recalls.inForce = append(a.recalls.inForce, made)
+	}
+	boxes := a.known()
+	for _, b := range boxes {
+		clear(b.cache)
+	}
+	a.mu.Unlock()
+	for seq := range old {
+		a.lift(boxes, seq)
+	}
+	for _, r := range fresh {
+		a.carryOut(boxes, r)
+	}
+}
+
+// known are the boxes with a container. a.mu is held.
+func (a *Agent) known() []*box {
+	var out []*box
+	for _, b := range a.boxes {
+		if b.c != nil && b.ready {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// carryOut applies a recall to every container and sends the receipt.
+func (a *Agent) carryOut(boxes []*box, r *recall) {
+	var stopped int64
+	outcome := "nothing here"
+	for _, b := range boxes {
+		e := a.applyTo(b, r)
+		stopped += e.stopped
+		switch {
+		case !e.touched:
+		case !e.enforced:
+			outcome = "observed"
+		case outcome == "nothing here":
+			outcome = "enforced"
+		}
+	}
+	a.Logger.Info("recall carried out", "recall", r.Seq, "outcome", outcome, "stopped", stopped)
+	if a.Reporter == nil || !a.receipts.first(r.Seq) {
+		return
+	}
+	verdict := "allow"
+	if outcome == "enforced" {
+		verdict = "deny"
+	}
+	var subjects []evidence.Subject
+	for _, s := range r.Subjects {
+		if d, err := digest.Parse(s); err == nil {
+			subjects = append(subjects, evidence.About("", d))
+		} else {
+			subjects = append(subjects, evidence.Subject{Name: s})
+		}
+	}
+	if len(subjects) == 0 {
+		subjects = []evidence.Subject{a.self()}
+	}
+	a.Reporter.Urgent(a.draft(evidence.Decision{
+		Gate: "run", Action: "recall", Verdict: verdict, Code: "recall", Count: 1,
+		Reasons: []string{fmt.Sprintf("recall #%d (%s): %s; %d processes stopped", r.Seq, r.Reason, outcome, stopped)},
+		Receipt: &evidence.Receipt{Recall: r.Seq, Receiver: "agent/" + a.Node, Outcome: outcome, Stopped: stopped},
+	}, subjects...))
+	if err := a.receipts.save(); err != nil {
+		a.Logger.Warn("receipt not noted", "error", err)
+	}
+}
