@@ -95,7 +95,7 @@ func (s *Server) build() error {
 	recalls := recall.New(s.app.Record, s.app.Accounts, s.app.fleetMembers)
 	s.Fleet = fleet.New(fleet.Config{
 		Record: s.app.Record, Members: s.app.Accounts, Recalls: recalls,
-		Policies: s.app.Policies, Records: s.app.Policies.Reader(), Clock: c.Clock, Logger: c.Logger,
+		Policies: s.app.Policies, Records: s.app.Policies.Reader(), Blobs: s.app.Blobs, Clock: c.Clock, Logger: c.Logger,
 	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -13,7 +12,6 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence/inside"
 	"github.com/hullmark/hullmark/internal/fleet/fleetv1"
 	"github.com/hullmark/hullmark/internal/policy"
-	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/recall"
 )
 
@@ -168,97 +166,6 @@ func (h *hub) whole(head int64, told *string, change func(*fleetv1.Update)) ([]*
 	}
 	*told = string(bare.wire)
 	return []*frame{f}, nil
-}
-
-// tagChanges tells where tags point now. A withdrawal takes tags along that its statement does not name, so
-// that whole repositories are compared.
-func (h *hub) tagChanges(ctx context.Context, kinds map[string]bool, head int64) ([]*frame, error) {
-	if h.loaded && !kinds[evidence.PublicationType] {
-		return nil, nil
-	}
-	h.mu.Lock()
-	from := h.head
-	h.mu.Unlock()
-	if !h.loaded {
-		from = 0
-	}
-	now, err := h.tagsSince(ctx, from)
-	if err != nil {
-		return nil, err
-	}
-	var frames []*frame
-	tell := func(repository, tag, digest string) error {
-		f, err := h.frame(head, func(u *fleetv1.Update) {
-			u.Change = &fleetv1.Update_Tag{Tag: &fleetv1.Tag{Repository: repository, Tag: tag, Digest: digest}}
-		})
-		frames = append(frames, f)
-		return err
-	}
-	for repository, tags := range now {
-		before := h.tagsOf(repository)
-		for tag, digest := range tags {
-			if before[tag] != digest {
-				if err := tell(repository, tag, digest); err != nil {
-					return nil, err
-				}
-			}
-		}
-		for tag := range before {
-			if _, there := tags[tag]; !there {
-				if err := tell(repository, tag, ""); err != nil {
-					return nil, err
-				}
-			}
-		}
-		h.setTags(repository, tags)
-	}
-	if !h.loaded {
-		return nil, nil // who comes new is sent them all
-	}
-	return frames, nil
-}
-
-// tagsSince returns the tags of the repositories that a statement from from on is about.
-func (h *hub) tagsSince(ctx context.Context, from int64) (map[string]map[string]string, error) {
-	rows, err := h.Record.DB().Query().QueryContext(ctx, `SELECT p.name, coalesce(t.tag, ''), coalesce(t.version, '') FROM package p
-		LEFT JOIN tag t ON t.package_id = p.id WHERE p.ecosystem = $1 AND p.revision >= $2`, purl.OCI, from)
-	if err != nil {
-		return nil, fmt.Errorf("look for tags: %w", err)
-	}
-	defer rows.Close()
-	out := map[string]map[string]string{}
-	for rows.Next() {
-		var repository, tag, version string
-		if err := rows.Scan(&repository, &tag, &version); err != nil {
-			return nil, fmt.Errorf("look for tags: %w", err)
-		}
-		if out[repository] == nil {
-			out[repository] = map[string]string{}
-		}
-		if tag != "" {
-			out[repository][tag] = version
-		}
-	}
-	return out, rows.Err()
-}
-
-func (h *hub) tagsOf(repository string) map[string]string {
-	h.tagsMu.Lock()
-	defer h.tagsMu.Unlock()
-	return h.tags[repository]
-}
-
-func (h *hub) setTags(repository string, tags map[string]string) {
-	h.tagsMu.Lock()
-	defer h.tagsMu.Unlock()
-	h.tags[repository] = tags
-}
-
-// allTags returns every repository's tags; the inner maps are never changed.
-func (h *hub) allTags() map[string]map[string]string {
-	h.tagsMu.Lock()
-	defer h.tagsMu.Unlock()
-	return maps.Clone(h.tags)
 }
 
 // imageChanges tells the records that may have changed.

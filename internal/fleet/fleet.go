@@ -22,10 +22,10 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
-	"github.com/hullmark/hullmark/internal/fleet/fleetv1"
 	"github.com/hullmark/hullmark/internal/fleet/fleetv1/fleetv1connect"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/recall"
@@ -68,6 +68,8 @@ type Config struct {
 	// Policies says which set is in force, and Records what the record says about images.
 	Policies Policies
 	Records  Records
+	// Blobs holds the manifests of images.
+	Blobs blob.Store
 	Clock    clock.Clock
 	Logger   *slog.Logger
 }
@@ -77,6 +79,7 @@ type Service struct {
 	Config
 	hub     *hub
 	commits *committer
+	indexes indexes
 
 	seenMu sync.Mutex
 	seen   map[string]bool // members that called since the last flush, by enrolment ID
@@ -87,6 +90,7 @@ func New(c Config) *Service {
 	s := &Service{Config: c, seen: map[string]bool{}}
 	s.hub = newHub(c)
 	s.commits = &committer{record: c.Record, clock: c.Clock, turn: make(chan struct{}, 1)}
+	s.indexes = indexes{slots: make(chan struct{}, maxIndexing)}
 	return s
 }
 
@@ -158,8 +162,4 @@ func (s *Service) Handler() http.Handler {
 	mux.Handle(fleetv1connect.FleetReportProcedure, connect.NewUnaryHandler(fleetv1connect.FleetReportProcedure, s.report, limit))
 	mux.Handle(fleetv1connect.FleetImageProcedure, connect.NewServerStreamHandler(fleetv1connect.FleetImageProcedure, s.image, limit))
 	return s.authenticated(mux)
-}
-
-func (s *Service) image(context.Context, *connect.Request[fleetv1.ImageRequest], *connect.ServerStream[fleetv1.ImageResponse]) error {
-	return connect.NewError(connect.CodeUnimplemented, errors.New("not yet"))
 }

@@ -135,7 +135,11 @@ func (w *watcher) sendRecords(ctx context.Context, head int64, known bool) error
 			return err
 		}
 	}
-	for repository, tags := range w.hub.allTags() {
+	all := w.hub.allTags()
+	if err := w.sendGoneTags(ctx, head, all); err != nil {
+		return err
+	}
+	for repository, tags := range all {
 		for tag, digest := range tags {
 			err := w.say(head, func(u *fleetv1.Update) {
 				u.Change = &fleetv1.Update_Tag{Tag: &fleetv1.Tag{Repository: repository, Tag: tag, Digest: digest}}
@@ -146,6 +150,21 @@ func (w *watcher) sendRecords(ctx context.Context, head int64, known bool) error
 		}
 	}
 	return nil
+}
+
+// sendGoneTags tells a watcher that was away of the tags that have been taken away meanwhile, as far as
+// statements name them; of a version that was withdrawn with more than a hundred tags some are not.
+func (w *watcher) sendGoneTags(ctx context.Context, head int64, all map[string]map[string]string) error {
+	if w.wants.After <= 0 {
+		return nil
+	}
+	gone, err := w.hub.goneTags(ctx, w.wants.After, all)
+	for _, t := range gone {
+		if err := w.say(head, func(u *fleetv1.Update) { u.Change = &fleetv1.Update_Tag{Tag: t} }); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // outdated are the images whose records the watcher lacks.
