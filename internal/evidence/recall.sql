@@ -1,4 +1,4 @@
--- How far recalls reach: beyond what they name, to what holds it.
+-- How far recalls reach: beyond what they name, to what holds it; and what runs.
 
 ALTER TABLE recall ADD COLUMN gates TEXT NOT NULL DEFAULT '';        -- ' pull run ', or '' for all of them
 ALTER TABLE recall ADD COLUMN by_admin INTEGER NOT NULL DEFAULT 0;
@@ -29,3 +29,17 @@ CREATE TABLE recall_reach (
     PRIMARY KEY (subject, artifact_id)
 ) WITHOUT ROWID;
 CREATE INDEX recall_reach_artifact ON recall_reach (artifact_id);
+
+-- In which workloads an image runs, summed up over nodes: a count a workload instead of a row a container.
+CREATE TABLE running (
+    image      TEXT NOT NULL,           -- manifest digest
+    cluster    TEXT NOT NULL,
+    namespace  TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    containers INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,        -- of the newest placement
+    PRIMARY KEY (image, cluster, namespace, kind, name)
+) WITHOUT ROWID;
+INSERT INTO running (image, cluster, namespace, kind, name, containers, seq)
+    SELECT image, cluster, namespace, kind, name, sum(running), max(seq) FROM placement GROUP BY 1, 2, 3, 4, 5;

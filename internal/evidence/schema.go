@@ -22,7 +22,7 @@ func Schema() store.Schema {
 
 // projections are the tables that Rebuild drops and fills again, children before parents.
 var projections = []string{
-	"recall_reach", "recall_file", "recall_event",
+	"running", "recall_reach", "recall_file", "recall_event",
 	"described", "image_top", "verification", "finding", "gap", "receipt", "approval", "policy_set", "exception_use", "exception", "decision_id", "placement", "behaviour",
 	"decision", "recall", "publication", "tag", "hidden_component", "artifact_component", "component",
 	"file", "whiteout", "index_manifest", "image_layer", "layer_blob", "layer", "release", "package", "artifact",

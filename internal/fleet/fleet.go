@@ -69,9 +69,9 @@ type Config struct {
 	Policies Policies
 	Records  Records
 	// Blobs holds the manifests of images.
-	Blobs blob.Store
-	Clock    clock.Clock
-	Logger   *slog.Logger
+	Blobs  blob.Store
+	Clock  clock.Clock
+	Logger *slog.Logger
 }
 
 // Service answers the fleet. It is safe for concurrent use.
