@@ -24,6 +24,8 @@ const (
 	KindFile        Kind = "file"
 	KindPublisher   Kind = "publisher"
 	KindRemoved     Kind = "removed"    // it was in a layer, and an upper one took it out
+	KindPlacement   Kind = "placement"  // where an image runs
+	KindBehaviour   Kind = "behaviour"  // what a component was seen doing
 	KindGap         Kind = "gap"        // what the record does not know
 	KindUnreadable  Kind = "unreadable" // counted, not named
 	KindTruncated   Kind = "truncated"  // counted, left out for length
