@@ -34,6 +34,8 @@ func (a *API) table() []Route {
 		a.anyone("GET", "/log/consistency", a.consistency),
 		a.anyone("GET", "/recalls", a.listRecalls),
 		a.namespace("POST", "/recalls", own, a.makeRecall),
+		a.namespace("GET", "/recalls/preview", own, a.whole(a.previewRecall)),
+		a.namespace("GET", "/recalls/{seq}/receipts", own, a.recallReceipts),
 		a.namespace("DELETE", "/recalls/{subject}", own, a.liftRecall),
 
 		a.account("GET", "/holds", a.listHolds),
@@ -57,6 +59,9 @@ func (a *API) table() []Route {
 
 		a.admin("GET", "/users", a.listUsers),
 		a.admin("POST", "/users", a.createUser),
+		a.admin("GET", "/enrolments", a.listEnrolments),
+		a.admin("POST", "/enrolments", a.enrol),
+		a.admin("DELETE", "/enrolments/{id}", a.revokeEnrolment),
 		a.account("GET", "/organisations", a.listOrganisations),
 		a.account("POST", "/organisations", a.createOrganisation),
 		a.namespace("GET", "/organisations/{organisation}/members", read, a.listMembers),

@@ -16,6 +16,7 @@ import (
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/fleet"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -116,7 +117,7 @@ func (a *App) openStores(ctx context.Context) (err error) {
 	if a.DB, err = sqlite.Open(a.Config.file(database)); err != nil {
 		return err
 	}
-	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema()); err != nil {
+	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema(), fleet.Schema()); err != nil {
 		return err
 	}
 	a.Blobs, err = dir.Open(a.Config.file("blobs"))

@@ -149,7 +149,7 @@ func newPolicyShipped(e *env) *cobra.Command {
 			for i, name := range wanted {
 				text, ok := policy.ShippedDocument(name)
 				if !ok {
-					return fault.New(fault.NotFound, "policy-unknown", "no shipped policy is called %.100q; they are %s",
+					return fault.New(fault.NotFound, "policy-not-shipped", "no shipped policy is called %.100q; they are %s",
 						name, strings.Join(policy.ShippedNames(), ", "))
 				}
 				if i > 0 {

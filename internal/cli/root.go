@@ -128,6 +128,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newRecord(e),
 		newVerify(e),
 		newLog(e),
+		newDoctor(e),
 		newApprove(e),
 		newHold(e),
 		newRecall(e),
@@ -138,6 +139,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newUser(e),
 		newNamespace(e),
 		newToken(e),
+		newEnroll(e),
 		newVersion(e),
 	)
 	addHelp(e, root)

@@ -25,6 +25,8 @@ func summary(s evidence.Statement) string {
 		return say(s, func(d evidence.Decision) string {
 			return strings.TrimSpace(fmt.Sprintf("%s gate: %s %s (%s) %s", d.Gate, d.Verdict, d.Action, d.Policy, strings.Join(d.Reasons, "; ")))
 		})
+	case evidence.ApprovalType:
+		return say(s, func(a evidence.Approval) string { return fmt.Sprintf("approved by %s: %s", a.Actor.Account, a.Reason) })
 	case evidence.RecallType:
 		return say(s, func(r evidence.Recall) string {
 			if r.Lifted {

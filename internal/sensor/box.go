@@ -42,6 +42,7 @@ type box struct {
 	facts     map[fact]*tally
 	blocked   map[fileID]int64 // by recall
 	following kernel.Follow
+	denying   bool
 }
 
 // held is an event that waits for its container.
@@ -166,6 +167,7 @@ func (a *Agent) expire() {
 	now := a.Clock.Now()
 	a.mu.Lock()
 	var late []*box
+	var ended []*container.Container
 	for _, b := range a.boxes {
 		waited := now.Sub(b.since)
 		if waited < 0 { // the clock was set back
@@ -175,11 +177,18 @@ func (a *Agent) expire() {
 			continue
 		}
 		if b.c == nil {
-			b.c = container.Unanswered(b.key)
+			if b.c = a.registry.Idle(b.key); b.c == nil {
+				b.c = container.Unanswered(b.key)
+			} else {
+				ended = append(ended, b.c)
+			}
 		}
 		late = append(late, b)
 	}
 	a.mu.Unlock()
+	for _, c := range ended {
+		a.place(c, true)
+	}
 	for _, b := range late {
 		a.release(b)
 	}
@@ -207,6 +216,9 @@ func (a *Agent) gone(key string) {
 		}
 	}
 	a.unblock(free)
+	if b.denying && a.Denier != nil {
+		a.Denier.Remove(a.host + b.c.Root.Mount)
+	}
 	if b.c != nil && b.c.Runtime != container.UnknownRuntime {
 		a.place(b.c, false)
 	}
@@ -228,12 +240,33 @@ func (a *Agent) refollow(b *box) {
 			a.Logger.Warn("control group not followed", "group", group, "error", err)
 		}
 	}
+	a.deny(b, want.KillDrift)
+}
+
+// deny has executions of drift refused before they happen, where that is the level. The kernel's signal
+// stands behind it.
+func (a *Agent) deny(b *box, on bool) {
+	a.mu.Lock()
+	root, group := b.c.Root, b.groups[0]
+	changed := on != b.denying && root.Mount != "" && root.Upper != ""
+	b.denying = b.denying != changed
+	a.mu.Unlock()
+	switch {
+	case a.Denier == nil || !changed:
+	case !on:
+		a.Denier.Remove(a.host + root.Mount)
+	default:
+		err := a.Denier.Add(kernel.Overlay{Cgroup: group, Merged: a.host + root.Mount, Upper: a.host + root.Upper})
+		if err != nil {
+			a.Logger.Warn("executions are not denied in a container, only killed", "container", b.key, "error", err)
+		}
+	}
 }
 
 // wanted is what to stop in a container. Nothing is stopped in a container that is not known.
 func (a *Agent) wanted(b *box) kernel.Follow {
 	var f kernel.Follow
-	if b.c == nil || a.Level == LevelObserve {
+	if b.c == nil || a.Level <= kernel.Observe {
 		return f
 	}
 	f.KillDrift = a.StopDrift && !a.system(b.c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,4 +95,16 @@ func (p *poller) wake() {
 
 func (p *poller) Close() error {
 	return errors.Join(unix.Close(p.end), unix.Close(p.epoll))
+}
+
+// pause waits, or returns early with the error of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }

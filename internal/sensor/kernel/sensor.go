@@ -32,6 +32,8 @@ type Config struct {
 	Seen time.Duration
 	// Poll is how often the rings are looked at; the default is 5 ms. Enforcement is told at once.
 	Poll time.Duration
+	// LSM also attaches the security hooks that [DenyLSM] needs; Load fails where they cannot be.
+	LSM bool
 	// Clock gives the times of events.
 	Clock clock.Clock
 }
@@ -125,8 +127,10 @@ func (s *Sensor) start() (err error) {
 		return err
 	}
 	defer t.Close()
-	s.lacks, err = s.attachCalls(t)
-	return err
+	if s.lacks, err = s.attachCalls(t); err != nil || !s.config.LSM {
+		return err
+	}
+	return s.attachLSM()
 }
 
 // attachProcesses attaches what the sensor is nothing without.
