@@ -61,6 +61,8 @@ func printExplanation(p *output.Printer, x resource.Explanation) {
 	switch policy.Outcome(outcome) {
 	case policy.Equal:
 		outcome = output.Good("decided again: the same")
+	case policy.Nearby:
+		outcome = output.Warn("decided again: the same, at a head some seconds off the one that it names")
 	case policy.Differs:
 		outcome = output.Bad("decided again: it differs")
 	}
