@@ -44,7 +44,7 @@ int deny_exec(u64 *ctx)
 	if (locate(file, &w))
 		return 0;
 	identify(file, &w);
-	int bad = f->flags & KILL_RECALLED && any_recalled() && recalled(&w);
+	int bad = f->flags & KILL_RECALLED && any_recalled() && recalled(&w) == BLOCKED;
 	int drift = f->flags & KILL_DRIFT && drifted((void *)bpf_get_current_task(), &w);
 	if (!bad && !drift)
 		return 0;
@@ -67,7 +67,7 @@ int deny_open(u64 *ctx)
 	if (locate(file, &w))
 		return 0;
 	identify(file, &w);
-	if (!recalled(&w))
+	if (recalled(&w) != BLOCKED)
 		return 0;
 	tell(file, &w, OPEN, bpf_send_signal(9) == 0 ? KILLED : DENIED, cgroup, 1);
 	return -EPERM;
