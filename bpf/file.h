@@ -258,16 +258,6 @@ INLINE void name_file(struct scratch *s, struct task_struct *task, struct file *
 	name(s, task, w->dentry, on_overlay(w) ? 0 : READ(file, f_path.mnt));
 }
 
-INLINE void name_brief(struct brief *b, struct task_struct *task, struct file *file, struct where *w)
-{
-	if (w->origin == ORIGIN_MEMFD)
-		return;
-	u64 at = spell_path(b->path, task, w->dentry, on_overlay(w) ? 0 : READ(file, f_path.mnt));
-	BOUND(at, 1023);
-	b->head.path_at = at;
-	b->head.path_len = PATH - 1 - at;
-}
-
 /* label is what is looked up about a file's name: two hashes, of at most its last 15 bytes. */
 struct label {
 	u64 suffix; /* what follows the last dot, packed; LIBRARY for a shared one, which may go on with versions */
