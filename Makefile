@@ -49,6 +49,9 @@ bench: build ## measure side by side with the peers; installs them first
 	scripts/tools bench
 	go run ./e2e/bench -hullmark $(BIN)
 
+bench-sensor: ## what the sensor costs those it watches, and that it loses nothing; needs root
+	go run ./e2e/bench/sensor
+
 demo: build ## two releases, one image, and the trace between them
 	$(BIN) demo
 

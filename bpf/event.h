@@ -32,6 +32,7 @@ enum { DELETED = 1, WRITABLE = 2, UDP = 4, SENSITIVE = 8, IPV6 = 16, CODE = 32, 
 enum { KILL_DRIFT = 1, KILL_RECALLED = 2, DENY_EGRESS = 4, DENY_TAINTED = 8 };
 
 #define PATH 1024
+#define SLACK 256 /* behind a path that is written from its end; for the verifier */
 #define TARGET 512
 #define ARGS 512
 
@@ -45,13 +46,23 @@ struct head {
 	u32 dev, real_dev;
 	u8 addr[16];
 	u16 port;
-	u8 call, pad[5];
+	u16 path_at; /* where the path begins in a struct brief */
+	u8 call, pad[3];
 	char comm[16];
 };
 
 struct event {
 	struct head head;
 	char data[PATH + TARGET + ARGS];
+};
+
+/*
+ * brief is an event with one string, which is spelled in place: of programs that can be preempted, and
+ * so have to write in the ring's own memory.
+ */
+struct brief {
+	struct head head;
+	char path[PATH + SLACK];
 };
 
 /* follow is the policy of a cgroup, and its token bucket as the time until which it is spent. */
@@ -73,7 +84,7 @@ struct stats {
 
 struct scratch {
 	struct event event;
-	char path[PATH + 256]; /* written from its end; the slack is for the verifier */
+	char path[PATH + SLACK];
 };
 
 struct file_id {
@@ -228,6 +239,9 @@ INLINE void emit_bulk(struct stats *s, struct head *h, u64 size)
 	s->emitted++;
 	s->kinds[h->kind & (KINDS - 1)]++;
 }
+
+static void *(*bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
+static void (*bpf_ringbuf_submit)(void *data, u64 flags) = (void *)132;
 
 /* sized is the length of an event with its strings; the bound is what the verifier sees. */
 INLINE u64 sized(struct event *e)

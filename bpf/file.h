@@ -181,11 +181,11 @@ struct walk {
 #define DEPTH 48
 
 /*
- * spell writes the path of w->dentry backwards into s->path and returns where it begins. With a
- * mount it goes on through the mounts up to the process's root, without it ends where the file
- * system does: for an image's file that is the path in the image.
+ * spell writes the path of w->dentry backwards into path and returns where it begins. With a mount it
+ * goes on through the mounts up to the process's root, without it ends where the file system does: for
+ * an image's file that is the path in the image.
  */
-NOINLINE u32 spell(struct scratch *s, struct walk *w)
+NOINLINE u32 spell(char *path, struct walk *w)
 {
 	u64 at = PATH - 1;
 	struct dentry *dentry = w->dentry;
@@ -215,17 +215,16 @@ NOINLINE u32 spell(struct scratch *s, struct walk *w)
 			break;
 		at -= length;
 		BOUND(at, 1023);
-		bpf_probe_read_kernel(&s->path[at], length, text);
+		bpf_probe_read_kernel(&path[at], length, text);
 		at--;
 		BOUND(at, 1023);
-		s->path[at] = '/';
+		path[at] = '/';
 		dentry = parent;
 	}
 	return at;
 }
 
-/* name puts the path of a dentry, and of a mount if any, at the start of the event's strings. */
-INLINE void name(struct scratch *s, struct task_struct *task, struct dentry *dentry, struct vfsmount *mount)
+INLINE u64 spell_path(char *path, struct task_struct *task, struct dentry *dentry, struct vfsmount *mount)
 {
 	struct walk w = {.dentry = dentry, .mount = mount};
 	if (mount) {
@@ -233,7 +232,13 @@ INLINE void name(struct scratch *s, struct task_struct *task, struct dentry *den
 		w.root = READ(fs, root.dentry);
 		w.root_mount = READ(fs, root.mnt);
 	}
-	u64 at = spell(s, &w);
+	return spell(path, &w);
+}
+
+/* name puts the path of a dentry, and of a mount if any, at the start of the event's strings. */
+INLINE void name(struct scratch *s, struct task_struct *task, struct dentry *dentry, struct vfsmount *mount)
+{
+	u64 at = spell_path(s->path, task, dentry, mount);
 	BOUND(at, 1023);
 	u64 length = PATH - 1 - at;
 	BOUND(length, 1023);
@@ -246,6 +251,16 @@ INLINE void name_file(struct scratch *s, struct task_struct *task, struct file *
 	if (w->origin == ORIGIN_MEMFD)
 		return;
 	name(s, task, w->dentry, on_overlay(w) ? 0 : READ(file, f_path.mnt));
+}
+
+INLINE void name_brief(struct brief *b, struct task_struct *task, struct file *file, struct where *w)
+{
+	if (w->origin == ORIGIN_MEMFD)
+		return;
+	u64 at = spell_path(b->path, task, w->dentry, on_overlay(w) ? 0 : READ(file, f_path.mnt));
+	BOUND(at, 1023);
+	b->head.path_at = at;
+	b->head.path_len = PATH - 1 - at;
 }
 
 /* label is what is looked up about a file's name: two hashes, of at most its last 15 bytes. */

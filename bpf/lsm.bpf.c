@@ -6,9 +6,6 @@
  */
 #include "verdict.h"
 
-static void *(*bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
-static void (*bpf_ringbuf_submit)(void *data, u64 flags) = (void *)132;
-
 #define EPERM 1
 
 INLINE void tell(struct file *file, struct where *w, u8 kind, u8 action, u64 cgroup, int bad)
@@ -17,20 +14,20 @@ INLINE void tell(struct file *file, struct where *w, u8 kind, u8 action, u64 cgr
 	struct stats *st = counted();
 	if (!st)
 		return;
-	struct scratch *s = bpf_ringbuf_reserve(&critical, sizeof(*s), 0);
-	if (!s) {
+	struct brief *b = bpf_ringbuf_reserve(&critical, sizeof(*b), 0);
+	if (!b) {
 		st->dropped_critical++;
 		return;
 	}
-	fill(&s->event.head, task, kind, cgroup, bpf_ktime_get_boot_ns());
-	describe(&s->event.head, w);
-	s->event.head.action = action;
+	fill(&b->head, task, kind, cgroup, bpf_ktime_get_boot_ns());
+	describe(&b->head, w);
+	b->head.action = action;
 	if (bad)
-		taint(&s->event.head);
-	name_file(s, task, file, w);
+		taint(&b->head);
+	name_brief(b, task, file, w);
 	st->emitted++;
 	st->kinds[kind & (KINDS - 1)]++;
-	bpf_ringbuf_submit(s, RB_FORCE_WAKEUP);
+	bpf_ringbuf_submit(b, RB_FORCE_WAKEUP);
 }
 
 /* Called for a program and again for its interpreter: a drifted script is refused as itself. */

@@ -159,7 +159,8 @@ func (s *Service) Handler() http.Handler {
 	mux.Handle(fleetv1connect.FleetWatchProcedure, connect.NewServerStreamHandler(fleetv1connect.FleetWatchProcedure, s.watch,
 		connect.WithReadMaxBytes(1<<20), connect.WithCodec(protoFrames{}), connect.WithCodec(jsonFrames{}),
 		connect.WithCompression("gzip", nil, nil))) // what is encoded once is not compressed five thousand times
-	mux.Handle(fleetv1connect.FleetReportProcedure, connect.NewUnaryHandler(fleetv1connect.FleetReportProcedure, s.report, limit))
+	mux.Handle(fleetv1connect.FleetReportProcedure, connect.NewUnaryHandler(fleetv1connect.FleetReportProcedure, s.report, limit,
+		connect.WithCompressMinBytes(4<<10))) // an acknowledgement is shorter than a compressor's memory is dear
 	mux.Handle(fleetv1connect.FleetImageProcedure, connect.NewServerStreamHandler(fleetv1connect.FleetImageProcedure, s.image, limit))
 	return s.authenticated(mux)
 }

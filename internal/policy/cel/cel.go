@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
@@ -107,15 +108,18 @@ func (c *Compiler) compile(source string) (runner, *cel.Type, error) {
 	if err != nil {
 		return nil, nil, &Problem{Text: err.Error()}
 	}
+	pool := &sync.Pool{New: func() any { return &activation{} }}
 	return func(values ir.Values) (any, error) {
-		a := activation{values: values}
+		a := pool.Get().(*activation)
+		defer pool.Put(a)
+		a.values, a.meter = values, nil
 		if len(loops) > 0 {
 			var limited bool
 			if a.meter, limited = values.(ir.Meter); !limited {
 				a.meter = &steps{left: MaxSteps}
 			}
 		}
-		return eval(prg, &a)
+		return eval(prg, a)
 	}, checked.OutputType(), nil
 }
 

@@ -32,6 +32,9 @@ type Config struct {
 	Seen time.Duration
 	// Poll is how often the rings are looked at; the default is 5 ms. Enforcement is told at once.
 	Poll time.Duration
+	// Tracing has opens and mappings told by traced functions where the kernel allows that: it sees what
+	// io_uring and 32-bit programs do. Elsewhere it changes nothing.
+	Tracing bool
 	// LSM also attaches the security hooks that [DenyLSM] needs; Load fails where they cannot be.
 	LSM bool
 	// Clock gives the times of events.
@@ -69,10 +72,12 @@ type Sensor struct {
 	config     Config
 	patterns   *patterns
 	collection *ebpf.Collection
-	closers    []io.Closer // links and perf events, in the order of attaching
+	further    []*ebpf.Collection // of security hooks and of traced functions, where there are
+	closers    []io.Closer        // links and perf events, in the order of attaching
 	critical   *ring
 	bulk       *ring
 	lacks      []string
+	traced     bool // opens and mappings are told by functions, not by calls
 
 	mu      sync.Mutex // guards blocks
 	blocks  uint32     // how many files are blocked; the kernel looks none up while it is 0
@@ -127,6 +132,9 @@ func (s *Sensor) start() (err error) {
 		return err
 	}
 	defer t.Close()
+	if s.config.Tracing {
+		s.traced = s.attachTracing() == nil
+	}
 	if s.lacks, err = s.attachCalls(t); err != nil || !s.config.LSM {
 		return err
 	}
@@ -167,6 +175,9 @@ func (s *Sensor) attachNetwork() error {
 	}
 	return nil
 }
+
+// Traced tells whether Config.Tracing took effect.
+func (s *Sensor) Traced() bool { return s.traced }
 
 // Lacks returns the system calls that this kernel or architecture does not have.
 func (s *Sensor) Lacks() []string { return s.lacks }
