@@ -20,7 +20,7 @@ import (
 
 // policyServer are the commands about the policies that a server has in force.
 func policyServer(e *env) []*cobra.Command {
-	return []*cobra.Command{newPolicyList(e), newPolicyGet(e), newPolicyApply(e)}
+	return []*cobra.Command{newPolicyList(e), newPolicyGet(e), newPolicyApply(e), newPolicyRecord(e)}
 }
 
 func newPolicyList(e *env) *cobra.Command {
