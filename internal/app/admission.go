@@ -374,5 +374,11 @@ func (a *Admission) Close() error {
 	return errors.Join(errs...)
 }
 
+// Head is the size of the record that decisions are made from now.
+func (a *Admission) Head() int64 { return a.snapshot.Status().Head }
+
+// CABundle returns the PEM certificates by which callers know the webhook.
+func (a *Admission) CABundle() []byte { return a.certs.Bundle() }
+
 // SnapshotWritten reports whether a restart without the server would have something to decide from.
 func (a *Admission) SnapshotWritten() bool { return a.snapshot.Written() }
