@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -103,7 +102,7 @@ func (v *viewer) publication(r *Record) error {
 	ok, err := v.reads(where[r.Publication.Seq])
 	if err == nil && !ok {
 		r.Publication, r.Approval = Publication{}, Approval{}
-		r.Gaps = append(r.Gaps, "it was first published in a namespace that you may not read")
+		r.gap("it was first published in a namespace that you may not read")
 	}
 	return err
 }
@@ -117,7 +116,7 @@ func (v *viewer) base(r *Record) (err error) {
 		return err
 	}
 	*b = Base{References: []string{}}
-	r.Gaps = append(r.Gaps, "its base image is in a namespace that you may not read")
+	r.gap("its base image is in a namespace that you may not read")
 	return nil
 }
 
@@ -152,7 +151,7 @@ func (v *viewer) components(r *Record) error {
 	}
 	r.Contents.Components = kept
 	if len(hidden) > 0 {
-		r.Gaps = append(r.Gaps, fmt.Sprintf("%s in namespaces that you may not read", counted(len(hidden), "component")))
+		r.gap("%s in namespaces that you may not read", counted(len(hidden), "component"))
 	}
 	for i, x := range r.Recalls {
 		if hidden[x.Via] {
