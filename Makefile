@@ -33,12 +33,14 @@ test: tools check e2e ## everything; first installs the clients that the tests d
 tools:
 	scripts/tools e2e
 	scripts/tools cluster
+	scripts/tools bpf
 
 e2e: tools ## the end-to-end tests alone
 	go test -count=1 -p 1 -parallel 2 -timeout 40m ./e2e/... # -count=1: go cannot see that the tested program changed
 
 cluster: ## start a Kubernetes to try things on, print its KUBECONFIG, end it on Ctrl-C
 	scripts/tools cluster
+	scripts/tools bpf
 	@mkdir -p .cache
 	@go build -o .cache/cluster ./e2e/cluster/up && exec .cache/cluster # go run would not pass Ctrl-C on in time
 
@@ -79,6 +81,7 @@ bpf: ## compile the programs of bpf/ into $(BPF_OUT)
 	done
 
 kernels: ## the sensor on Debian's 6.1 and 6.12, in QEMU: LSM, fentry and overlay as a module
+	scripts/tools kernels
 	scripts/kernels
 
 clean: ## remove what was built, but not the installed tools

@@ -46,23 +46,13 @@ struct head {
 	u32 dev, real_dev;
 	u8 addr[16];
 	u16 port;
-	u16 path_at; /* where the path begins in a struct brief */
-	u8 call, pad[3];
+	u8 call, pad[5];
 	char comm[16];
 };
 
 struct event {
 	struct head head;
 	char data[PATH + TARGET + ARGS];
-};
-
-/*
- * brief is an event with one string, which is spelled in place: of programs that can be preempted, and
- * so have to write in the ring's own memory.
- */
-struct brief {
-	struct head head;
-	char path[PATH + SLACK];
 };
 
 /* follow is the policy of a cgroup, and its token bucket as the time until which it is spent. */
@@ -239,9 +229,6 @@ INLINE void emit_bulk(struct stats *s, struct head *h, u64 size)
 	s->emitted++;
 	s->kinds[h->kind & (KINDS - 1)]++;
 }
-
-static void *(*bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
-static void (*bpf_ringbuf_submit)(void *data, u64 flags) = (void *)132;
 
 /* sized is the length of an event with its strings; the bound is what the verifier sees. */
 INLINE u64 sized(struct event *e)

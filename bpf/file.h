@@ -152,20 +152,25 @@ INLINE int any_recalled(void)
 	return s && s->blocked;
 }
 
+/* Who uses MARKED content is tainted; BLOCKED content is stopped where the cgroup says so, too. */
+enum { MARKED = 1, BLOCKED = 2 };
+
 /*
- * recalled tells whether the content is blocked. A file that was copied up still counts as the file
+ * recalled tells what is held against the content. A file that was copied up still counts as the file
  * below it: a changed mode must not let a recalled file through.
  */
-INLINE int recalled(struct where *w)
+INLINE u8 recalled(struct where *w)
 {
 	struct file_id id = {.inode = w->real_inode, .dev = w->real_dev};
-	if (bpf_map_lookup_elem(&blocked, &id))
-		return 1;
+	u8 *held = bpf_map_lookup_elem(&blocked, &id);
+	if (held)
+		return *held;
 	if (w->origin != ORIGIN_COPIED_UP)
 		return 0;
 	id.inode = w->lower_inode;
 	id.dev = w->lower_dev;
-	return bpf_map_lookup_elem(&blocked, &id) != 0;
+	held = bpf_map_lookup_elem(&blocked, &id);
+	return held ? *held : 0;
 }
 
 INLINE int on_overlay(struct where *w)
@@ -251,16 +256,6 @@ INLINE void name_file(struct scratch *s, struct task_struct *task, struct file *
 	if (w->origin == ORIGIN_MEMFD)
 		return;
 	name(s, task, w->dentry, on_overlay(w) ? 0 : READ(file, f_path.mnt));
-}
-
-INLINE void name_brief(struct brief *b, struct task_struct *task, struct file *file, struct where *w)
-{
-	if (w->origin == ORIGIN_MEMFD)
-		return;
-	u64 at = spell_path(b->path, task, w->dentry, on_overlay(w) ? 0 : READ(file, f_path.mnt));
-	BOUND(at, 1023);
-	b->head.path_at = at;
-	b->head.path_len = PATH - 1 - at;
 }
 
 /* label is what is looked up about a file's name: two hashes, of at most its last 15 bytes. */

@@ -73,11 +73,11 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	fill(h, task, EXEC, cgroup, bpf_ktime_get_boot_ns());
 	identify(file, &w);
 	describe(h, &w);
-	if (any_recalled() && recalled(&w)) {
+	u8 held = any_recalled() ? recalled(&w) : 0;
+	if (held)
 		taint(h);
-		if (f->flags & KILL_RECALLED)
-			kill(h);
-	}
+	if (held == BLOCKED && f->flags & KILL_RECALLED)
+		kill(h);
 	if (f->flags & KILL_DRIFT && h->action == OBSERVED && drifted(task, &w))
 		kill(h);
 	name_file(s, task, file, &w);

@@ -4,6 +4,7 @@
  * in place of the tracepoints of system calls, past which io_uring and 32-bit programs go, and at no
  * cost to other calls. Maps are those of sensor.bpf.c.
  */
+#include "slot.h"
 #include "use.h"
 
 #define PROT_EXEC 4
@@ -22,16 +23,16 @@ INLINE int used(struct file *file, u8 kind)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	if (!is_worth_telling(file, task, kind, cgroup, f, st, &u))
 		return 0;
-	struct brief *b = bpf_ringbuf_reserve(&bulk, sizeof(*b), 0);
-	if (!b) {
+	struct slot *slot = take_slot();
+	if (!slot) {
 		st->dropped_bulk++;
 		return 0;
 	}
-	compose(&b->head, task, kind, cgroup, f, &u);
-	name_brief(b, task, file, &u.w);
-	st->emitted++;
-	st->kinds[kind & (KINDS - 1)]++;
-	bpf_ringbuf_submit(b, wake(&bulk, bulk_size, b->head.action));
+	struct head *h = &slot->scratch.event.head;
+	compose(h, task, kind, cgroup, f, &u);
+	name_file(&slot->scratch, task, file, &u.w);
+	emit_bulk(st, h, sized(&slot->scratch.event));
+	give_back(slot);
 	return 0;
 }
 

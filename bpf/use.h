@@ -63,7 +63,7 @@ INLINE int is_worth_telling(struct file *file, struct task_struct *task, u8 kind
 	if (!u->flags && !u->script && !look)
 		return 0;
 	identify(file, &u->w);
-	u->recalled = look && recalled(&u->w);
+	u->recalled = look ? recalled(&u->w) : 0;
 	u->now = bpf_ktime_get_boot_ns();
 	if (u->recalled || u->script)
 		return 1;
@@ -77,7 +77,7 @@ INLINE void compose(struct head *h, struct task_struct *task, u8 kind, u64 cgrou
 	h->flags |= u->flags;
 	if (u->recalled)
 		taint(h);
-	if (u->script || (u->recalled && f->flags & KILL_RECALLED))
+	if (u->script || (u->recalled == BLOCKED && f->flags & KILL_RECALLED))
 		kill(h);
 }
 

@@ -58,12 +58,12 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// stop ends a process as an operator does; it must end by itself and report no error.
+// finish ends a process as an operator does; it must end by itself and report no error.
 //
-//	stop NAME
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+//	finish NAME
+func finish(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: stop NAME")
+		ts.Fatalf("usage: finish NAME")
 	}
 	running := ts.Value(backgroundKey{}).(map[string]*background)
 	b := running[args[0]]

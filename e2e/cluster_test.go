@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -76,4 +77,16 @@ func listen(ts *testscript.TestScript, neg bool, args []string) {
 		_ = file.Close()
 	})
 	ts.Setenv(args[0], l.Addr().String())
+}
+
+// port sets NAME to a port of this machine on which nothing listens.
+//
+//	port NAME
+func port(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: port NAME")
+	}
+	ports, err := cluster.FreePorts(1)
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.Itoa(ports[0]))
 }

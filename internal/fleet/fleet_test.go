@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -21,6 +22,7 @@ import (
 // world is a real server on loopback with an administrator.
 type world struct {
 	t     *testing.T
+	data  string
 	app   *app.App
 	url   string
 	admin evidence.Actor
@@ -30,31 +32,46 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	a, err := app.Open(t.Context(), app.Config{Data: t.TempDir(), Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := a.Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &world{t: t, app: a, url: s.URL, stop: cancel, ended: make(chan error, 1)}
-	go func() { w.ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-w.ended; err != nil {
-			t.Error(err)
-		}
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	w.admin, err = a.Accounts.AuthenticateSecret(t.Context(), "token", a.AdminToken, "127.0.0.1:1")
+	w := &world{t: t, data: t.TempDir()}
+	w.start()
+	token := w.app.AdminToken
+	t.Cleanup(func() { w.shutdown() })
+	var err error
+	w.admin, err = w.app.Accounts.AuthenticateSecret(t.Context(), "token", token, "127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+func (w *world) start() {
+	w.t.Helper()
+	a, err := app.Open(w.t.Context(), app.Config{Data: w.data, Listen: "127.0.0.1:0"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := a.Listen()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.app, w.url, w.stop, w.ended = a, s.URL, cancel, make(chan error, 1)
+	go func() { w.ended <- s.Run(ctx) }()
+}
+
+func (w *world) shutdown() {
+	w.t.Helper()
+	w.stop()
+	if err := errors.Join(<-w.ended, w.app.Close()); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// restart ends the server and starts it again on the same data, at another address.
+func (w *world) restart() {
+	w.t.Helper()
+	w.shutdown()
+	w.start()
 }
 
 // member is an enrolled fleet member's client.

@@ -332,7 +332,7 @@ func TestAThousandFailuresAreListedAsAFewAndAllCount(t *testing.T) {
 func TestPoliciesThatLoopOverEverythingAreStoppedTogether(t *testing.T) {
 	t.Parallel()
 	p := compiled(t, one(Enforce, `  checks: [{name: c, foreach: components, expression: 'record.contents.components.all(a, a.purl != "x" && a.purl != "y")', message: m}]`))
-	v := p.Decide(shop(), always(crowd(3000)), nil)
+	v := p.Decide(shop(), always(crowd(1200)), nil)
 	if v.Allow || len(v.Findings) != maxReported || !strings.Contains(v.Findings[0].Error, "too many steps") {
 		t.Errorf("allow %v, %d findings: %+v", v.Allow, len(v.Findings), v.Findings[:min(1, len(v.Findings))])
 	}

@@ -310,7 +310,7 @@ func TestWhatIsRecalledIsNotApproved(t *testing.T) {
 	wantCode(t, err, "release-recalled")
 }
 
-func TestHoldsAreShownToWhoMayEndThemAndToTheirPublisher(t *testing.T) {
+func TestHoldsAreShownToWhoMayPublishTheName(t *testing.T) {
 	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	w.publish("1.0.0", holding(""))

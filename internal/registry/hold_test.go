@@ -87,6 +87,7 @@ func TestPushingAHeldContentAgainDoesNotFreeIt(t *testing.T) {
 		t.Error("a tag points at it")
 	}
 	check(t, w.Withdraw(ctx, w.admin, purl.OCI, "acme/app", m.Version, "never mind"))
+	wantCode(t, w.Publish(ctx, w.admin, manifest("m", "3")), "release-held") // rejected, it does not come back
 	if r := w.release(m); r.State != registry.Withdrawn {
 		t.Errorf("it is %s", r.State)
 	}

@@ -99,7 +99,7 @@ func TestAnyChangeAmongTooManyBundledHooksIsSeen(t *testing.T) {
 		}
 		return hooks[maxBundledHooks].Command
 	}
-	if last("a") != last("a") || last("a") == last("b") {
+	if a, again, b := last("a"), last("a"), last("b"); a != again || a == b {
 		t.Error("what is beyond the limit does not count")
 	}
 }

@@ -13,16 +13,16 @@ import (
 
 // The offsets of bpf/event.h's struct head.
 const (
-	atKind, atAction, atOrigin, atFlags                        = 0, 1, 2, 3
-	atPathLen, atTargetLen, atArgsLen, atLayer                 = 4, 6, 8, 10
-	atPID, atTID, atPPID, atUID, atCode                        = 12, 16, 20, 24, 28
-	atTime, atStarted, atCgroup, atInode, atRealInode          = 32, 40, 48, 56, 64
-	atDev, atRealDev, atAddr, atPort, atPathAt, atCall, atComm = 72, 76, 80, 96, 98, 100, 104
-	headSize                                                   = 120
-	flagDeleted, flagWritable, flagUDP                         = 1, 2, 4
-	flagSensitive, flagIPv6, flagCode, flagRecalled            = 8, 16, 32, 64
-	maxInterned                                                = 8192
-	relativeElsewhere                                          = 1<<32 - 1
+	atKind, atAction, atOrigin, atFlags               = 0, 1, 2, 3
+	atPathLen, atTargetLen, atArgsLen, atLayer        = 4, 6, 8, 10
+	atPID, atTID, atPPID, atUID, atCode               = 12, 16, 20, 24, 28
+	atTime, atStarted, atCgroup, atInode, atRealInode = 32, 40, 48, 56, 64
+	atDev, atRealDev, atAddr, atPort, atCall, atComm  = 72, 76, 80, 96, 98, 104
+	headSize                                          = 120
+	flagDeleted, flagWritable, flagUDP                = 1, 2, 4
+	flagSensitive, flagIPv6, flagCode, flagRecalled   = 8, 16, 32, 64
+	maxInterned                                       = 8192
+	relativeElsewhere                                 = 1<<32 - 1
 )
 
 var errShort = errors.New("kernel: an event is shorter than it says")
@@ -76,9 +76,6 @@ func (d *decoder) readStrings(raw []byte, e *Event) error {
 	le := binary.LittleEndian
 	path, target, args := int(le.Uint16(raw[atPathLen:])), int(le.Uint16(raw[atTargetLen:])), int(le.Uint16(raw[atArgsLen:]))
 	rest := raw[headSize:]
-	if at := int(le.Uint16(raw[atPathAt:])); at > 0 && at < len(rest) { // a struct brief
-		rest = rest[at:]
-	}
 	if path+target+args > len(rest) {
 		return errShort
 	}

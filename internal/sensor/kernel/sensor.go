@@ -263,25 +263,46 @@ type fileID struct {
 	_     uint32
 }
 
+// What is held against a file; bpf/file.h has the same numbers.
+const (
+	heldMarked  uint8 = 1
+	heldBlocked uint8 = 2
+)
+
 // Block marks a file as recalled: a process that executes, opens or maps it is tainted, and ended where
 // its cgroup has KillRecalled. The file is named by st_dev and st_ino in the file system that holds
 // its content; blocking it in an image layer's folder reaches every container of that layer.
 func (s *Sensor) Block(dev, inode uint64) error {
+	return s.hold(dev, inode, heldBlocked, ebpf.UpdateAny)
+}
+
+// Mark is a Block that only taints. A file that is blocked already stays blocked.
+func (s *Sensor) Mark(dev, inode uint64) error {
+	return s.hold(dev, inode, heldMarked, ebpf.UpdateNoExist)
+}
+
+func (s *Sensor) hold(dev, inode uint64, held uint8, how ebpf.MapUpdateFlags) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := fileID{Inode: inode, Dev: kernelDevice(dev)}
-	err := s.collection.Maps["blocked"].Update(id, uint8(1), ebpf.UpdateNoExist)
+	files := s.collection.Maps["blocked"]
+	var before uint8
+	known := files.Lookup(id, &before) == nil
+	err := files.Update(id, held, how)
 	if errors.Is(err, ebpf.ErrKeyExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("kernel: block inode %d: %w", inode, err)
 	}
+	if known {
+		return nil
+	}
 	s.blocks++
 	return s.putSettings()
 }
 
-// Unblock ends Block. Processes that were tainted stay so.
+// Unblock ends Block and Mark. Processes that were tainted stay so.
 func (s *Sensor) Unblock(dev, inode uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -56,7 +56,9 @@ func TestTracedFunctionsTellWhatCallsWouldAndStopRecalledFiles(t *testing.T) {
 		if out, err := l.Run(t.Context(), cat, l.Merged("bad.txt")); err == nil || out != "" {
 			return fmt.Errorf("a recalled file gave %q: %v", out, err)
 		}
-		_, err = w.find(l.ID, func(e Event) bool { return e.Kind == Open && e.Recalled && e.Action == Killed && e.File.Path == "/bad.txt" })
+		_, err = w.find(l.ID, func(e Event) bool {
+			return e.Kind == Open && e.Recalled && e.Action == Killed && e.File.Path == "/bad.txt"
+		})
 		return err
 	})
 }
