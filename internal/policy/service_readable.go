@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -150,6 +151,14 @@ func (v *viewer) components(r *Record) error {
 		}
 	}
 	r.Contents.Components = kept
+	r.Gaps = slices.DeleteFunc(r.Gaps, func(gap string) bool { // a sentence may name one, too
+		for p := range hidden {
+			if strings.Contains(gap, p) {
+				return true
+			}
+		}
+		return false
+	})
 	if len(hidden) > 0 {
 		r.gap("%s in namespaces that you may not read", counted(len(hidden), "component"))
 	}
