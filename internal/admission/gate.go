@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -222,7 +223,11 @@ func (d *decision) statement() report.Statement {
 
 // input is what the decision can be recomputed from. Of an object with so many images that the record
 // does not take it, there is none: that it was decided is worth more than that it can be recomputed.
+// Nor is there where no policy decided, but an image that cannot be read.
 func (d *decision) input() json.RawMessage {
+	if slices.ContainsFunc(d.object.Images, func(img workload.Image) bool { return img.Err != nil }) {
+		return nil
+	}
 	raw, err := json.Marshal(d.request)
 	if err != nil || len(raw) > maxInput {
 		return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/admission/install"
 	"github.com/hullmark/hullmark/internal/app"
+	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/recall"
 )
 
@@ -82,6 +83,9 @@ func TestAnAdmissionControllerHearsTheServerAndIsHeard(t *testing.T) {
 
 	admin, err := a.Accounts.AuthenticateSecret(t.Context(), "token", a.AdminToken, "127.0.0.1:1")
 	must(t, err)
+	if e, err := a.Policies.Explain(t.Context(), admin, "4e1c"); err != nil || e.Outcome != policy.Equal {
+		t.Errorf("decided again: %+v, %v", e, err)
+	}
 	recalls := recall.New(a.Record, a.Accounts, func(context.Context) ([]recall.Member, error) { return nil, nil })
 	made, err := recalls.Recall(t.Context(), admin, recall.Order{
 		Subject: "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", Reason: "steals credentials",
