@@ -69,6 +69,11 @@ const (
 	Restored   PublicationEvent = "restored"   // a content-addressed version was published again after withdrawal
 )
 
+// SetsTags reports whether the tags of a publication point at its version from then on.
+func (e PublicationEvent) SetsTags() bool {
+	return e == Published || e == Tagged || e == Released || e == Restored
+}
+
 // Publication says that an account changed what a name offers.
 type Publication struct {
 	Event     PublicationEvent `json:"event"`

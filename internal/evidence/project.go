@@ -126,11 +126,11 @@ func (b *batch) release(s Statement, p Publication, pkg int64, state string) err
 func (b *batch) tags(s Statement, p Publication, pkg int64) error {
 	for _, tag := range p.Tags {
 		var err error
-		switch p.Event {
-		case Published, Tagged, Released, Restored:
+		switch {
+		case p.Event.SetsTags():
 			err = b.exec(`INSERT INTO tag (package_id, tag, version, seq) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (package_id, tag) DO UPDATE SET version = excluded.version, seq = excluded.seq`, pkg, tag, p.Version, s.Seq)
-		case Untagged: // unless it has moved on meanwhile
+		case p.Event == Untagged: // unless it has moved on meanwhile
 			err = b.exec(`DELETE FROM tag WHERE package_id = $1 AND tag = $2 AND version = $3`, pkg, tag, p.Version)
 		}
 		if err != nil {

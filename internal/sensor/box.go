@@ -41,7 +41,10 @@ type box struct {
 	cache     map[fileKey]*content
 	facts     map[fact]*tally
 	blocked   map[fileID]int64 // by recall
+	marked    []fileID         // for ContainExcepted
+	contained bool             // see contain
 	following kernel.Follow
+	denying   bool
 }
 
 // held is an event that waits for its container.
@@ -143,6 +146,7 @@ func (a *Agent) settle(b *box, img *layer.Image, indexes []*layer.Index) {
 	for _, r := range all {
 		a.applyTo(b, r)
 	}
+	a.contain(b)
 }
 
 // release lets events through that waited.
@@ -166,6 +170,7 @@ func (a *Agent) expire() {
 	now := a.Clock.Now()
 	a.mu.Lock()
 	var late []*box
+	var ended []*container.Container
 	for _, b := range a.boxes {
 		waited := now.Sub(b.since)
 		if waited < 0 { // the clock was set back
@@ -175,11 +180,18 @@ func (a *Agent) expire() {
 			continue
 		}
 		if b.c == nil {
-			b.c = container.Unanswered(b.key)
+			if b.c = a.registry.Idle(b.key); b.c == nil {
+				b.c = container.Unanswered(b.key)
+			} else {
+				ended = append(ended, b.c)
+			}
 		}
 		late = append(late, b)
 	}
 	a.mu.Unlock()
+	for _, c := range ended {
+		a.place(c, true)
+	}
 	for _, b := range late {
 		a.release(b)
 	}
@@ -198,7 +210,7 @@ func (a *Agent) gone(key string) {
 		delete(a.byGroup, group)
 	}
 	drafts := a.takeFacts(b)
-	free := a.unref(slices.Collect(maps.Keys(b.blocked)))
+	free := a.unref(append(slices.Collect(maps.Keys(b.blocked)), b.marked...))
 	a.mu.Unlock()
 	a.aggregate(drafts)
 	for _, group := range b.groups {
@@ -207,6 +219,9 @@ func (a *Agent) gone(key string) {
 		}
 	}
 	a.unblock(free)
+	if b.denying && a.Denier != nil {
+		a.Denier.Remove(a.host + b.c.Root.Mount)
+	}
 	if b.c != nil && b.c.Runtime != container.UnknownRuntime {
 		a.place(b.c, false)
 	}
@@ -228,18 +243,40 @@ func (a *Agent) refollow(b *box) {
 			a.Logger.Warn("control group not followed", "group", group, "error", err)
 		}
 	}
+	a.deny(b, want.KillDrift)
+}
+
+// deny has executions of drift refused before they happen, where that is the level. The kernel's signal
+// stands behind it.
+func (a *Agent) deny(b *box, on bool) {
+	a.mu.Lock()
+	root, group := b.c.Root, b.groups[0]
+	changed := on != b.denying && root.Mount != "" && root.Upper != ""
+	b.denying = b.denying != changed
+	a.mu.Unlock()
+	switch {
+	case a.Denier == nil || !changed:
+	case !on:
+		a.Denier.Remove(a.host + root.Mount)
+	default:
+		err := a.Denier.Add(kernel.Overlay{Cgroup: group, Merged: a.host + root.Mount, Upper: a.host + root.Upper})
+		if err != nil {
+			a.Logger.Warn("executions are not denied in a container, only killed", "container", b.key, "error", err)
+		}
+	}
 }
 
 // wanted is what to stop in a container. Nothing is stopped in a container that is not known.
 func (a *Agent) wanted(b *box) kernel.Follow {
 	var f kernel.Follow
-	if b.c == nil || a.Level == LevelObserve {
+	if b.c == nil || a.Level <= kernel.Observe {
 		return f
 	}
 	f.KillDrift = a.StopDrift && !a.system(b.c)
 	if a.StopRecalled && len(b.blocked) > 0 {
 		f.KillRecalled, f.DenyTaintedEgress = true, true
 	}
+	f.DenyTaintedEgress = f.DenyTaintedEgress || b.contained
 	for _, r := range a.recalls.inForce {
 		if a.StopRecalled && r.wholeImage(b) && a.mayStop(b, r) {
 			f.DenyEgress = true

@@ -1,15 +1,11 @@
 package sensor
 
 import (
+	"context"
+
 	"github.com/hullmark/hullmark/internal/sensor/alert"
 	"github.com/hullmark/hullmark/internal/sensor/kernel"
-)
-
-// The enforcement levels, as alerts name them.
-const (
-	LevelDeny    = "deny"
-	LevelKill    = "kill"
-	LevelObserve = "observe"
+	"github.com/hullmark/hullmark/internal/sensor/process"
 )
 
 // SeenEvent is an event as it is printed.
@@ -43,7 +39,10 @@ func (a *Agent) Handle(ev *kernel.Event) {
 	entering := false
 	switch ev.Kind {
 	case kernel.Fork:
-		a.processes.Fork(ev)
+		if a.processes.Fork(ev) {
+			pid, parent := ev.PID, ev.PPID
+			a.later(func(context.Context) { a.processes.Ancestry(a.Proc, pid, parent) }) // without room: without ancestry
+		}
 		return
 	case kernel.Exit:
 		a.processes.Exit(ev)
@@ -64,10 +63,22 @@ func (a *Agent) Handle(ev *kernel.Event) {
 		return // the host's, or a container's whose group is gone
 	}
 	if !b.ready {
+		if b.c == nil && len(b.held) == 0 {
+			a.registry.Hurry(b.key)
+		}
 		b.hold(ev, entering)
 		return
 	}
 	a.judge(b, ev, entering)
+}
+
+// denied takes an execution that was refused. It is told without the process that asked for it, which
+// still is what it was.
+func (a *Agent) denied(ev *kernel.Event) {
+	if ev.Started == 0 {
+		ev.Comm, ev.Started = process.Named(a.Proc, ev.PID)
+	}
+	a.Handle(ev)
 }
 
 // hold keeps an event until its container is known; [Agent.expire] bounds the wait. What does not fit is
@@ -100,6 +111,8 @@ func (a *Agent) executed(b *box, ev *kernel.Event, entering bool) {
 	switch {
 	case c.recall != nil:
 		a.touchRecalled(b, ev, c, "exec")
+	case a.excepted(b, c):
+		a.processes.Taint(ev, c)
 	case ev.File.Origin == kernel.OriginCopiedUp:
 		a.verify(b, ev, c)
 	case drifted(ev) && !(entering && ev.File.Origin == kernel.OriginMemfd):
@@ -129,16 +142,22 @@ func (a *Agent) opened(b *box, ev *kernel.Event) {
 	c := a.content(b, ev)
 	if c.recall != nil {
 		a.touchRecalled(b, ev, c, "open")
+	} else if a.excepted(b, c) {
+		a.processes.Taint(ev, c)
 	}
 	if !ev.Sensitive && ev.Action != kernel.Denied {
 		a.note(b, ev, c, "loaded")
 	}
 }
 
-// dialled tells egress by a process that has loaded recalled content. Loopback is not egress.
+// dialled tells egress by a process that has loaded recalled or excepted content. Loopback is not egress.
 func (a *Agent) dialled(b *box, ev *kernel.Event) {
 	c, ok := a.processes.Tainted(ev).(*content)
 	if !ok || !ev.Peer.IsValid() || ev.Peer.Addr().IsLoopback() {
+		return
+	}
+	if c.recall == nil {
+		a.egressExcepted(b, ev, c)
 		return
 	}
 	a.raise(b, ev, c, alert.EgressRecalled, "connect")

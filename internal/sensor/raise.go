@@ -19,7 +19,7 @@ func (a *Agent) raise(b *box, ev *kernel.Event, c *content, code alert.Code, act
 func (a *Agent) raiseDone(b *box, ev *kernel.Event, c *content, code alert.Code, action string, done alert.Done) {
 	p, ancestors := a.processes.Snapshot(ev)
 	al := alert.Alert{
-		ID: a.Random(), Code: code, Time: ev.Time, Action: action, Level: a.Level, Done: done, Node: a.Node,
+		ID: a.Random(), Code: code, Time: ev.Time, Action: action, Level: a.Level.String(), Done: done, Node: a.Node,
 		Container: describe(b.c), Process: seenProcess(ev, p, ancestors), File: c.file, Release: c.release,
 		Exception: a.exceptionFor(b), Count: 1, Gaps: append(append([]string(nil), b.c.Gaps...), c.gaps...),
 	}

@@ -4,9 +4,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/sensor/kernel"
 	"github.com/hullmark/hullmark/internal/sensor/layer"
 )
 
@@ -92,7 +94,7 @@ func (r *recall) wholeImage(b *box) bool {
 // mayStop reports whether a recall may stop anything in a container: the node can, it is allowed to, and
 // the container is in the recall's scope.
 func (a *Agent) mayStop(b *box, r *recall) bool {
-	if !a.StopRecalled || a.Level == LevelObserve || a.system(b.c) && !r.System {
+	if !a.StopRecalled || a.Level <= kernel.Observe || a.system(b.c) && !r.System {
 		return false
 	}
 	where := b.c.Workload
@@ -106,11 +108,43 @@ func within(scope, w evidence.WorkloadRef) bool {
 	return same(scope.Cluster, w.Cluster) && same(scope.Namespace, w.Namespace) && same(scope.Kind, w.Kind) && same(scope.Name, w.Name)
 }
 
+// settleFor is how long a recall waits for containers that are still being looked up, so that its receipt
+// speaks for them too. They are reached in any case, as soon as they are known.
+const settleFor = 3 * time.Second
+
+// settled waits until every container is known that there was at the start, and every one that there is
+// now; for a bounded time.
+func (a *Agent) settled() {
+	bound := time.NewTimer(settleFor)
+	defer bound.Stop()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	select {
+	case <-a.scanned:
+	case <-bound.C:
+		return
+	}
+	for {
+		a.mu.Lock()
+		waiting := len(a.boxes) - len(a.known())
+		a.mu.Unlock()
+		if waiting == 0 {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-bound.C:
+			return
+		}
+	}
+}
+
 // SetRecalls replaces the recalls in force. New ones are carried out before it returns, each with a
 // receipt; lifted ones are undone.
 func (a *Agent) SetRecalls(list []Recall) {
 	a.recalling.Lock()
 	defer a.recalling.Unlock()
+	a.settled()
 	var fresh []*recall
 	a.mu.Lock()
 	old := map[int64]*recall{}

@@ -10,6 +10,8 @@ package sensor
 import (
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -37,10 +39,23 @@ type Kernel interface {
 	Forget(group uint64) error
 	// Block names a file as recalled content, by the file system that holds its content.
 	Block(dev, inode uint64) error
-	// Unblock takes that back.
+	// Mark names a file whose use is only to be remembered, for DenyTaintedEgress.
+	Mark(dev, inode uint64) error
+	// Unblock takes either back.
 	Unblock(dev, inode uint64) error
 	// Counters returns what was seen and lost.
 	Counters() (kernel.Counters, error)
+}
+
+// Denier refuses the execution of files that are only in an overlay's writable layer; package kernel's
+// Deny, where the level is deny by fanotify.
+type Denier interface {
+	// Run decides until ctx ends, and tells what it denied.
+	Run(ctx context.Context, handle func(*kernel.Event)) error
+	// Add begins to judge an overlay. Run must be running.
+	Add(kernel.Overlay) error
+	// Remove ends that, by the mount point.
+	Remove(merged string)
 }
 
 // Layers tells which files an image has.
@@ -70,12 +85,14 @@ type Line struct {
 // Config is what an agent needs.
 type Config struct {
 	Node, Cluster string
-	// Level is the enforcement level that was proven on this node: "deny", "kill" or "observe".
-	Level string
+	// Level is the enforcement level that was proven on this node.
+	Level kernel.Level
 	// StopDrift makes the kernel stop executables that are not of the image. Default: they are told, not stopped.
 	StopDrift bool
 	// StopRecalled stops recalled content, within the scope of the recall. Off: it is told.
 	StopRecalled bool
+	// ContainExcepted keeps content that nobody approved from dialling out, where an exception let its image in.
+	ContainExcepted bool
 	// SystemNamespaces are left alone by everything that stops, unless a recall says that it reaches them.
 	SystemNamespaces []string
 	// Learn is for how long an image must have been watched before a component that it executes for the
@@ -89,6 +106,7 @@ type Config struct {
 	Proc     string // "/proc"
 	Tree     cgroup.Tree
 	Kernel   Kernel
+	Denier   Denier // nil: executions are not denied before they happen
 	Layers   Layers
 	Reporter Reporter          // nil: no server
 	Lines    func(Line)        // nil: nothing is printed. It must not block
@@ -110,12 +128,14 @@ type Agent struct {
 	learnt    *learnt
 	slow      chan func(context.Context)
 	receipts  *receipts
-	recalling sync.Mutex // one change of the recalls at a time
+	recalling sync.Mutex    // one change of the recalls at a time
+	scanned   chan struct{} // closed when the containers that ran at the start are known by their groups
 
 	mu      sync.Mutex
 	boxes   map[string]*box // by the registry's key
 	byGroup map[uint64]*box
 	blocks  map[fileID]int // how many containers need a file blocked
+	host    string         // prefix of the host's paths, "" where the agent sees them as they are
 	recalls recalls
 	excepts []exceptionUse
 	lost    kernel.Counters // that were reported
@@ -131,8 +151,9 @@ func New(c Config) (*Agent, error) {
 	}
 	a := &Agent{
 		Config: c, processes: process.NewTable(), book: alert.NewBook(), slow: make(chan func(context.Context), slowQueue),
-		boxes: map[string]*box{}, byGroup: map[uint64]*box{}, blocks: map[fileID]int{},
+		scanned: make(chan struct{}), boxes: map[string]*box{}, byGroup: map[uint64]*box{}, blocks: map[fileID]int{},
 	}
+	a.host = hostPrefix(c.Proc)
 	var err error
 	if a.learnt, err = openLearnt(c.State); err != nil {
 		return nil, err
@@ -162,6 +183,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Kernel.Run(ctx, a.Handle) })
+	if a.Denier != nil {
+		g.Go(func() error { return a.Denier.Run(ctx, a.denied) })
+	}
 	g.Go(func() error { a.registry.Run(ctx); return nil })
 	for range slowWorkers {
 		g.Go(func() error { a.work(ctx); return nil })
@@ -191,6 +215,7 @@ func (a *Agent) tend(ctx context.Context) error {
 	if err := a.registry.Scan(); err != nil {
 		return err
 	}
+	close(a.scanned)
 	flush, sweep, rescan := time.NewTicker(a.FlushEvery), time.NewTicker(sweepEvery), time.NewTicker(rescanEvery)
 	defer flush.Stop()
 	defer sweep.Stop()
@@ -234,4 +259,15 @@ func (a *Agent) work(ctx context.Context) {
 			do(ctx)
 		}
 	}
+}
+
+// hostPrefix is where the agent finds the host's paths. An agent in a container of its own sees them below
+// the root of the host's first process.
+func hostPrefix(proc string) string {
+	host, err := os.Readlink(filepath.Join(proc, "1", "ns", "mnt"))
+	own, ownErr := os.Readlink(filepath.Join(proc, "self", "ns", "mnt"))
+	if err != nil || ownErr != nil || host == own {
+		return ""
+	}
+	return filepath.Join(proc, "1", "root")
 }

@@ -94,7 +94,7 @@ func lookup(x *layer.Index, path string) (layer.File, bool) {
 func (a *Agent) block(b *box, r *recall, files []recalledFile) {
 	for _, f := range files {
 		var st unix.Stat_t
-		if err := unix.Lstat(filepath.Join(a.hostRoot(), f.host), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		if err := unix.Lstat(a.host+f.host, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 			continue // a link: what it points at is a file of its own
 		}
 		id := fileID{st.Dev, st.Ino}
@@ -104,9 +104,8 @@ func (a *Agent) block(b *box, r *recall, files []recalledFile) {
 		if !known {
 			a.blocks[id]++
 		}
-		first := !known && a.blocks[id] == 1
 		a.mu.Unlock()
-		if !first {
+		if known {
 			continue
 		}
 		if err := a.Kernel.Block(id.dev, id.inode); err != nil {
@@ -115,9 +114,6 @@ func (a *Agent) block(b *box, r *recall, files []recalledFile) {
 		}
 	}
 }
-
-// hostRoot is the host's root folder, as the agent sees it: it may itself run in a container.
-func (a *Agent) hostRoot() string { return filepath.Join(a.Proc, "1", "root") }
 
 // lift undoes a recall.
 func (a *Agent) lift(boxes []*box, seq int64) {
@@ -130,9 +126,10 @@ func (a *Agent) lift(boxes []*box, seq int64) {
 				drop = append(drop, id)
 			}
 		}
-		drop = a.unref(drop)
+		free := a.unref(drop)
 		a.mu.Unlock()
-		a.unblock(drop)
+		a.unblock(free)
+		a.remark(b, drop)
 		a.refollow(b)
 	}
 }

@@ -56,14 +56,14 @@ func (a *Agent) compare(b *box, ev *kernel.Event, c *content) (want, have string
 		if ev.File.Layer < 1 || ev.File.Layer > len(root.Lower) || ev.File.Dev != root.Dev {
 			return "", "", fmt.Errorf("the layer is not known")
 		}
-		if want, err = hashIn(filepath.Join(a.hostRoot(), root.Lower[ev.File.Layer-1]), ev.File.Path); err != nil {
+		if want, err = hashIn(a.host+root.Lower[ev.File.Layer-1], ev.File.Path); err != nil {
 			return "", "", err
 		}
 	}
 	// The host's mount of the root shows the file whatever the container has mounted over it.
 	merged := filepath.Join(a.Proc, strconv.Itoa(int(ev.PID)), "root")
 	if root.Mount != "" {
-		merged = filepath.Join(a.hostRoot(), root.Mount)
+		merged = a.host + root.Mount
 	}
 	have, err = hashIn(merged, ev.File.Path)
 	return want, have, err

@@ -17,6 +17,7 @@ const (
 	KindComponent   Kind = "component"   // a purl found in a layer, not published here
 	KindPublication Kind = "publication" // who did what to a release
 	KindDecision    Kind = "decision"    // what a gate decided about it
+	KindApproval    Kind = "approval"    // who else stands by it
 	KindRecall      Kind = "recall"      // why it is stopped
 	KindLayer       Kind = "layer"
 	KindImage       Kind = "image"

@@ -247,6 +247,9 @@ func (r *reader) addHistory(n *Node, l release) error {
 	if err := r.addDecisions(n, l); err != nil {
 		return err
 	}
+	if err := r.addApprovals(n, l); err != nil {
+		return err
+	}
 	return r.addRecall(n, l)
 }
 

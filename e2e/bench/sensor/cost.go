@@ -52,8 +52,8 @@ func (s settings) cost(ctx context.Context, l *lab.Lab) error {
 func round(ctx context.Context, l *lab.Lab, rows []*row) error {
 	one := func(r *row, into *[]float64) error {
 		args := append([]string{r.args[0], strconv.Itoa(r.count)}, r.args[1:]...)
-		ns, err := child(ctx, l, args...)
-		*into = append(*into, ns)
+		numbers, err := child(ctx, l, args...)
+		*into = append(*into, numbers...)
 		return err
 	}
 	for _, r := range rows {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hullmark/hullmark/internal/sensor/kernel"
 	"github.com/hullmark/hullmark/internal/sensor/kernel/lab"
 )
@@ -22,15 +24,13 @@ func (s settings) loss(ctx context.Context, l *lab.Lab) error {
 		return err
 	}
 	count := int(s.duration.Seconds() * float64(s.rate))
-	execs, stop := s.execs(ctx, l)
-	before := processorTime()
-	took, err := child(ctx, l, "storm", strconv.Itoa(count), l.Merged("storm.js"), strconv.Itoa(s.rate))
-	reading := processorTime() - before
-	stop()
-	started := <-execs
+	before := processorTime(unix.RUSAGE_SELF)
+	numbers, err := child(ctx, l, "storm", strconv.Itoa(count), l.Merged("storm.js"), strconv.Itoa(s.rate), l.Merged("lower"))
 	if err != nil {
 		return err
 	}
+	reading := processorTime(unix.RUSAGE_SELF) - before
+	took, started := numbers[0], int(numbers[1])+1 // and the storm itself
 	counters, err := watching.end()
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func (s settings) loss(ctx context.Context, l *lab.Lab) error {
 	seconds := time.Duration(took).Seconds()
 	fmt.Printf("\nevents in %.0f s: %d opens sent, %d told, %.0f a second; %d programs started, %d told\n",
 		seconds, count, watching.seen[kernel.Open], float64(count)/seconds, started, watching.seen[kernel.Exec])
-	fmt.Printf("dropped: %d critical, %d bulk (target 0 and 0); processor time of the reader and of starting programs: %.0f ns an event\n",
+	fmt.Printf("dropped: %d critical, %d bulk (target 0 and 0); processor time of the reader: %.0f ns an event\n",
 		counters.DroppedCritical, counters.DroppedBulk, float64(reading.Nanoseconds())/float64(count))
 	slices.Sort(watching.lag)
 	if n := len(watching.lag); n > 0 {
@@ -46,30 +46,6 @@ func (s settings) loss(ctx context.Context, l *lab.Lab) error {
 			watching.lag[n/2], watching.lag[n*99/100], watching.lag[n-1])
 	}
 	return nil
-}
-
-// execs starts a program ten times a second until it is stopped, and then tells how many it started.
-func (s settings) execs(ctx context.Context, l *lab.Lab) (<-chan int, context.CancelFunc) {
-	ctx, stop := context.WithCancel(ctx)
-	count := make(chan int, 1)
-	program := l.Merged("lower")
-	go func() {
-		n := 1 // the storm's own
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				count <- n
-				return
-			case <-tick.C:
-			}
-			if _, err := l.Run(ctx, program); err == nil {
-				n++
-			}
-		}
-	}()
-	return count, stop
 }
 
 // enforcement runs drifted executables whose first instruction writes, and counts what was seen of them.

@@ -126,17 +126,25 @@ func (r *run) end() (kernel.Counters, error) {
 	return counters, err
 }
 
-// child runs this program's worker in the lab and returns the number that it prints.
-func child(ctx context.Context, l *lab.Lab, args ...string) (float64, error) {
+// child runs this program's worker in the lab and returns the numbers that it prints.
+func child(ctx context.Context, l *lab.Lab, args ...string) ([]float64, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	out, err := l.Run(ctx, self, append([]string{"worker"}, args...)...)
 	if err != nil {
-		return 0, fmt.Errorf("worker %s: %w: %s", strings.Join(args, " "), err, out)
+		return nil, fmt.Errorf("worker %s: %w: %s", strings.Join(args, " "), err, out)
 	}
-	return strconv.ParseFloat(strings.TrimSpace(out), 64)
+	var numbers []float64
+	for _, field := range strings.Fields(out) {
+		n, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			return nil, fmt.Errorf("worker %s: %w", strings.Join(args, " "), err)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
 }
 
 func median(of []float64) float64 {

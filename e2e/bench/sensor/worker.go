@@ -30,17 +30,18 @@ func work(args []string) error {
 		if err != nil {
 			return err
 		}
-		return storm(args[2], count, rate)
+		return storm(args[2], args[4], count, rate)
 	default:
 		return fmt.Errorf("no such work: %s", args[0])
 	}
-	before := processorTime()
+	own, children := unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN
+	before := processorTime(own, children)
 	for range count {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	fmt.Println(float64(processorTime()-before) / float64(count))
+	fmt.Println(float64(processorTime(own, children)-before) / float64(count))
 	return nil
 }
 
@@ -52,9 +53,12 @@ func openClose(path string) error {
 	return unix.Close(fd)
 }
 
-// storm opens a file count times at a steady rate, in bursts of a millisecond, and prints how many
-// nanoseconds that took on the clock.
-func storm(path string, count, rate int) error {
+// storm opens a file count times at a steady rate, in bursts of a millisecond, and meanwhile starts a
+// program ten times a second. It prints the nanoseconds on the clock, and how many programs it started.
+func storm(path, program string, count, rate int) error {
+	started := make(chan int)
+	end := make(chan struct{})
+	go func() { started <- keepStarting(program, end) }()
 	begin := time.Now()
 	for done := 0; done < count; {
 		due := int(time.Since(begin).Seconds() * float64(rate))
@@ -65,13 +69,31 @@ func storm(path string, count, rate int) error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	fmt.Println(time.Since(begin).Nanoseconds())
+	took := time.Since(begin)
+	close(end)
+	fmt.Println(took.Nanoseconds(), <-started)
 	return nil
 }
 
-func processorTime() time.Duration {
+func keepStarting(program string, end <-chan struct{}) int {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-end:
+			return n
+		case <-tick.C:
+		}
+		if err := exec.Command(program).Run(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return n
+		}
+	}
+}
+
+func processorTime(whose ...int) time.Duration {
 	var total time.Duration
-	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+	for _, who := range whose {
 		var usage unix.Rusage
 		if err := unix.Getrusage(who, &usage); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -20,9 +20,33 @@ func (c *Client) Policies(ctx context.Context, revision string) (s resource.Poli
 	return s, c.do(ctx, http.MethodGet, target, nil, nil, &s)
 }
 
-// PutPolicies puts a set in force.
-func (c *Client) PutPolicies(ctx context.Context, document string) (s resource.PolicySet, err error) {
-	return s, c.do(ctx, http.MethodPut, "/policies", nil, resource.NewPolicySet{Document: document}, &s)
+// PoliciesTagged returns the set that is in force with its ETag, for [Client.PutPolicies].
+func (c *Client) PoliciesTagged(ctx context.Context) (s resource.PolicySet, tag string, err error) {
+	r, err := c.request(ctx, http.MethodGet, prefix+"/policies", nil, nil)
+	if err != nil {
+		return s, "", err
+	}
+	text, header, err := c.answer(r)
+	if err != nil {
+		return s, "", err
+	}
+	return s, header.Get("ETag"), decode(text, &s)
+}
+
+// PutPolicies puts a set in force, if what is in force still has the tag; an empty one is not asked about.
+func (c *Client) PutPolicies(ctx context.Context, document, tag string) (s resource.PolicySet, err error) {
+	r, err := c.request(ctx, http.MethodPut, prefix+"/policies", nil, resource.NewPolicySet{Document: document})
+	if err != nil {
+		return s, err
+	}
+	if tag != "" {
+		r.Header.Set("If-Match", tag)
+	}
+	text, err := c.exchange(r)
+	if err != nil {
+		return s, err
+	}
+	return s, decode(text, &s)
 }
 
 // Exceptions lists the exceptions that the caller may see.

@@ -54,6 +54,7 @@ type entry struct {
 	open, busy bool
 	since, due time.Time
 	wait       time.Duration
+	idle       *Container // is known, but nothing ran in it when it was looked at
 }
 
 // answer is what one look-up brought.
@@ -149,6 +150,30 @@ func (r *Registry) sweep(there func(path string) bool) {
 	for _, key := range gone {
 		r.Gone(key)
 	}
+}
+
+// Hurry makes the next look-up of a container come at once: something happens in it.
+func (r *Registry) Hurry(key string) {
+	r.mu.Lock()
+	if e := r.byPath[key]; e != nil && e.open {
+		e.due, e.wait = r.Clock.Now(), firstWait
+	}
+	r.mu.Unlock()
+	r.poke()
+}
+
+// Idle returns what is known about a container whose root was not found because nothing ran in it; nil
+// when nothing is.
+func (r *Registry) Idle(key string) *Container {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.byPath[key]
+	if e == nil || e.idle == nil {
+		return nil
+	}
+	c := *e.idle
+	c.Gaps = append(c.Gaps[:len(c.Gaps):len(c.Gaps)], "it ended before its root file system was found, so files are not attributed to layers")
+	return &c
 }
 
 // Run looks containers up until ctx ends.
@@ -276,6 +301,8 @@ func (r *Registry) decide(a answer, waited time.Duration) *Container {
 	switch {
 	case a.c != nil && a.root == nil:
 		return a.c
+	case a.c != nil && errors.Is(a.root, errIdle):
+		a.e.idle = a.c // it can do nothing before it has a process, and then there is a root to be found
 	case a.c != nil && waited > rootPatience:
 		a.c.Gaps = append(a.c.Gaps, "its root is no overlay that can be read, so files are not attributed to layers")
 		r.Logger.Warn("container without overlay", "cgroup", a.c.Cgroup, "error", a.root)

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -73,7 +74,11 @@ func (l Locator) overlay(c *Container) (mount.Overlay, string, error) {
 		}
 	}
 	own, _ := mount.At(host, "/")
-	for _, pid := range l.Tree.AllProcesses(c.Cgroup) {
+	processes := l.Tree.AllProcesses(c.Cgroup)
+	if len(processes) == 0 {
+		return mount.Overlay{}, "", errIdle
+	}
+	for _, pid := range processes {
 		table, err := mount.Read(l.Proc, pid)
 		if err != nil {
 			continue // it has ended
@@ -97,6 +102,9 @@ func point(host []mount.Entry, dev uint64) string {
 	}
 	return ""
 }
+
+// errIdle is why a container has no root as long as nothing runs in it.
+var errIdle = errors.New("nothing runs in the container yet")
 
 // explain says which layer of the image each lower folder is. By what the runtime wrote down if it did;
 // else by order, which needs the numbers to agree.

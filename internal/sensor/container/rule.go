@@ -15,11 +15,12 @@ type Rule struct {
 }
 
 // ParseRule reads CGROUP_PATH=IMAGE_DIGEST[,key=value…]. Keys are cluster, namespace, kind, name, pod,
-// reference, and layers: diffIDs, lowest first, joined by "+". It fails with code container-rule-invalid.
+// reference, root (where the host has the container's root mounted), and layers: diffIDs, lowest first,
+// joined by "+". It fails with code container-rule-invalid.
 func ParseRule(s string) (Rule, error) {
 	invalid := func(why string) (Rule, error) {
 		return Rule{}, fault.New(fault.Invalid, "container-rule-invalid",
-			"%q is not a container rule (%s); expected CGROUP_PATH=IMAGE_DIGEST[,namespace=…,kind=…,name=…,pod=…,reference=…,layers=sha256:…+sha256:…]", s, why)
+			"%q is not a container rule (%s); expected CGROUP_PATH=IMAGE_DIGEST[,namespace=…,kind=…,name=…,pod=…,reference=…,root=/…,layers=sha256:…+sha256:…]", s, why)
 	}
 	path, rest, ok := strings.Cut(s, "=")
 	if !ok || !strings.HasPrefix(path, "/") || path == "/" {
@@ -50,7 +51,7 @@ func ParseRule(s string) (Rule, error) {
 func (c *Container) set(key, value string) string {
 	fields := map[string]*string{
 		"cluster": &c.Workload.Cluster, "namespace": &c.Workload.Namespace, "kind": &c.Workload.Kind,
-		"name": &c.Workload.Name, "pod": &c.Pod, "reference": &c.Reference,
+		"name": &c.Workload.Name, "pod": &c.Pod, "reference": &c.Reference, "root": &c.Merged,
 	}
 	if field, ok := fields[key]; ok {
 		*field = value

@@ -90,6 +90,19 @@ func (w *watched) find(cgroup uint64, want func(Event) bool) (Event, error) {
 	}
 }
 
+// count tells how many such events have been told so far.
+func (w *watched) count(cgroup uint64, want func(Event) bool) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, e := range w.events {
+		if e.Cgroup == cgroup && want(e) {
+			n++
+		}
+	}
+	return n
+}
+
 func of(kind Kind, path string) func(Event) bool {
 	return func(e Event) bool { return e.Kind == kind && e.File.Path == path }
 }

@@ -24,8 +24,11 @@ func spec(object []byte, c Config) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kernel: read programs: %w", err)
 	}
-	s.Maps["critical"].MaxEntries = uint32(c.CriticalSize)
-	s.Maps["bulk"].MaxEntries = uint32(c.BulkSize)
+	for name, size := range map[string]int{"critical": c.CriticalSize, "bulk": c.BulkSize} {
+		if m, ok := s.Maps[name]; ok {
+			m.MaxEntries = uint32(size)
+		}
+	}
 	constants := map[string]any{
 		"self_pid":      uint32(c.SelfPID),
 		"host_mntns":    hostMountNamespace(),
@@ -53,13 +56,16 @@ func eventCost(perSecond int) uint64 {
 	return uint64(time.Second) / uint64(perSecond)
 }
 
-// hostMountNamespace is the one that container runtimes start in; 0 excuses nobody.
+// hostMountNamespace is the one that container runtimes start in: the first process's, or the sensor's
+// own where that may not be looked at.
 func hostMountNamespace() uint32 {
-	var st unix.Stat_t
-	if unix.Stat("/proc/1/ns/mnt", &st) != nil {
-		return 0
+	for _, file := range []string{"/proc/1/ns/mnt", "/proc/self/ns/mnt"} {
+		var st unix.Stat_t
+		if unix.Stat(file, &st) == nil {
+			return uint32(st.Ino)
+		}
 	}
-	return uint32(st.Ino)
+	return 0 // nobody is excused
 }
 
 // overlayTypes returns the layout of overlay where it is a module. That it is built in, or not

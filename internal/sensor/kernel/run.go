@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +36,9 @@ func (s *Sensor) Run(ctx context.Context, handle func(*Event)) error {
 		}
 	}
 	for ctx.Err() == nil {
-		decode.boot = bootTime(s.config.Clock)
+		if s.critical.waiting() || s.bulk.waiting() {
+			decode.boot = bootTime(s.config.Clock)
+		}
 		// The critical ring is the smaller one, so it is looked at before and after each batch of the other.
 		busy := s.critical.drain(batch, read) == batch
 		busy = s.bulk.drain(batch, read) == batch || busy
@@ -94,4 +97,16 @@ func (p *poller) wake() {
 
 func (p *poller) Close() error {
 	return errors.Join(unix.Close(p.end), unix.Close(p.epoll))
+}
+
+// pause waits, or returns early with the error of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }

@@ -65,3 +65,30 @@ func TestADriftedExecutableIsKilledBeforeItWrites(t *testing.T) {
 		return err
 	})
 }
+
+func TestAProgramInMemoryIsKilledUnlessTheHostStartsIt(t *testing.T) {
+	w := watch(t, Config{})
+	python := program(t, "python3")
+	inTestLab(t, func(l *lab.Lab) error {
+		if err := w.Follow(l.ID, Follow{KillDrift: true}); err != nil {
+			return err
+		}
+		code := fmt.Sprintf("import os; f = os.memfd_create('x', 0); os.write(f, open(%q, 'rb').read()); os.execve(f, ['x'], {})", l.Merged("lower"))
+		if out, err := l.Run(t.Context(), python, "-c", code); err == nil || out != "" {
+			return fmt.Errorf("program in memory wrote %q: %v", out, err)
+		}
+		e, err := w.find(l.ID, func(e Event) bool { return e.Kind == Exec && e.File.Origin == OriginMemfd })
+		if err != nil {
+			return err
+		}
+		if e.Action != Killed || e.File.Path != "" || !e.File.Deleted {
+			return fmt.Errorf("event %+v", e)
+		}
+		// As a container runtime does: in the container's cgroup, but not yet in its mount namespace.
+		nsenter := program(t, "nsenter")
+		if out, err := l.Run(t.Context(), nsenter, fmt.Sprintf("--mount=/proc/%d/ns/mnt", os.Getpid()), python, "-c", "import os; f = os.memfd_create('x', 0); os.write(f, open('/bin/true', 'rb').read()); os.execve(f, ['x'], {})"); err != nil {
+			return fmt.Errorf("the host's program in memory: %q %w", out, err)
+		}
+		return nil
+	})
+}

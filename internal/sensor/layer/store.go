@@ -147,6 +147,9 @@ func (s *Store) indexes(diffIDs []digest.Digest) []*Index {
 
 // Layer returns the index of a layer that is on disk, or nil.
 func (s *Store) Layer(diffID digest.Digest) *Index {
+	if diffID == "" {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x := s.open[diffID]; x != nil {
@@ -210,7 +213,7 @@ func (s *Store) fetch(ctx context.Context, image digest.Digest, diffIDs []digest
 		return nil, ErrNone
 	}
 	for _, diffID := range img.DiffIDs {
-		if s.Layer(diffID) != nil {
+		if diffID == "" || s.Layer(diffID) != nil {
 			continue
 		}
 		list, told := files[diffID]

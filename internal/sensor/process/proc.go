@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // GroupID finds the id of the control group of a process.
@@ -15,6 +17,10 @@ type GroupID func(pid int) uint64
 // Fill reads every process of /proc into the table: those that started before the agent, or whose events
 // were lost. What the kernel has told stays. It forgets processes that are no more.
 func (t *Table) Fill(proc string, group GroupID) error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return fmt.Errorf("read the time since boot: %w", err)
+	}
 	entries, err := os.ReadDir(proc)
 	if err != nil {
 		return fmt.Errorf("read the process table: %w", err)
@@ -35,19 +41,15 @@ func (t *Table) Fill(proc string, group GroupID) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.merge(found, parents)
+	t.merge(found, parents, uint64(now.Nano()))
 	return nil
 }
 
-// merge adds what is new, and drops what /proc no longer has unless it was forked meanwhile.
-func (t *Table) merge(found map[uint32]*Process, parents map[uint32]uint32) {
-	var newest uint64
-	for _, p := range found {
-		newest = max(newest, p.Started)
-	}
+// merge adds what is new, and drops what /proc no longer has unless it was started after the reading began.
+func (t *Table) merge(found map[uint32]*Process, parents map[uint32]uint32, began uint64) {
 	for pid, p := range t.all {
 		now := found[pid]
-		if now == nil && p.Started < newest || now != nil && !same(now.Started, p.Started) && p.Started < now.Started {
+		if now == nil && p.Started < began || now != nil && !same(now.Started, p.Started) && p.Started < now.Started {
 			delete(t.all, pid)
 		}
 	}
@@ -112,13 +114,46 @@ func parseStat(raw []byte) (stat, error) {
 
 // StartOf returns when a process was started, ns since boot; 0 when there is none.
 func StartOf(proc string, pid uint32) uint64 {
+	_, started := Named(proc, pid)
+	return started
+}
+
+// Named returns what a process is called and when it was started; nothing when there is none.
+func Named(proc string, pid uint32) (comm string, started uint64) {
 	raw, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(int(pid)), "stat"))
 	if err != nil {
-		return 0
+		return "", 0
 	}
 	s, err := parseStat(raw)
 	if err != nil {
-		return 0
+		return "", 0
 	}
-	return s.started
+	return s.comm, s.started
+}
+
+// Ancestry reads the ancestors of a process that came from outside, and puts them above it.
+func (t *Table) Ancestry(proc string, pid, parent uint32) {
+	var up []*Process
+	for at := parent; at > 1 && len(up) < MaxDepth; {
+		p, ppid, err := read(proc, at)
+		if err != nil {
+			break // it has ended: what is above it is not to be found out any more
+		}
+		p.Outside = true
+		up = append(up, p)
+		at = ppid
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.all[pid]
+	for _, ancestor := range up {
+		if known := t.get(ancestor.PID, ancestor.Started); known != nil {
+			ancestor = known
+		}
+		if p == nil || p.Parent != nil {
+			return
+		}
+		p.adopt(ancestor)
+		p = ancestor
+	}
 }

@@ -36,8 +36,8 @@ type Process struct {
 	Args    string
 	Cgroup  uint64
 	UID     uint32
-	// Outside reports that its executable is the host's, and not one of a container: a container
-	// runtime on its way into a container is such a process.
+	// Outside reports that the process has not executed anything of a container yet: a container
+	// runtime on its way in is such a process, and nothing in a container can become one.
 	Outside bool
 	// Taint is recalled content that the process, or the process it was forked from, has loaded; nil for none.
 	Taint any
@@ -82,12 +82,13 @@ func (t *Table) get(pid uint32, started uint64) *Process {
 	return p
 }
 
-// of returns the process of an event, made from the event when it was not known.
+// of returns the process of an event, made from the event when it was not known. Processes of containers
+// are known by their forks, or from /proc, so one that is not came from outside.
 func (t *Table) of(ev *kernel.Event) *Process {
 	if p := t.get(ev.PID, ev.Started); p != nil {
 		return p
 	}
-	p := &Process{PID: ev.PID, Started: ev.Started, Comm: ev.Comm, Cgroup: ev.Cgroup, UID: ev.UID}
+	p := &Process{PID: ev.PID, Started: ev.Started, Comm: ev.Comm, Cgroup: ev.Cgroup, UID: ev.UID, Outside: true}
 	p.adopt(t.all[ev.PPID])
 	t.put(p)
 	return p
@@ -119,12 +120,14 @@ func (p *Process) adopt(parent *Process) {
 	at.Parent, at.depth = nil, 0
 }
 
-// Fork takes note of a new process.
-func (t *Table) Fork(ev *kernel.Event) {
+// Fork takes note of a new process. orphan reports that its parent is not known: events of the host's
+// processes are not read, so what comes in from there is an orphan until [Table.Ancestry] was read.
+func (t *Table) Fork(ev *kernel.Event) (orphan bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := &Process{PID: ev.PID, Started: ev.Started, Comm: ev.Comm, Cgroup: ev.Cgroup, UID: ev.UID}
-	if parent := t.all[ev.PPID]; parent != nil {
+	parent := t.all[ev.PPID]
+	p := &Process{PID: ev.PID, Started: ev.Started, Comm: ev.Comm, Cgroup: ev.Cgroup, UID: ev.UID, Outside: parent == nil}
+	if parent != nil {
 		p.Path, p.Args, p.Outside, p.Taint = parent.Path, parent.Args, parent.Outside, parent.Taint
 		// The two share what was loaded until one of them loads more.
 		p.Loaded = parent.Loaded[:len(parent.Loaded):len(parent.Loaded)]
@@ -132,6 +135,7 @@ func (t *Table) Fork(ev *kernel.Event) {
 		p.adopt(parent)
 	}
 	t.put(p)
+	return parent == nil
 }
 
 // Exec takes note of a new program in a process, and reports whether the process was outside of
