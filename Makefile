@@ -40,7 +40,6 @@ e2e: tools ## the end-to-end tests alone
 
 cluster: ## start a Kubernetes to try things on, print its KUBECONFIG, end it on Ctrl-C
 	scripts/tools cluster
-	scripts/tools bpf
 	@mkdir -p .cache
 	@go build -o .cache/cluster ./e2e/cluster/up && exec .cache/cluster # go run would not pass Ctrl-C on in time
 
