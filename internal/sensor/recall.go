@@ -110,7 +110,7 @@ func within(scope, w evidence.WorkloadRef) bool {
 
 // settleFor is how long a recall waits for containers that are still being looked up, so that its receipt
 // speaks for them too. They are reached in any case, as soon as they are known.
-const settleFor = 3 * time.Second
+const settleFor = time.Second
 
 // settled waits until every container is known that there was at the start, and every one that there is
 // now; for a bounded time.
@@ -144,7 +144,6 @@ func (a *Agent) settled() {
 func (a *Agent) SetRecalls(list []Recall) {
 	a.recalling.Lock()
 	defer a.recalling.Unlock()
-	a.settled()
 	var fresh []*recall
 	a.mu.Lock()
 	old := map[int64]*recall{}
@@ -172,6 +171,13 @@ func (a *Agent) SetRecalls(list []Recall) {
 	for seq := range old {
 		a.lift(boxes, seq)
 	}
+	if len(fresh) == 0 {
+		return
+	}
+	a.settled()
+	a.mu.Lock()
+	boxes = a.known()
+	a.mu.Unlock()
 	for _, r := range fresh {
 		a.carryOut(boxes, r)
 	}
