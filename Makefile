@@ -11,7 +11,7 @@ POINTS   ?= 1000
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test tools e2e crash bench demo fuzz proto bpf kernels clean $(BIN)
+.PHONY: help build check test tools e2e cluster crash bench demo fuzz proto bpf kernels clean $(BIN)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -32,9 +32,17 @@ test: tools check e2e ## everything; first installs the clients that the tests d
 
 tools:
 	scripts/tools e2e
+	scripts/tools cluster
+	scripts/tools bpf
 
 e2e: tools ## the end-to-end tests alone
 	go test -count=1 -p 1 -parallel 2 -timeout 40m ./e2e/... # -count=1: go cannot see that the tested program changed
+
+cluster: ## start a Kubernetes to try things on, print its KUBECONFIG, end it on Ctrl-C
+	scripts/tools cluster
+	scripts/tools bpf
+	@mkdir -p .cache
+	@go build -o .cache/cluster ./e2e/cluster/up && exec .cache/cluster # go run would not pass Ctrl-C on in time
 
 crash: ## kill the server POINTS times under load and check that nothing acknowledged is lost
 	go test -count=1 -timeout 2h ./e2e/crash -points $(POINTS)
@@ -42,6 +50,9 @@ crash: ## kill the server POINTS times under load and check that nothing acknowl
 bench: build ## measure side by side with the peers; installs them first
 	scripts/tools bench
 	go run ./e2e/bench -hullmark $(BIN)
+
+bench-sensor: ## what the sensor costs those it watches, and that it loses nothing; needs root
+	go run ./e2e/bench/sensor
 
 demo: build ## two releases, one image, and the trace between them
 	$(BIN) demo
@@ -70,6 +81,7 @@ bpf: ## compile the programs of bpf/ into $(BPF_OUT)
 	done
 
 kernels: ## the sensor on Debian's 6.1 and 6.12, in QEMU: LSM, fentry and overlay as a module
+	scripts/tools kernels
 	scripts/kernels
 
 clean: ## remove what was built, but not the installed tools

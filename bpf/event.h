@@ -32,6 +32,7 @@ enum { DELETED = 1, WRITABLE = 2, UDP = 4, SENSITIVE = 8, IPV6 = 16, CODE = 32, 
 enum { KILL_DRIFT = 1, KILL_RECALLED = 2, DENY_EGRESS = 4, DENY_TAINTED = 8 };
 
 #define PATH 1024
+#define SLACK 256 /* behind a path that is written from its end; for the verifier */
 #define TARGET 512
 #define ARGS 512
 
@@ -73,7 +74,7 @@ struct stats {
 
 struct scratch {
 	struct event event;
-	char path[PATH + 256]; /* written from its end; the slack is for the verifier */
+	char path[PATH + SLACK];
 };
 
 struct file_id {

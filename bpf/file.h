@@ -152,20 +152,25 @@ INLINE int any_recalled(void)
 	return s && s->blocked;
 }
 
+/* Who uses MARKED content is tainted; BLOCKED content is stopped where the cgroup says so, too. */
+enum { MARKED = 1, BLOCKED = 2 };
+
 /*
- * recalled tells whether the content is blocked. A file that was copied up still counts as the file
+ * recalled tells what is held against the content. A file that was copied up still counts as the file
  * below it: a changed mode must not let a recalled file through.
  */
-INLINE int recalled(struct where *w)
+INLINE u8 recalled(struct where *w)
 {
 	struct file_id id = {.inode = w->real_inode, .dev = w->real_dev};
-	if (bpf_map_lookup_elem(&blocked, &id))
-		return 1;
+	u8 *held = bpf_map_lookup_elem(&blocked, &id);
+	if (held)
+		return *held;
 	if (w->origin != ORIGIN_COPIED_UP)
 		return 0;
 	id.inode = w->lower_inode;
 	id.dev = w->lower_dev;
-	return bpf_map_lookup_elem(&blocked, &id) != 0;
+	held = bpf_map_lookup_elem(&blocked, &id);
+	return held ? *held : 0;
 }
 
 INLINE int on_overlay(struct where *w)
@@ -181,11 +186,11 @@ struct walk {
 #define DEPTH 48
 
 /*
- * spell writes the path of w->dentry backwards into s->path and returns where it begins. With a
- * mount it goes on through the mounts up to the process's root, without it ends where the file
- * system does: for an image's file that is the path in the image.
+ * spell writes the path of w->dentry backwards into path and returns where it begins. With a mount it
+ * goes on through the mounts up to the process's root, without it ends where the file system does: for
+ * an image's file that is the path in the image.
  */
-NOINLINE u32 spell(struct scratch *s, struct walk *w)
+NOINLINE u32 spell(char *path, struct walk *w)
 {
 	u64 at = PATH - 1;
 	struct dentry *dentry = w->dentry;
@@ -215,17 +220,16 @@ NOINLINE u32 spell(struct scratch *s, struct walk *w)
 			break;
 		at -= length;
 		BOUND(at, 1023);
-		bpf_probe_read_kernel(&s->path[at], length, text);
+		bpf_probe_read_kernel(&path[at], length, text);
 		at--;
 		BOUND(at, 1023);
-		s->path[at] = '/';
+		path[at] = '/';
 		dentry = parent;
 	}
 	return at;
 }
 
-/* name puts the path of a dentry, and of a mount if any, at the start of the event's strings. */
-INLINE void name(struct scratch *s, struct task_struct *task, struct dentry *dentry, struct vfsmount *mount)
+INLINE u64 spell_path(char *path, struct task_struct *task, struct dentry *dentry, struct vfsmount *mount)
 {
 	struct walk w = {.dentry = dentry, .mount = mount};
 	if (mount) {
@@ -233,7 +237,13 @@ INLINE void name(struct scratch *s, struct task_struct *task, struct dentry *den
 		w.root = READ(fs, root.dentry);
 		w.root_mount = READ(fs, root.mnt);
 	}
-	u64 at = spell(s, &w);
+	return spell(path, &w);
+}
+
+/* name puts the path of a dentry, and of a mount if any, at the start of the event's strings. */
+INLINE void name(struct scratch *s, struct task_struct *task, struct dentry *dentry, struct vfsmount *mount)
+{
+	u64 at = spell_path(s->path, task, dentry, mount);
 	BOUND(at, 1023);
 	u64 length = PATH - 1 - at;
 	BOUND(length, 1023);

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * Denials, on kernels whose security modules include BPF: the call fails, and its caller goes on.
- * Maps are those of sensor.bpf.c. These programs can be preempted, so the little that they tell is
- * written in the ring itself and not in memory of the processor.
+ * Maps are those of sensor.bpf.c.
  */
+#include "slot.h"
 #include "verdict.h"
-
-static void *(*bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
-static void (*bpf_ringbuf_submit)(void *data, u64 flags) = (void *)132;
 
 #define EPERM 1
 
@@ -17,20 +14,20 @@ INLINE void tell(struct file *file, struct where *w, u8 kind, u8 action, u64 cgr
 	struct stats *st = counted();
 	if (!st)
 		return;
-	struct scratch *s = bpf_ringbuf_reserve(&critical, sizeof(*s), 0);
-	if (!s) {
+	struct slot *slot = take_slot();
+	if (!slot) {
 		st->dropped_critical++;
 		return;
 	}
-	fill(&s->event.head, task, kind, cgroup, bpf_ktime_get_boot_ns());
-	describe(&s->event.head, w);
-	s->event.head.action = action;
+	struct head *h = &slot->scratch.event.head;
+	fill(h, task, kind, cgroup, bpf_ktime_get_boot_ns());
+	describe(h, w);
+	h->action = action;
 	if (bad)
-		taint(&s->event.head);
-	name_file(s, task, file, w);
-	st->emitted++;
-	st->kinds[kind & (KINDS - 1)]++;
-	bpf_ringbuf_submit(s, RB_FORCE_WAKEUP);
+		taint(h);
+	name_file(&slot->scratch, task, file, w);
+	emit_critical(st, h, sized(&slot->scratch.event));
+	give_back(slot);
 }
 
 /* Called for a program and again for its interpreter: a drifted script is refused as itself. */
@@ -47,7 +44,7 @@ int deny_exec(u64 *ctx)
 	if (locate(file, &w))
 		return 0;
 	identify(file, &w);
-	int bad = f->flags & KILL_RECALLED && any_recalled() && recalled(&w);
+	int bad = f->flags & KILL_RECALLED && any_recalled() && recalled(&w) == BLOCKED;
 	int drift = f->flags & KILL_DRIFT && drifted((void *)bpf_get_current_task(), &w);
 	if (!bad && !drift)
 		return 0;
@@ -70,7 +67,7 @@ int deny_open(u64 *ctx)
 	if (locate(file, &w))
 		return 0;
 	identify(file, &w);
-	if (!recalled(&w))
+	if (recalled(&w) != BLOCKED)
 		return 0;
 	tell(file, &w, OPEN, bpf_send_signal(9) == 0 ? KILLED : DENIED, cgroup, 1);
 	return -EPERM;

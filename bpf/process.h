@@ -30,7 +30,10 @@ INLINE void await_script(struct event *e)
 	u64 skip = length > TAIL_OF_NAME ? length - TAIL_OF_NAME : 0;
 	u64 hash = name_hash(&e->data[at + skip], length - skip);
 	u32 pid = e->head.pid;
-	bpf_map_update_elem(&scripts, &pid, &hash, 0);
+	if (length)
+		bpf_map_update_elem(&scripts, &pid, &hash, 0);
+	else
+		bpf_map_delete_elem(&scripts, &pid);
 }
 
 INLINE void arguments(struct event *e, struct task_struct *task)
@@ -70,16 +73,16 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	fill(h, task, EXEC, cgroup, bpf_ktime_get_boot_ns());
 	identify(file, &w);
 	describe(h, &w);
-	if (any_recalled() && recalled(&w)) {
+	u8 held = any_recalled() ? recalled(&w) : 0;
+	if (held)
 		taint(h);
-		if (f->flags & KILL_RECALLED)
-			kill(h);
-	}
+	if (held == BLOCKED && f->flags & KILL_RECALLED)
+		kill(h);
 	if (f->flags & KILL_DRIFT && h->action == OBSERVED && drifted(task, &w))
 		kill(h);
 	name_file(s, task, file, &w);
 	remember_script(&s->event, bprm);
-	if (f->flags & KILL_DRIFT && h->target_len)
+	if (f->flags & KILL_DRIFT)
 		await_script(&s->event);
 	arguments(&s->event, task);
 	emit_critical(st, h, sized(&s->event));
@@ -123,6 +126,8 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!h.code)
 		h.code = READ(task, exit_code);
 	bpf_map_delete_elem(&tainted, &h.pid);
+	if (f->flags & KILL_DRIFT)
+		bpf_map_delete_elem(&scripts, &h.pid);
 	emit_critical(st, &h, sizeof(h));
 	return 0;
 }

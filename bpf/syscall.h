@@ -6,7 +6,7 @@
 #ifndef HULLMARK_SYSCALL_H
 #define HULLMARK_SYSCALL_H
 
-#include "process.h"
+#include "use.h"
 #include "network.h"
 
 #define PROT_EXEC 4
@@ -58,77 +58,20 @@ INLINE u64 argument(u32 n)
 	}
 }
 
-/* is_awaited_script tells whether the file is the script that the process was started for. */
-INLINE int is_awaited_script(u32 pid, struct where *w)
-{
-	u64 *script = bpf_map_lookup_elem(&scripts, &pid);
-	if (!script)
-		return 0;
-	u64 length = READ(w->dentry, d_name.len);
-	const unsigned char *text = READ(w->dentry, d_name.name);
-	u64 skip = length > TAIL_OF_NAME ? length - TAIL_OF_NAME : 0;
-	return name_hash(text + skip, length - skip) == *script;
-}
-
-/* interesting tells whether an opened file is worth an event, by what it is called and where it lies. */
-INLINE u8 interesting(struct task_struct *task, struct where *w)
-{
-	u8 flags = 0;
-	struct label l;
-	read_label(w->dentry, &l);
-	if (on_overlay(w)) {
-		if (is_code(&l))
-			flags |= CODE;
-		else if (w->origin == ORIGIN_UPPER && (w->mode & 0111 || is_interpreter(task)))
-			flags |= CODE;
-	}
-	if (may_be_sensitive(w->dentry, &l))
-		flags |= SENSITIVE;
-	return flags;
-}
-
-INLINE int reported(struct where *w, u8 kind, u8 flags, u64 cgroup, u64 now)
-{
-	struct seen_key key = {.cgroup = cgroup, .inode = w->real_inode, .dev = w->real_dev};
-	key.kind = kind;
-	key.origin = w->origin;
-	key.flags = flags | w->flags;
-	return recently(&key, now);
-}
-
 /* file_used is the end of open, and of a mapping, of a file by a followed process. */
 INLINE int file_used(struct file *file, u8 kind, u64 cgroup, struct follow *f, struct stats *st)
 {
 	u32 zero = 0;
-	struct where w;
-	if (locate(file, &w))
-		return 0;
+	struct use u;
 	struct task_struct *task = (void *)bpf_get_current_task();
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
-	int script = kind == OPEN && w.origin == ORIGIN_UPPER && f->flags & KILL_DRIFT && is_awaited_script(pid, &w);
-	u8 flags = kind == OPEN ? interesting(task, &w) : CODE;
-	int look = any_recalled();
-	if (!flags && !script && !look)
+	if (!is_worth_telling(file, task, kind, cgroup, f, st, &u))
 		return 0;
-	identify(file, &w);
-	int bad = look && recalled(&w);
-	u64 now = bpf_ktime_get_boot_ns();
-	if (!bad && !script)
-		if (!flags || reported(&w, kind, flags, cgroup, now) || throttled(f, st, now))
-			return 0;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
 	if (!s)
 		return 0;
-	struct head *h = &s->event.head;
-	fill(h, task, kind, cgroup, now);
-	describe(h, &w);
-	h->flags |= flags;
-	if (bad)
-		taint(h);
-	if (script || (bad && f->flags & KILL_RECALLED))
-		kill(h);
-	name_file(s, task, file, &w);
-	emit_bulk(st, h, sized(&s->event));
+	compose(&s->event.head, task, kind, cgroup, f, &u);
+	name_file(s, task, file, &u.w);
+	emit_bulk(st, &s->event.head, sized(&s->event));
 	return 0;
 }
 

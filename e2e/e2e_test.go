@@ -66,6 +66,11 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"hullmark-kill": killDev,
 		"acme":          acme,
 		"containerd":    startContainerd,
+		"cluster":       startCluster,
+		"start":         start,
+		"finish":        finish,
+		"listen":        listen,
+		"port":          port,
 		"exits":         exits,
 		"eventually":    eventually,
 		"keep":          keep,
@@ -87,7 +92,7 @@ func (w world) condition(cond string) (bool, error) {
 		return false, fmt.Errorf("unknown condition %q", cond)
 	}
 	if !ok && os.Getenv("CI") == "true" {
-		return false, fmt.Errorf("%s is missing, and under CI nothing may skip; run scripts/tools e2e", cond)
+		return false, fmt.Errorf("%s is missing, and under CI nothing may skip; run scripts/tools e2e and scripts/tools cluster", cond)
 	}
 	return ok, nil
 }

@@ -49,6 +49,7 @@ func (w world) setup(env *testscript.Env) error {
 			return err
 		}
 	}
+	env.Values[backgroundKey{}] = map[string]*background{}
 	env.Values[devKey{}] = &dev{env: env, data: filepath.Join(env.WorkDir, "data")}
 	return writeContainersConf(containers)
 }

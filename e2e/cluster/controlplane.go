@@ -34,7 +34,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 
 // startEtcd returns etcd's URL.
 func (c *Cluster) startEtcd(ctx context.Context) (string, error) {
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return "", err
 	}
@@ -53,7 +53,7 @@ func (c *Cluster) startEtcd(ctx context.Context) (string, error) {
 }
 
 func (c *Cluster) startAPIServer(ctx context.Context, etcd string) error {
-	ports, err := freePorts(1)
+	ports, err := FreePorts(1)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (c *Cluster) startAPIServer(ctx context.Context, etcd string) error {
 }
 
 func (c *Cluster) startControllers(ctx context.Context) error {
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (c *Cluster) startNode(ctx context.Context) error {
 }
 
 func (c *Cluster) startKubelet(ctx context.Context) error {
-	ports, err := freePorts(1)
+	ports, err := FreePorts(1)
 	if err != nil {
 		return err
 	}

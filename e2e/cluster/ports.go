@@ -6,10 +6,10 @@ import (
 	"net"
 )
 
-// freePorts returns ports of 127.0.0.1 on which nothing listens. They lie below the range from
+// FreePorts returns ports of 127.0.0.1 on which nothing listens. They lie below the range from
 // which the kernel gives ports to clients and to listeners on port 0, so that between this answer
 // and its use only another cluster could take one, and that one draws at random too.
-func freePorts(count int) ([]int, error) {
+func FreePorts(count int) ([]int, error) {
 	const first, last = 11000, 29000
 	var ports []int
 	for range 1000 {

@@ -38,9 +38,12 @@ const firstUser = "admin"
 //go:embed schema.sql
 var schemaSQL string
 
+//go:embed fleet.sql
+var fleetSQL string
+
 // Schema returns the package's tables.
 func Schema() store.Schema {
-	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL}}
+	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL, fleetSQL}}
 }
 
 // Service answers who may do what. It is safe for concurrent use.
@@ -59,6 +62,9 @@ type Service struct {
 	// addressKey is the key of the address hash once it was read; it never changes.
 	addressKey atomic.Pointer[[]byte]
 	addresses  table[netip.Addr, string] // the hashes of recent addresses
+
+	// left tells who holds a stream open for a fleet member that the member was revoked.
+	left departures
 
 	attempts *limiter
 	hashing  chan struct{} // one slot per password hash that may be computed at a time

@@ -27,7 +27,7 @@ func TestTheAuthorizationHeaderSaysWhoAsks(t *testing.T) {
 	alice, secret := w.user("alice")
 	w.must(w.CreateUser(w.ctx, w.admin, "bob", "correct horse battery"))
 	wrongSum := secret[:len(secret)-1] + string(base62[(strings.IndexByte(base62, secret[len(secret)-1])+1)%62])
-	unknown, err := w.newToken()
+	unknown, err := w.newSecret("hm_")
 	w.must(err)
 	for title, c := range map[string]struct{ header, account, method, code string }{
 		"no header is nobody":                      {"", "", "", ""},

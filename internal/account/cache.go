@@ -10,6 +10,7 @@ type cache struct {
 	byHash  table[string, *credential] // tokens by the hash of their secret
 	byID    table[string, *credential] // every credential by its name in an actor
 	granted table[grantKey, grant]
+	members table[string, memberRow] // fleet members by the hash of their secret
 }
 
 func newCache() *cache { return new(cache) }

@@ -12,27 +12,32 @@ import (
 // A token is "hm_", 30 random base62 characters (178 bits) and the CRC-32 (IEEE) of all that
 // before it as 6 base62 characters. The prefix lets a secret scanner find it, the checksum lets it
 // tell a token from an accident of text, and lets us refuse garbage without a look-up.
+//
+// What a fleet member has is made the same way under a prefix of its own: neither is taken for the other.
 const (
 	tokenPrefix   = "hm_"
+	memberPrefix  = "hmf_"
 	tokenRandom   = 30
 	tokenChecksum = 6
-	tokenLength   = len(tokenPrefix) + tokenRandom + tokenChecksum
 )
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // ValidToken reports whether s has the form of a token and its checksum holds. It says nothing
 // about whether such a token exists.
-func ValidToken(s string) bool {
-	if len(s) != tokenLength || !strings.HasPrefix(s, tokenPrefix) {
+func ValidToken(s string) bool { return validSecret(tokenPrefix, s) }
+
+// validSecret reports whether s has the form of a secret with that prefix.
+func validSecret(prefix, s string) bool {
+	if len(s) != len(prefix)+tokenRandom+tokenChecksum || !strings.HasPrefix(s, prefix) {
 		return false
 	}
-	for _, c := range []byte(s[len(tokenPrefix):]) {
+	for _, c := range []byte(s[len(prefix):]) {
 		if strings.IndexByte(base62, c) < 0 {
 			return false
 		}
 	}
-	body, sum := s[:tokenLength-tokenChecksum], s[tokenLength-tokenChecksum:]
+	body, sum := s[:len(s)-tokenChecksum], s[len(s)-tokenChecksum:]
 	return checksum(body) == sum
 }
 
@@ -46,13 +51,13 @@ func checksum(body string) string {
 	return string(out[:])
 }
 
-// newToken makes a token.
-func (s *Service) newToken() (string, error) {
+// newSecret makes a token, or what a fleet member has.
+func (s *Service) newSecret(prefix string) (string, error) {
 	r, err := s.randomText(tokenRandom)
 	if err != nil {
 		return "", err
 	}
-	return tokenPrefix + r + checksum(tokenPrefix+r), nil
+	return prefix + r + checksum(prefix+r), nil
 }
 
 // randomText returns n uniformly random base62 characters.

@@ -16,7 +16,7 @@ func TestEveryTokenHasThePrefixTheLengthAndAChecksumThatHolds(t *testing.T) {
 	s := New(nil, clock.System{}, rand.Reader)
 	seen := map[string]bool{}
 	for range 2000 {
-		token, err := s.newToken()
+		token, err := s.newSecret(tokenPrefix)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func TestEveryTokenHasThePrefixTheLengthAndAChecksumThatHolds(t *testing.T) {
 func TestOneWrongCharacterAnywhereBreaksAToken(t *testing.T) {
 	t.Parallel()
 	s := New(nil, clock.System{}, rand.Reader)
-	token, err := s.newToken()
+	token, err := s.newSecret(tokenPrefix)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestRandomTextSkipsTheBytesThatWouldFavourSomeCharacters(t *testing.T) {
 func TestWithoutRandomnessThereIsNoToken(t *testing.T) {
 	t.Parallel()
 	s := New(nil, clock.System{}, io.LimitReader(rand.Reader, 10))
-	if token, err := s.newToken(); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if token, err := s.newSecret(tokenPrefix); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %q, %v", token, err)
 	}
 }

@@ -103,7 +103,7 @@ func containsNetworks(outer, inner []netip.Prefix) bool {
 
 // mint writes a new token. Nothing is cached about tokens that do not exist, so the cache stays.
 func (s *Service) mint(ctx context.Context, tx *sql.Tx, t Token) (string, Token, error) {
-	secret, err := s.newToken()
+	secret, err := s.newSecret(tokenPrefix)
 	if err != nil {
 		return "", Token{}, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -44,6 +45,7 @@ type Config struct {
 	Accounts *account.Service
 	Tracer   *trace.Tracer
 	Recalls  *recall.Service
+	Policies *policy.Service
 	Publish  *publish.Service
 	Log      Log
 	// Settled returns when the contents of everything that was pushed so far are on the record, or
@@ -120,6 +122,14 @@ func (a *API) whole(h handler) handler {
 // handler answers one request of an authenticated actor, who may be anonymous.
 type handler func(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error
 
+// bodyLimit is how many bytes the body of a request may have. A policy set in JSON may be twice its length.
+func bodyLimit(pattern string) int64 {
+	if pattern == "PUT /policies" {
+		return 2 * policy.MaxDocument
+	}
+	return maxBody
+}
+
 // handle authenticates, refuses the anonymous where an account is needed, limits the body and
 // renders the error.
 func (a *API) handle(needsAccount bool, h handler) http.HandlerFunc {
@@ -129,7 +139,7 @@ func (a *API) handle(needsAccount bool, h handler) http.HandlerFunc {
 			err = fault.New(fault.Unauthenticated, "login-required", "this needs a login; log in or send a token")
 		}
 		if err == nil {
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit(r.Pattern))
 			err = h(w, r, actor)
 		}
 		if err != nil {

@@ -150,7 +150,8 @@ func TestPackagesAreListedToWhoMayReadThem(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	for role, want := range map[authztest.Role]string{
-		authztest.Anonymous: "public", authztest.Reader: "@own/ui public", authztest.Admin: "@other/ui @own/ui public",
+		authztest.Anonymous: "public", authztest.Reader: "@own/recalled @own/ui public",
+		authztest.Admin: "@other/recalled @other/ui @own/recalled @own/ui public",
 	} {
 		var p resource.Page[resource.PackageSummary]
 		must(t, json.Unmarshal([]byte(text(t, s.ask(role, "GET", "/packages?ecosystem=npm", ""))), &p))

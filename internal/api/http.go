@@ -41,8 +41,8 @@ func decode(r *http.Request, v any) error {
 	if err == nil {
 		return nil
 	}
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return fault.New(fault.TooLarge, "request-too-large", "a request body takes at most %d bytes", maxBody)
+	if cut, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return fault.New(fault.TooLarge, "request-too-large", "a request body takes at most %d bytes here", cut.Limit)
 	}
 	return fault.New(fault.Invalid, "request-invalid", "the body is not what this takes: %s", strings.TrimPrefix(err.Error(), "json: "))
 }

@@ -107,17 +107,41 @@ func (a *API) readable(r *http.Request, actor evidence.Actor) (string, error) {
 
 // names remembers, for one request, which names the actor may read.
 type names struct {
-	known map[string]bool
-	ask   func(name string) error
+	known  map[string]bool
+	ask    func(name string) error
+	follow func(s evidence.Statement) error // about where things run
 }
 
 func (a *API) names(r *http.Request, actor evidence.Actor) names {
-	return names{map[string]bool{}, func(name string) error { return a.Tracer.MayRead(r.Context(), actor, name) }}
+	return names{
+		known:  map[string]bool{},
+		ask:    func(name string) error { return a.Tracer.MayRead(r.Context(), actor, name) },
+		follow: func(s evidence.Statement) error { return a.Policies.MayFollow(r.Context(), actor, s) },
+	}
+}
+
+// tellsWhoRuns reports whether a statement says where something runs: in which cluster, under which name.
+func tellsWhoRuns(s evidence.Statement) bool {
+	switch s.PredicateType {
+	case evidence.PlacementType, evidence.BehaviourType:
+		return true
+	case evidence.DecisionType:
+		d, err := evidence.Decode[evidence.Decision](s)
+		return err != nil || d.Gate == "admit" || d.Gate == "run"
+	}
+	return false
 }
 
 // mayRead reports whether the actor may read every name that a statement is about: one digest can
 // be in a public and in a private repository.
 func (n names) mayRead(s evidence.Statement) (bool, error) {
+	if tellsWhoRuns(s) {
+		err := n.follow(s)
+		if err != nil && !refused(err) {
+			return false, err
+		}
+		return err == nil, nil
+	}
 	for _, subject := range s.Subject {
 		if !strings.HasPrefix(subject.Name, "pkg:") {
 			continue

@@ -19,6 +19,7 @@ import (
 	"github.com/hullmark/hullmark/internal/blob/dir"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -65,7 +66,7 @@ func newServer(t *testing.T) *server {
 	s.handler = http.StripPrefix(api.Prefix, api.New(api.Config{
 		Core: registry.New(record, blobs, accounts), Accounts: accounts, Tracer: trace.New(db, accounts),
 		Settled: func(context.Context) error { return nil },
-		Recalls: recall.New(record, accounts), Publish: publish.New(record, accounts), Log: s.log, Version: "test", Logger: slog.New(slog.DiscardHandler),
+		Recalls: recall.New(record, accounts, nil), Policies: policy.NewService(record, blobs, accounts, clock.System{}), Publish: publish.New(record, accounts), Log: s.log, Version: "test", Logger: slog.New(slog.DiscardHandler),
 	}).Handler())
 	return s
 }

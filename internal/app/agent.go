@@ -67,6 +67,9 @@ type AgentConfig struct {
 	StopDrift bool
 	// ObserveRecalled only tells when recalled content is used, instead of stopping it.
 	ObserveRecalled bool
+	// ContainExcepted keeps content that nobody approved from dialling out, where an exception let its image
+	// in: the connection is refused and the process ended. Default: it is told.
+	ContainExcepted bool
 	// SystemNamespaces are stopped in by no policy, and by no recall that does not say so. Default: kube-system.
 	SystemNamespaces []string
 	// Learn is how long an image is watched before a component that it had never executed is an alert.
@@ -223,7 +226,7 @@ func (p *parts) close() error {
 // parts opens everything. What was opened is to be closed also when it fails.
 func (c *AgentConfig) parts() (*parts, error) {
 	p := &parts{config: sensor.Config{
-		Node: c.Node, Cluster: c.Cluster, StopDrift: c.StopDrift, StopRecalled: !c.ObserveRecalled,
+		Node: c.Node, Cluster: c.Cluster, StopDrift: c.StopDrift, StopRecalled: !c.ObserveRecalled, ContainExcepted: c.ContainExcepted,
 		SystemNamespaces: c.SystemNamespaces, Learn: c.Learn, State: c.State, Proc: proc,
 		Clock: c.Clock, Logger: c.Logger, Random: unique(c.Random), Events: !c.AlertsOnly,
 	}}

@@ -16,6 +16,8 @@ import (
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/fleet"
+	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/store"
@@ -36,6 +38,7 @@ type App struct {
 	LogKey   string // the log's public key, as a signed-note verifier key
 	Accounts *account.Service
 	Core     *registry.Core
+	Policies *policy.Service
 	Publish  *publish.Service
 
 	// AdminToken is the first administrator's token, set at the first start only.
@@ -69,6 +72,10 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.Publish = publish.New(a.Record, a.Accounts)
 	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock)
+	a.Policies = policy.NewService(a.Record, a.Blobs, a.Accounts, c.Clock)
+	if err := a.Policies.Ship(ctx); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 
@@ -110,7 +117,7 @@ func (a *App) openStores(ctx context.Context) (err error) {
 	if a.DB, err = sqlite.Open(a.Config.file(database)); err != nil {
 		return err
 	}
-	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema()); err != nil {
+	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema(), fleet.Schema()); err != nil {
 		return err
 	}
 	a.Blobs, err = dir.Open(a.Config.file("blobs"))

@@ -14,6 +14,7 @@ import (
 	"github.com/hullmark/hullmark/internal/api/authztest"
 	"github.com/hullmark/hullmark/internal/app"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fleet"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -28,6 +29,9 @@ var untabled = []authztest.Row{
 	{Table: "app", Method: "GET", Pattern: "/log/key", Access: registry.AccessAnyone},
 	{Table: "app", Method: "GET", Pattern: "/log/checkpoint", Access: registry.AccessAnyone},
 	{Table: "app", Method: "GET", Pattern: "/log/tile/0/000.p/{width}", Access: registry.AccessAnyone},
+	{Table: "app", Method: "POST", Pattern: fleet.Mount + "Watch", Access: authztest.AccessFleet},
+	{Table: "app", Method: "POST", Pattern: fleet.Mount + "Report", Access: authztest.AccessFleet},
+	{Table: "app", Method: "POST", Pattern: fleet.Mount + "Image", Access: authztest.AccessFleet},
 	{Table: "app", Method: "GET", Pattern: "/log/tile/entries/000.p/{width}", Access: api.AccessAdmin},
 	{Table: "app", Method: "GET", Pattern: "/log/tile%2fentries/000.p/{width}", Access: api.AccessAdmin},
 }

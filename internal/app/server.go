@@ -16,6 +16,7 @@ import (
 	"github.com/hullmark/hullmark/internal/api"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/fleet"
 	"github.com/hullmark/hullmark/internal/image"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/npm"
@@ -30,6 +31,9 @@ const (
 	maxHeader       = 64 << 10         // bytes
 	pruneEvery      = time.Hour
 	abandoned       = 24 * time.Hour // since the last byte of an upload
+	maxStreams      = 1000           // that one HTTP/2 connection may hold open
+	pingAfter       = 30 * time.Second
+	pingTimeout     = 15 * time.Second // a fleet member's machine that is gone is noticed within both
 )
 
 // Server is an App that listens. Requests are answered once Run is called.
@@ -40,6 +44,8 @@ type Server struct {
 	NPM *npm.Registry
 	OCI *oci.Registry
 	API *api.API
+	// Fleet serves agents and admission controllers.
+	Fleet *fleet.Service
 
 	app      *App
 	listener net.Listener
@@ -86,9 +92,14 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
+	recalls := recall.New(s.app.Record, s.app.Accounts, s.app.fleetMembers)
+	s.Fleet = fleet.New(fleet.Config{
+		Record: s.app.Record, Members: s.app.Accounts, Recalls: recalls,
+		Policies: s.app.Policies, Records: s.app.Policies.Reader(), Blobs: s.app.Blobs, Clock: c.Clock, Logger: c.Logger,
+	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recall.New(s.app.Record, s.app.Accounts), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled,
+		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled,
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()
@@ -112,6 +123,7 @@ func (s *Server) mounts() map[string]http.Handler {
 		"/v2/":           s.OCI.Handler(),
 		"/token":         s.OCI.Handler(),
 		api.Prefix + "/": http.StripPrefix(api.Prefix, s.API.Handler()),
+		fleet.Mount:      s.Fleet.Handler(),
 		"/log/":          http.StripPrefix("/log", s.logHandler()),
 		"GET /log/key":   http.HandlerFunc(s.serveKey),
 		"GET /{$}":       http.HandlerFunc(s.serveFront),
@@ -144,6 +156,7 @@ func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler: impatient(s.handler, bodyTimeout), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Protocols: protocols(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	if err := s.OCI.Recover(ctx); err != nil && ctx.Err() == nil {
 		return errors.Join(err, s.listener.Close(), s.OCI.Close())
@@ -167,9 +180,18 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return err
 	})
+	g.Go(func() error { return s.Fleet.Run(gctx) })
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
+}
+
+// protocols are HTTP/1.1 and, for the fleet's streams, HTTP/2 without TLS: a proxy in front ends TLS.
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }
 
 // every calls do at each interval until ctx ends.

@@ -63,6 +63,7 @@ func newAgent(e *env) *cobra.Command {
 type agentFlags struct {
 	probe, stdout, verbose bool
 	drift, recalled        string
+	excepted               string
 	secretFile             string
 }
 
@@ -79,6 +80,7 @@ func (f *agentFlags) add(cmd *cobra.Command, c *app.AgentConfig) {
 	flags.StringVar(&c.Enforce, "enforce", "auto", "strongest level to use: auto, deny, kill or observe; auto takes the strongest that is proven")
 	flags.StringVar(&f.drift, "drift", "tell", "executables that are in no layer of the image: tell or stop")
 	flags.StringVar(&f.recalled, "recalled", "stop", "recalled content: stop or tell")
+	flags.StringVar(&f.excepted, "excepted", "tell", "connections of content that nobody approved, in images admitted under an exception: stop or tell")
 	flags.StringSliceVar(&c.SystemNamespaces, "system-namespace", []string{"kube-system"}, "namespace in which nothing is stopped; may be given again")
 	flags.DurationVar(&c.Learn, "learn", 24*time.Hour, "how long an image is watched before a component that it never executed is an alert; 0 turns that off")
 	flags.StringVar(&c.CRI, "cri", "", "socket of the container runtime (default: "+app.DefaultCRI+" if it is there)")
@@ -104,6 +106,9 @@ func (f *agentFlags) apply(e *env, c *app.AgentConfig) (err error) {
 		return err
 	}
 	c.ObserveRecalled = !stop
+	if c.ContainExcepted, err = choice("--excepted", f.excepted, "stop", "tell"); err != nil {
+		return err
+	}
 	if c.Server = e.server; c.Server == "" {
 		c.Server = os.Getenv("HULLMARK_URL")
 	}

@@ -24,7 +24,8 @@ docs/reference/policies.md describes them.
   hullmark policy shipped minimum-age > age.yaml    start from one that is shipped
   hullmark policy fields                            what expressions may read
   hullmark policy check age.yaml                    does it compile?
-  hullmark policy test cases/                       does it decide as it should?`
+  hullmark policy test cases/                       does it decide as it should?
+  hullmark policy apply age.yaml                    put it in force on the server`
 	return cmd
 }
 
@@ -148,7 +149,7 @@ func newPolicyShipped(e *env) *cobra.Command {
 			for i, name := range wanted {
 				text, ok := policy.ShippedDocument(name)
 				if !ok {
-					return fault.New(fault.NotFound, "policy-unknown", "no shipped policy is called %.100q; they are %s",
+					return fault.New(fault.NotFound, "policy-not-shipped", "no shipped policy is called %.100q; they are %s",
 						name, strings.Join(policy.ShippedNames(), ", "))
 				}
 				if i > 0 {

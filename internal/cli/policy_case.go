@@ -8,14 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hullmark/hullmark/internal/admission/workload"
 	"github.com/hullmark/hullmark/internal/cli/output"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/policy/suite"
 )
-
-// resolveReference reads image references in requests that are written by hand. Nil: they are taken as written.
-var resolveReference suite.Resolve
 
 func newPolicyTest(e *env) *cobra.Command {
 	var one single
@@ -63,7 +61,7 @@ func (e *env) decideOne(file string, s single) error {
 	if req.At, err = moment(s.at, req.At); err != nil {
 		return err
 	}
-	if err := suite.Complete(&req, resolveReference); err != nil {
+	if err := suite.Complete(&req, workload.ParseReference); err != nil {
 		return err
 	}
 	records, err := readAll[policy.Record](s.records)
@@ -174,7 +172,7 @@ func runCase(c suite.Case) (outcome, error) {
 	if err != nil {
 		return outcome{}, fmt.Errorf("%s: %w", c.Name, err)
 	}
-	v, differences, err := c.Run(program, resolveReference)
+	v, differences, err := c.Run(program, workload.ParseReference)
 	return outcome{Name: c.Name, Pass: len(differences) == 0, Differences: differences, Verdict: v}, err
 }
 

@@ -132,13 +132,16 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newApprove(e),
 		newHold(e),
 		newRecall(e),
-		newPolicy(e),
+		newPolicy(e, policyServer(e)...),
+		newException(e),
+		newExplain(e),
 		newLogin(e),
 		newWhoami(e),
 		newOrg(e),
 		newUser(e),
 		newNamespace(e),
 		newToken(e),
+		newEnroll(e),
 		newVersion(e),
 	)
 	addHelp(e, root)

@@ -25,6 +25,8 @@ func summary(s evidence.Statement) string {
 		return say(s, func(d evidence.Decision) string {
 			return strings.TrimSpace(fmt.Sprintf("%s gate: %s %s (%s) %s", d.Gate, d.Verdict, d.Action, d.Policy, strings.Join(d.Reasons, "; ")))
 		})
+	case evidence.ApprovalType:
+		return say(s, func(a evidence.Approval) string { return fmt.Sprintf("approved by %s: %s", a.Actor.Account, a.Reason) })
 	case evidence.RecallType:
 		return say(s, func(r evidence.Recall) string {
 			if r.Lifted {
@@ -32,8 +34,26 @@ func summary(s evidence.Statement) string {
 			}
 			return fmt.Sprintf("recalled by %s: %s", r.Actor.Account, r.Reason)
 		})
+	case evidence.PolicySetType:
+		return say(s, func(p evidence.PolicySet) string {
+			return fmt.Sprintf("policies %s put in force by %s: %s", p.Revision, p.Actor.Account, strings.Join(p.Policies, ", "))
+		})
+	case evidence.ExceptionType:
+		return say(s, func(x evidence.Exception) string { return exceptionSummary(s, x) })
 	}
 	return s.PredicateType
+}
+
+func exceptionSummary(s evidence.Statement, x evidence.Exception) string {
+	number := x.ID
+	if x.Event == evidence.Requested {
+		number = s.Seq
+	}
+	text := fmt.Sprintf("exception #%d from %s %s by %s", number, x.Policy, x.Event, x.Actor.Account)
+	if x.Reason != "" {
+		text += ": " + x.Reason
+	}
+	return text
 }
 
 func say[T evidence.Predicate](s evidence.Statement, sentence func(T) string) string {

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -67,6 +68,11 @@ const (
 	Released   PublicationEvent = "released"   // a held version was approved: it is offered, under Tags, from here on
 	Restored   PublicationEvent = "restored"   // a content-addressed version was published again after withdrawal
 )
+
+// SetsTags reports whether the tags of a publication point at its version from then on.
+func (e PublicationEvent) SetsTags() bool {
+	return e == Published || e == Tagged || e == Released || e == Restored
+}
 
 // Publication says that an account changed what a name offers.
 type Publication struct {
@@ -226,6 +232,10 @@ func (Decision) PredicateType() string { return DecisionType }
 // a public release is for everybody, who downloads it is for those who publish it.
 func Pulls(p purl.PURL) Subject { return Subject{Name: "pulls:" + string(p)} }
 
+// Receipts is the subject of the receipts of a recall: they are about the recall, and too many to be
+// about what it stops.
+func Receipts(recall int64) Subject { return Subject{Name: "recall:" + strconv.FormatInt(recall, 10)} }
+
 // Placement says that the subject, an image, runs, or stopped running, somewhere.
 type Placement struct {
 	WorkloadRef
@@ -307,7 +317,12 @@ func (PolicySet) PredicateType() string { return PolicySetType }
 type Recall struct {
 	Reason string `json:"reason"`
 	Lifted bool   `json:"lifted,omitempty"`
-	Actor  Actor  `json:"actor"`
+	// Requested asks a second person to lift it; until one does, it stays in force.
+	Requested bool `json:"requested,omitempty"`
+	// Admin says that a site administrator made it. An owner's recall reaches images that name what is
+	// recalled, but not those that only hold the same files.
+	Admin bool  `json:"admin,omitempty"`
+	Actor Actor `json:"actor"`
 	// Gates are those that enforce it; none means all four.
 	Gates []string `json:"gates,omitempty"`
 	// System lets it reach system namespaces too.

@@ -113,21 +113,24 @@ func (b *batch) release(s Statement, p Publication, pkg int64, state string) err
 		return err
 	}
 	name := s.Subject[0].Name
-	return b.exec(`INSERT INTO release (package_id, version, purl, artifact_id, metadata, subject, artifact_type, state, recalled,
+	err = b.exec(`INSERT INTO release (package_id, version, purl, artifact_id, metadata, subject, artifact_type, state, recalled,
 			deprecated, published, publisher, seq)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
-			coalesce((SELECT reason FROM recall WHERE subject = $3 OR subject = $9 LIMIT 1), ''), '', $10, $11, $12)`,
-		pkg, p.Version, name, artifact, p.Metadata, p.Subject, p.ArtifactType, state, p.Artifact, stamp(s.Time), p.Actor.Account, s.Seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', '', $9, $10, $11)`,
+		pkg, p.Version, name, artifact, p.Metadata, p.Subject, p.ArtifactType, state, stamp(s.Time), p.Actor.Account, s.Seq)
+	if err != nil {
+		return err
+	}
+	return b.refresh(s, name, artifact)
 }
 
 func (b *batch) tags(s Statement, p Publication, pkg int64) error {
 	for _, tag := range p.Tags {
 		var err error
-		switch p.Event {
-		case Published, Tagged, Released, Restored:
+		switch {
+		case p.Event.SetsTags():
 			err = b.exec(`INSERT INTO tag (package_id, tag, version, seq) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (package_id, tag) DO UPDATE SET version = excluded.version, seq = excluded.seq`, pkg, tag, p.Version, s.Seq)
-		case Untagged: // unless it has moved on meanwhile
+		case p.Event == Untagged: // unless it has moved on meanwhile
 			err = b.exec(`DELETE FROM tag WHERE package_id = $1 AND tag = $2 AND version = $3`, pkg, tag, p.Version)
 		}
 		if err != nil {
@@ -135,46 +138,6 @@ func (b *batch) tags(s Statement, p Publication, pkg int64) error {
 		}
 	}
 	return nil
-}
-
-// recall sets or lifts a recall on each subject, by name and by digest, and on the releases that
-// it reaches; their packages change with it.
-func (b *batch) recall(s Statement, r Recall) error {
-	for _, subject := range s.Subject {
-		for _, key := range subject.keys() {
-			if err := b.recallKey(s, r, key); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (b *batch) recallKey(s Statement, r Recall, key string) error {
-	err := b.exec(`INSERT INTO recall (subject, seq, reason, account, at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (subject) DO UPDATE SET seq = excluded.seq, reason = excluded.reason, account = excluded.account, at = excluded.at`,
-		key, s.Seq, r.Reason, r.Actor.Account, stamp(s.Time))
-	if r.Lifted {
-		err = b.exec(`DELETE FROM recall WHERE subject = $1`, key)
-	}
-	if err != nil {
-		return err
-	}
-	err = b.exec(`INSERT INTO recall_event (seq, subject, lifted, reason, account, at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-		s.Seq, key, r.Lifted, r.Reason, r.Actor.Account, stamp(s.Time))
-	if err != nil {
-		return err
-	}
-	// A release stays recalled while its purl or its digest is: lifting one does not lift the other.
-	err = b.exec(`UPDATE release SET recalled = coalesce((SELECT reason FROM recall WHERE subject IN
-			(release.purl, (SELECT digest FROM artifact WHERE id = release.artifact_id)) ORDER BY seq DESC, subject LIMIT 1), '')
-		WHERE purl = $1 OR artifact_id = (SELECT id FROM artifact WHERE digest = $1)`, key)
-	if err != nil {
-		return err
-	}
-	return b.exec(`UPDATE package SET modified = $1, revision = $2 WHERE id IN
-		(SELECT package_id FROM release WHERE purl = $3 OR artifact_id = (SELECT id FROM artifact WHERE digest = $3))`,
-		stamp(s.Time), s.Seq, key)
 }
 
 func (b *batch) contents(s Statement, c Contents, inv *Inventory) (err error) {
@@ -201,7 +164,10 @@ func (b *batch) releaseContents(s Statement, c Contents, inv *Inventory) error {
 	if err != nil {
 		return err
 	}
-	return b.inside(id, c, inv)
+	if err := b.inside(id, c, inv); err != nil {
+		return err
+	}
+	return b.reachArchive(s, id)
 }
 
 func (b *batch) layer(s Statement, c Contents, inv *Inventory) error {
@@ -223,7 +189,10 @@ func (b *batch) layer(s Statement, c Contents, inv *Inventory) error {
 	if err != nil {
 		return err
 	}
-	return b.inside(id, c, inv)
+	if err := b.inside(id, c, inv); err != nil {
+		return err
+	}
+	return b.reachLayer(s, id)
 }
 
 func (b *batch) layerBlob(layer int64, d string) error {
@@ -328,7 +297,7 @@ func (b *batch) image(s Statement, c Contents) error {
 			return err
 		}
 	}
-	return nil
+	return b.reachImage(s, image)
 }
 
 func (b *batch) index(s Statement, c Contents) error {

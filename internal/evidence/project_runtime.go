@@ -88,10 +88,30 @@ func (b *batch) exception(s Statement, x Exception) error {
 }
 
 func (b *batch) placement(s Statement, p Placement) error {
+	image := s.Subject[0].digestOf()
+	// A container that starts is one more in its workload, one that stops one less in that which it was in.
+	err := b.exec(`UPDATE running SET containers = containers - 1, seq = $1 WHERE (image, cluster, namespace, kind, name) IN
+		(SELECT image, cluster, namespace, kind, name FROM placement WHERE image = $2 AND cluster = $3 AND node = $4 AND container = $5 AND running = 1)`,
+		s.Seq, image, p.Cluster, p.Node, p.Container)
+	if err != nil {
+		return err
+	}
+	if p.Running {
+		err = b.exec(`INSERT INTO running (image, cluster, namespace, kind, name, containers, seq) VALUES ($1, $2, $3, $4, $5, 1, $6)
+			ON CONFLICT (image, cluster, namespace, kind, name) DO UPDATE SET containers = containers + 1, seq = excluded.seq`,
+			image, p.Cluster, p.Namespace, p.Kind, p.Name, s.Seq)
+	}
+	if err != nil {
+		return err
+	}
 	return b.exec(`INSERT INTO placement (image, cluster, node, container, namespace, kind, name, pod, running, first, last, seq)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
-		ON CONFLICT (image, cluster, node, container) DO UPDATE SET running = excluded.running, last = excluded.last, seq = excluded.seq`,
-		s.Subject[0].digestOf(), p.Cluster, p.Node, p.Container, p.Namespace, p.Kind, p.Name, p.Pod, p.Running, stamp(s.Time), s.Seq)
+		ON CONFLICT (image, cluster, node, container) DO UPDATE SET running = excluded.running, last = excluded.last, seq = excluded.seq,
+			namespace = CASE WHEN excluded.running THEN excluded.namespace ELSE namespace END,
+			kind = CASE WHEN excluded.running THEN excluded.kind ELSE kind END,
+			name = CASE WHEN excluded.running THEN excluded.name ELSE name END,
+			pod = CASE WHEN excluded.running THEN excluded.pod ELSE pod END`,
+		image, p.Cluster, p.Node, p.Container, p.Namespace, p.Kind, p.Name, p.Pod, p.Running, stamp(s.Time), s.Seq)
 }
 
 func (b *batch) behaviour(s Statement, h Behaviour) error {

@@ -28,6 +28,8 @@ type Record struct {
 
 	// head is the number of committed statements; it only grows.
 	head atomic.Int64
+	// waiting is closed, and taken away, when a commit has moved head; nil while nobody waits.
+	waiting atomic.Pointer[chan struct{}]
 
 	// mu is held while appending, so that the place and time of a statement can be given
 	// before its transaction runs.
@@ -71,6 +73,29 @@ type Guard func(*sql.Tx) error
 // one transaction. When it returns nil they are durable. Blobs that the drafts name must be
 // durable already. guard may be nil.
 func (r *Record) Append(ctx context.Context, guard Guard, drafts ...Draft) ([]Statement, error) {
+	return r.append(ctx, guard, nil, drafts)
+}
+
+// errRehearsed takes back what was only tried.
+var errRehearsed = errors.New("a rehearsal is taken back")
+
+// Rehearse does what Append would, lets look see the projections as they would be, and takes
+// everything back. Appends wait meanwhile.
+func (r *Record) Rehearse(ctx context.Context, look Guard, drafts ...Draft) error {
+	_, err := r.append(ctx, nil, func(tx *sql.Tx) error {
+		if err := look(tx); err != nil {
+			return err
+		}
+		return errRehearsed
+	}, drafts)
+	if errors.Is(err, errRehearsed) {
+		return nil
+	}
+	return err
+}
+
+// append appends; after, when not nil, looks at the result before it is committed.
+func (r *Record) append(ctx context.Context, guard, after Guard, drafts []Draft) ([]Statement, error) {
 	if len(drafts) == 0 {
 		return nil, errors.New("append: no statement was given")
 	}
@@ -100,6 +125,9 @@ func (r *Record) Append(ctx context.Context, guard Guard, drafts ...Draft) ([]St
 				return fmt.Errorf("project statement %d: %w", s.Seq, err)
 			}
 		}
+		if after != nil {
+			return after(tx)
+		}
 		return nil
 	})
 	if err != nil {
@@ -108,7 +136,32 @@ func (r *Record) Append(ctx context.Context, guard Guard, drafts ...Draft) ([]St
 	}
 	r.head.Add(int64(len(statements)))
 	r.last = statements[len(statements)-1].Time
+	r.announce()
 	return statements, nil
+}
+
+// Changed returns a channel that is closed when statements are committed after this call. To miss
+// nothing, call it before looking at the record.
+func (r *Record) Changed() <-chan struct{} {
+	fresh := make(chan struct{})
+	for {
+		if w := r.waiting.Load(); w != nil {
+			return *w
+		}
+		if r.waiting.CompareAndSwap(nil, &fresh) {
+			return fresh
+		}
+	}
+}
+
+// announce wakes everybody who waits for a commit; it costs one load when nobody does.
+func (r *Record) announce() {
+	if r.waiting.Load() == nil {
+		return
+	}
+	if w := r.waiting.Swap(nil); w != nil {
+		close(*w)
+	}
 }
 
 // place gives each draft its sequence number and time. r.mu is held.
@@ -120,6 +173,9 @@ func (r *Record) place(drafts []Draft) ([]Statement, [][]byte, error) {
 	statements := make([]Statement, len(drafts))
 	bodies := make([][]byte, len(drafts))
 	for i, d := range drafts {
+		if d.Follow != nil {
+			d = d.Follow(r.head.Load())
+		}
 		s, err := d.statement(r.head.Load()+int64(i), at)
 		if err != nil {
 			return nil, nil, err
@@ -175,6 +231,9 @@ func (r *Record) Inventory(ctx context.Context, d digest.Digest) (*Inventory, er
 
 // Head returns the number of committed statements. It costs nothing and never goes back.
 func (r *Record) Head() int64 { return r.head.Load() }
+
+// Now returns the time by the clock that statements are dated with.
+func (r *Record) Now() time.Time { return r.clock.Now().UTC() }
 
 // DB returns the store, for read-only queries on the projection tables.
 func (r *Record) DB() *store.DB { return r.db }

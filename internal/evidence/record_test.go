@@ -3,6 +3,7 @@ package evidence_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -181,7 +182,44 @@ func busy(t testing.TB, r *evidence.Record, n int) {
 			drafts = append(drafts, layerContents(t, r, name, version, i%7), imageContents(version, i%7), indexContents(version))
 		}
 		appendOK(t, r, drafts...)
+		if i%5 == 0 {
+			appendOK(t, r, runtimeDrafts(r.Head(), version, drafts[0].Subjects)...)
+		}
 	}
+}
+
+// runtimeDrafts are one of everything that people say about policies, and that the later gates see.
+func runtimeDrafts(head int64, version string, release []evidence.Subject) []evidence.Draft {
+	var out []evidence.Draft
+	say := func(p evidence.Predicate, subjects ...evidence.Subject) {
+		out = append(out, evidence.Draft{Subjects: subjects, Predicate: p, Issuer: alice.Issuer(), Assurance: evidence.Authenticated})
+	}
+	image := evidence.About("", digestOf("image"+version))
+	where := evidence.WorkloadRef{Cluster: "prod", Namespace: "web", Kind: "Deployment", Name: "shop"}
+	x := evidence.Exception{
+		Event: evidence.Requested, Policy: "p", Scope: evidence.ExceptionScope{Namespace: "web"}, Reason: "r", Ticket: "T-1",
+		Expires: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC), Actor: alice,
+	}
+	say(x, evidence.Subject{Name: "policy:p"})
+	x.ID, x.Event = head, evidence.Approved
+	say(x, evidence.Subject{Name: "policy:p"})
+	say(evidence.Decision{
+		Gate: "admit", Action: "create", Verdict: "allow", ID: "uid" + version, Exceptions: []int64{head}, Workload: &where, Count: 2,
+		Input: json.RawMessage(`{"id": "x"}`),
+	}, image)
+	x.Event = evidence.Revoked
+	say(x, evidence.Subject{Name: "policy:p"})
+	say(evidence.PolicySet{Revision: digestOf(version), Policies: []string{"p"}, Actor: alice}, evidence.Subject{Name: "policy-set"})
+	say(evidence.Approval{Release: purl.PURL(release[0].Name), Actor: alice, Reason: "read"}, release...)
+	say(evidence.Verification{Proof: "signature", Identity: "ci", Verdict: "holds"}, image)
+	say(evidence.Findings{Source: "osv", Advisories: []string{"A-1", "A-2"}}, release...)
+	say(evidence.Gap{What: "some", Reason: "lost"}, image)
+	say(evidence.Placement{WorkloadRef: where, Node: "n", Container: version, Running: true}, image)
+	say(evidence.Behaviour{Fact: "loaded", WorkloadRef: where, Count: 3}, release...)
+	say(evidence.Decision{
+		Gate: "run", Action: "recall", Verdict: "deny", Receipt: &evidence.Receipt{Recall: 0, Receiver: "agent/" + version, Outcome: "enforced"},
+	}, image)
+	return out
 }
 
 func event(e evidence.PublicationEvent, name, version string, tags ...string) evidence.Draft {
@@ -304,7 +342,9 @@ func TestRebuildGivesTheSameTablesRowForRow(t *testing.T) {
 	r := openRecord(t, t.TempDir(), clock.System{})
 	busy(t, r, 200)
 	before := dump(t, r.DB())
-	for _, table := range []string{"release", "artifact", "layer", "component", "file", "publication", "decision", "tag", "recall", "hidden_component", "index_manifest", "whiteout"} {
+	for _, table := range []string{"release", "artifact", "layer", "component", "file", "publication", "decision", "tag", "recall", "hidden_component", "index_manifest", "whiteout",
+		"recall_event", "receipt", "approval", "policy_set", "exception", "exception_use", "decision_id", "placement", "behaviour",
+		"described", "image_top", "verification", "finding", "gap"} {
 		if len(before[table]) == 0 {
 			t.Errorf("the busy store has no row in %s: the comparison would prove nothing", table)
 		}

@@ -12,14 +12,18 @@ var schemaSQL string
 //go:embed runtime.sql
 var runtimeSQL string
 
+//go:embed recall.sql
+var recallSQL string
+
 // Schema returns the tables of the record: the statements, and every projection of them.
 func Schema() store.Schema {
-	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL}}
+	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL, recallSQL}}
 }
 
 // projections are the tables that Rebuild drops and fills again, children before parents.
 var projections = []string{
-	"recall_event", "described", "image_top", "verification", "finding", "gap", "receipt", "approval", "policy_set", "exception_use", "exception", "decision_id", "placement", "behaviour",
+	"running", "recall_reach", "recall_file", "recall_event",
+	"described", "image_top", "verification", "finding", "gap", "receipt", "approval", "policy_set", "exception_use", "exception", "decision_id", "placement", "behaviour",
 	"decision", "recall", "publication", "tag", "hidden_component", "artifact_component", "component",
 	"file", "whiteout", "index_manifest", "image_layer", "layer_blob", "layer", "release", "package", "artifact",
 }

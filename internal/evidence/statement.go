@@ -95,6 +95,19 @@ type Draft struct {
 	Predicate Predicate
 	Issuer    Issuer
 	Assurance Assurance
+	// Follow, when set, makes the draft from the number of the first statement of its append, which
+	// nobody knows before; the other fields are not used.
+	Follow func(first int64) Draft
+}
+
+// Fits fails as an append of d would, as far as that depends on d alone: code statement-too-large.
+func (d Draft) Fits() error {
+	s, err := d.statement(1<<53, time.Date(9999, 1, 1, 0, 0, 0, 999_999_000, time.UTC)) // the longest place and time
+	if err != nil {
+		return err
+	}
+	_, err = s.Encode()
+	return err
 }
 
 // Predicate is the payload of a statement: one Go type per predicate type.

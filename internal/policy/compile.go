@@ -145,9 +145,6 @@ func (c *documentCompiler) policy() ir.Policy {
 			Missing: c.text(over, field+".missing", check.Missing),
 		})
 	}
-	for _, m := range spec.Mutations {
-		p.Mutations = append(p.Mutations, ir.Mutation{Name: m.Name, At: c.doc.at, Kind: m.Kind})
-	}
 	return p
 }
 

@@ -30,7 +30,7 @@ func (p *Program) Decide(req Request, records func(digest string) Record, except
 		e.verdict.Head = max(e.verdict.Head, record.Head)
 		e.scope.image, e.scope.record = image, view(&req, &record)
 		for j := range p.policies {
-			e.policy(&p.policies[j])
+			e.guarded(&p.policies[j])
 		}
 	}
 	if len(e.exceptions.used) > 0 {
@@ -50,14 +50,24 @@ type evaluation struct {
 	reported, excepted int
 }
 
+// guarded turns a defect of ours into a failure of the policy that met it: the webhook goes on, and nothing is
+// let in by a crash.
+func (e *evaluation) guarded(p *ir.Policy) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.broken(p, "evaluation", fmt.Errorf("a defect of Hullmark's, please report it: %v", r))
+		}
+	}()
+	e.policy(p)
+}
+
 func (e *evaluation) policy(p *ir.Policy) {
-	e.scope.component, e.scope.recall = nil, nil
+	e.scope.component, e.scope.recall, e.stage = nil, nil, Stage(p.Stage)
 	applies, err := e.applies(p)
 	if !applies && err == nil {
 		return
 	}
 	e.rollout(p)
-	e.reported, e.excepted = 0, 0
 	if err != nil {
 		e.broken(p, "match", err)
 		return
@@ -146,21 +156,26 @@ func (e *evaluation) hold(p *ir.Policy, c *ir.Check) {
 	}
 	f := e.failure(p, c.Name)
 	e.blame(&f, c)
+	if !e.report(&f) {
+		return
+	}
 	f.Message, f.Missing = e.sentence(c.Message), e.sentence(c.Missing)
 	if err != nil {
-		e.fails(&f, err)
+		f.fails(err)
 	}
-	e.report(f)
+	e.list(f)
 }
 
 // broken reports a policy that could not be asked at all.
 func (e *evaluation) broken(p *ir.Policy, what string, err error) {
+	e.reported, e.excepted = 0, 0
 	f := e.failure(p, what)
-	e.fails(&f, err)
-	e.report(f)
+	e.report(&f)
+	f.fails(err)
+	e.list(f)
 }
 
-func (e *evaluation) fails(f *Failure, err error) {
+func (f *Failure) fails(err error) {
 	f.Error = err.Error()
 	f.Message = "the policy could not be evaluated: " + f.Error
 	f.Missing = "mend the policy, or what it reads; until then this counts as not met"
@@ -224,9 +239,9 @@ func (e *evaluation) sentence(t ir.Text) string {
 	return text
 }
 
-// report applies exceptions and adds the failure to the verdict.
-func (e *evaluation) report(f Failure) {
-	f.Exception = e.exceptions.find(&f, e.scope.image)
+// report applies exceptions, and says whether the failure is still to be listed.
+func (e *evaluation) report(f *Failure) bool {
+	f.Exception = e.exceptions.find(f, e.scope.image)
 	count := &e.reported
 	if f.Exception != 0 {
 		e.exceptions.use(f.Exception)
@@ -235,11 +250,12 @@ func (e *evaluation) report(f Failure) {
 		e.verdict.Allow = false
 	}
 	*count++
-	switch {
-	case *count < maxReported:
-		e.verdict.Findings = append(e.verdict.Findings, f)
-	case *count == maxReported:
+	return *count <= maxReported
+}
+
+func (e *evaluation) list(f Failure) {
+	if e.reported == maxReported && f.Exception == 0 || e.excepted == maxReported && f.Exception != 0 {
 		f.Message += " (further failures of this check are not listed)"
-		e.verdict.Findings = append(e.verdict.Findings, f)
 	}
+	e.verdict.Findings = append(e.verdict.Findings, f)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,8 +104,8 @@ func TestEachShippedPolicyFindsWhatItIsFor(t *testing.T) {
 		{"a young release", func(_ *Request, r *Record) {
 			r.Contents.Components[1].Published.At = noon.Add(-23*time.Hour - 59*time.Minute)
 		},
-			"minimum-age/releases", []string{"23 hours ago", "24 hours are asked for"}},
-		{"a release of unknown age", func(_ *Request, r *Record) { r.Contents.Components[1].Published.At = time.Time{} }, "minimum-age/releases", []string{"a time that is not known"}},
+			"minimum-age/releases", []string{"2026-05-11T12:01:00Z, less than 24 hours ago"}},
+		{"a release of unknown age", func(_ *Request, r *Record) { r.Contents.Components[1].Published.At = time.Time{} }, "minimum-age/releases", []string{"not known when it was published"}},
 		{"a tag in the object", func(q *Request, _ *Record) { q.Images[0].Pinned = false }, "digest-pinned/pinned", []string{"the tag 1", "@" + shopDigest}},
 		{"a shell on an unknown base", func(_ *Request, r *Record) { r.Contents.Shell = true }, "minimal-or-approved-base/base", []string{"a shell or a package manager"}},
 		{"a package manager on a base that is not on the list", func(_ *Request, r *Record) {
@@ -285,4 +286,87 @@ func TestAnExceptionLetsPastWithoutHiding(t *testing.T) {
 	if v := p.Decide(req, always(shopRecord()), []Exception{e}); v.Allow || v.Findings[0].Exception != 0 || len(v.Exceptions) != 0 {
 		t.Errorf("at its minute it still works: %+v", v)
 	}
+}
+
+// crowd is a record of n components that were published here this minute.
+func crowd(n int) Record {
+	r := shopRecord()
+	r.Contents.Components = nil
+	for i := range n {
+		r.Contents.Components = append(r.Contents.Components, Component{PURL: fmt.Sprintf("pkg:npm/c%d@1", i), Release: true, Published: Publication{Publisher: "ci", At: noon}})
+	}
+	return r
+}
+
+func TestAThousandFailuresAreListedAsAFewAndAllCount(t *testing.T) {
+	t.Parallel()
+	p := compiled(t, one(Enforce, `  checks: [{name: c, foreach: components, expression: 'component.age.getHours() > 1', message: m}]`))
+	all := Exception{ID: 5, Policy: "p", Scope: evidence.ExceptionScope{Namespace: "web"}, ApprovedSeq: 3, Expires: noon.Add(time.Hour)}
+	var each []Exception
+	for i := range 999 { // all but the last
+		e := all
+		e.ID, e.Scope.Component = int64(i+1), fmt.Sprintf("pkg:npm/c%d", i)
+		each = append(each, e)
+	}
+	for _, c := range []struct {
+		name       string
+		exceptions []Exception
+		allow      bool
+		findings   int
+		used       int
+	}{
+		{"none excepted", nil, false, maxReported, 0},
+		{"all excepted", []Exception{all}, true, maxReported, 1},
+		{"all but the last excepted", each, false, maxReported + 1, 999},
+	} {
+		v := p.Decide(shop(), always(crowd(1000)), c.exceptions)
+		if v.Allow != c.allow || len(v.Findings) != c.findings || len(v.Exceptions) != c.used {
+			t.Errorf("%s: allow %v, %d findings, %d exceptions", c.name, v.Allow, len(v.Findings), len(v.Exceptions))
+		}
+		if last := v.Findings[maxReported-1].Message; !strings.Contains(last, "not listed") {
+			t.Errorf("%s: the last one listed says %q", c.name, last)
+		}
+	}
+}
+
+func TestPoliciesThatLoopOverEverythingAreStoppedTogether(t *testing.T) {
+	t.Parallel()
+	p := compiled(t, one(Enforce, `  checks: [{name: c, foreach: components, expression: 'record.contents.components.all(a, a.purl != "x" && a.purl != "y")', message: m}]`))
+	v := p.Decide(shop(), always(crowd(1200)), nil)
+	if v.Allow || len(v.Findings) != maxReported || !strings.Contains(v.Findings[0].Error, "too many steps") {
+		t.Errorf("allow %v, %d findings: %+v", v.Allow, len(v.Findings), v.Findings[:min(1, len(v.Findings))])
+	}
+	if v := p.Decide(shop(), always(crowd(30)), nil); !v.Allow {
+		t.Errorf("a small image is denied: %+v", v.Findings)
+	}
+}
+
+func TestADefectIsAFailureOfThePolicyThatMetIt(t *testing.T) {
+	t.Parallel()
+	p := compiled(t, one(Warn, "  rollout: [{match: {namespaces: [web]}, stage: enforce}]\n  checks: [{name: c, expression: 'true', message: m}]")+"\n---\n"+
+		strings.Replace(one(Audit, `  checks: [{name: c, expression: 'false', message: m}]`), "name: p", "name: q", 1))
+	p.policies[0].Checks[0].Holds.Eval = nil
+	v := p.Decide(shop(), always(shopRecord()), nil)
+	if v.Allow || len(v.Findings) != 2 || !strings.Contains(v.Findings[0].Error, "defect") || v.Findings[0].Stage != Enforce || v.Findings[1].Policy != "q" {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestProgramsAreUsedConcurrently(t *testing.T) {
+	t.Parallel()
+	p, err := Compile(Shipped())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 20 {
+				if v := p.Decide(shop(), always(shopRecord()), nil); !v.Allow || len(v.Findings) > 0 {
+					t.Errorf("got %+v", v)
+				}
+			}
+		})
+	}
+	group.Wait()
 }

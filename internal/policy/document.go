@@ -50,14 +50,13 @@ type Metadata struct {
 
 // Spec is what a policy demands, of what, and how strictly.
 type Spec struct {
-	Stage         Stage          `yaml:"stage" json:"stage"`
-	Rollout       []Rollout      `yaml:"rollout" json:"rollout,omitempty"`
-	Match         Match          `yaml:"match" json:"match,omitzero"`
-	Exclude       Matches        `yaml:"exclude" json:"exclude,omitempty"`
-	Params        Params         `yaml:"params" json:"params,omitempty"`
-	Preconditions []Expression   `yaml:"preconditions" json:"preconditions,omitempty"`
-	Checks        []CheckSpec    `yaml:"checks" json:"checks"`
-	Mutations     []MutationSpec `yaml:"mutations" json:"mutations,omitempty"`
+	Stage         Stage        `yaml:"stage" json:"stage"`
+	Rollout       []Rollout    `yaml:"rollout" json:"rollout,omitempty"`
+	Match         Match        `yaml:"match" json:"match,omitzero"`
+	Exclude       Matches      `yaml:"exclude" json:"exclude,omitempty"`
+	Params        Params       `yaml:"params" json:"params,omitempty"`
+	Preconditions []Expression `yaml:"preconditions" json:"preconditions,omitempty"`
+	Checks        []CheckSpec  `yaml:"checks" json:"checks"`
 }
 
 // Rollout sets the stage of a policy, and parameters of it, within a scope. The last that matches wins.
@@ -127,12 +126,6 @@ func (c *CheckSpec) UnmarshalYAML(n *yaml.Node) error {
 	}
 	c.at = ir.Position{Line: n.Line, Column: n.Column}
 	return nil
-}
-
-// MutationSpec is a change that a policy asks for.
-type MutationSpec struct {
-	Name string `yaml:"name" json:"name"`
-	Kind string `yaml:"kind" json:"kind"` // pin-digest
 }
 
 // Expression is CEL, or a sentence with CEL in braces, and where it stands.

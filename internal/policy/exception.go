@@ -1,23 +1,31 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/purl"
 )
 
 // InForce reports whether an exception may be used at a moment: approved, not revoked, not expired. It
-// stops working at the very moment that it names.
+// stops working at the very moment that it names. Without a clock, at the zero time, none is in force.
 func (e Exception) InForce(at time.Time) bool {
-	return e.ApprovedSeq > 0 && e.RevokedSeq == 0 && at.Before(e.Expires)
+	return !at.IsZero() && e.ApprovedSeq > 0 && e.RevokedSeq == 0 && at.Before(e.Expires)
 }
 
 // resolver is the one place where exceptions are applied, for webhook, command line and recomputation.
 type resolver struct {
-	usable []*Exception // in force and within scope as far as the request alone tells, by number
+	usable []usable // by number
 	used   []int64
+}
+
+// usable is an exception in force that is within scope as far as the request alone tells.
+type usable struct {
+	*Exception
+	component string // of the scope, spelt as components are
 }
 
 func newResolver(req *Request, exceptions []Exception) *resolver {
@@ -25,11 +33,19 @@ func newResolver(req *Request, exceptions []Exception) *resolver {
 	for i := range exceptions {
 		e := &exceptions[i]
 		if e.InForce(req.At) && e.Scope != (evidence.ExceptionScope{}) && reachesWorkload(e.Scope, req) {
-			r.usable = append(r.usable, e)
+			r.usable = append(r.usable, usable{e, canonical(e.Scope.Component)})
 		}
 	}
-	slices.SortFunc(r.usable, func(a, b *Exception) int { return int(min(1, max(-1, a.ID-b.ID))) })
+	slices.SortFunc(r.usable, func(a, b usable) int { return cmp.Compare(a.ID, b.ID) })
 	return r
+}
+
+// canonical spells a purl as the record does; what is none stays as it is and matches nothing.
+func canonical(component string) string {
+	if p, err := purl.Parse(component); err == nil {
+		return string(p)
+	}
+	return component
 }
 
 func reachesWorkload(s evidence.ExceptionScope, req *Request) bool {
@@ -55,14 +71,14 @@ func (r *resolver) use(id int64) {
 	}
 }
 
-func (e *Exception) lets(f *Failure, image *Image) bool {
+func (e usable) lets(f *Failure, image *Image) bool {
 	if e.Policy != "*" && e.Policy != f.Policy {
 		return false
 	}
 	if e.Scope.Image != "" && !image.within(e.Scope.Image) {
 		return false
 	}
-	return e.Scope.Component == "" || sameComponent(e.Scope.Component, f.Component)
+	return e.component == "" || sameComponent(e.component, f.Component)
 }
 
 // sameComponent reports whether a purl is the one in a scope, which may leave the version out.

@@ -36,7 +36,7 @@ func (f Failure) Sentence() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "policy %s: image %s", f.Policy, f.Image)
 	if f.Digest != "" && !strings.Contains(f.Image, f.Digest) {
-		fmt.Fprintf(&b, " (%s)", f.Digest)
+		fmt.Fprintf(&b, " (%s)", brief(f.Digest))
 	}
 	if f.Container != "" {
 		fmt.Fprintf(&b, ", container %s", f.Container)
@@ -57,6 +57,15 @@ func (f Failure) Sentence() string {
 	}
 	b.WriteString(" To ask for an exception: " + f.ExceptionCommand())
 	return b.String()
+}
+
+// brief shortens a digest for reading; the command has it whole.
+func brief(digest string) string {
+	const enough = len("sha256:") + 12
+	if len(digest) <= enough {
+		return digest
+	}
+	return digest[:enough] + "…"
 }
 
 // ExceptionCommand is the command that asks for an exception as narrow as the failure.

@@ -76,7 +76,12 @@ func (i *Image) within(prefix string) bool {
 	if i.Registry == "" || i.Repository == "" {
 		return false
 	}
-	name := i.Registry + "/" + i.Repository
+	// A host has no case: the runtime pulls from Registry.Example what a scope calls registry.example.
+	name := strings.ToLower(i.Registry) + "/" + i.Repository
+	host, path, isPath := strings.Cut(prefix, "/")
+	if prefix = strings.ToLower(host); isPath {
+		prefix += "/" + path
+	}
 	return below(name, prefix) || i.Tag != "" && below(name+":"+i.Tag, prefix) || i.Digest != "" && below(name+"@"+i.Digest, prefix)
 }
 

@@ -258,11 +258,6 @@ func (d *Document) validateChecks(bad func(ir.Position, string, ...any)) {
 			bad(c.at, "%s.blame cannot be component: a check for each image knows none; write foreach: components", field)
 		}
 	}
-	for i, m := range d.Spec.Mutations {
-		if m.Kind != ir.PinDigest {
-			bad(d.at, "spec.mutations[%d].kind %q must be %s", i, clip(m.Kind), ir.PinDigest)
-		}
-	}
 }
 
 func (s Stage) known() bool { return s == Simulate || s == Audit || s == Warn || s == Enforce }

@@ -48,6 +48,13 @@ func BenchmarkRecord(b *testing.B) {
 			})
 		})
 	}
+	b.Run("a hundred at once", func(b *testing.B) {
+		next := 0
+		report(b, func() error {
+			next = (next + 100) % (len(images) - 100)
+			return reader.Records(b.Context(), images[next:next+100], inside.Newest, func(policy.Record) error { return nil })
+		})
+	})
 	b.Run("touched by a recall", func(b *testing.B) {
 		found := 0
 		report(b, func() error {

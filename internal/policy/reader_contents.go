@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func (s *session) contents(out *Record, image int64) error {
 		ids[i] = l.id
 		out.Contents.Layers = append(out.Contents.Layers, l.digest)
 	}
-	holds, err := s.Inside(ids)
+	holds, err := s.holds(ids)
 	if err != nil {
 		return err
 	}
@@ -60,6 +61,25 @@ func (s *session) contents(out *Record, image int64) error {
 		}
 	}
 	return nil
+}
+
+// maxLayers is how many layers' contents a session remembers before it starts anew.
+const maxLayers = 512
+
+// holds returns what each layer holds.
+func (s *session) holds(ids []int64) (map[int64]*inside.Content, error) {
+	if len(s.layers) > maxLayers {
+		clear(s.layers)
+	}
+	var missing []int64
+	for _, id := range ids {
+		if s.layers[id] == nil && !slices.Contains(missing, id) {
+			missing = append(missing, id)
+		}
+	}
+	read, err := s.Inside(missing)
+	maps.Copy(s.layers, read)
+	return s.layers, err
 }
 
 // stack returns the image's layers, lowest first, and says what of them was not read.

@@ -233,13 +233,10 @@ func (s *session) replayTags(pkg, head int64) (map[string]string, error) {
 
 func replayTag(tags map[string]string, event evidence.PublicationEvent, version string, named []string) {
 	for _, tag := range named {
-		switch event {
-		case evidence.Published, evidence.Tagged, evidence.Restored:
+		if event.SetsTags() {
 			tags[tag] = version
-		case evidence.Untagged:
-			if tags[tag] == version {
-				delete(tags, tag)
-			}
+		} else if event == evidence.Untagged && tags[tag] == version {
+			delete(tags, tag)
 		}
 	}
 	if event == evidence.Withdrawn {

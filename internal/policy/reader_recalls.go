@@ -104,13 +104,8 @@ func (s *session) recallLayers(out *Record, image int64, stack []layer, left []*
 		}
 	}
 	for i := range out.Contents.Components {
-		c := &out.Contents.Components[i]
-		for _, key := range []string{c.PURL, c.Artifact} {
-			reason, err := s.reach(out, key, c.PURL)
-			if err != nil {
-				return err
-			}
-			c.Recalled = cmp.Or(c.Recalled, reason)
+		if err := s.recallComponent(out, &out.Contents.Components[i], left); err != nil {
+			return err
 		}
 	}
 	if err := s.recallFiles(out, image, stack, left); err != nil {
@@ -118,6 +113,70 @@ func (s *session) recallLayers(out *Record, image int64, stack []layer, left []*
 	}
 	slices.SortStableFunc(out.Recalls, func(a, b Recall) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Via, b.Via)) })
 	return nil
+}
+
+// recallComponent adds the recalls of one component, under its purl or the digest of its archive.
+func (s *session) recallComponent(out *Record, c *Component, left []*inside.Content) error {
+	for _, key := range []string{c.PURL, c.Artifact} {
+		if _, ok := s.book.recalls.inForce(key, s.Head); !ok {
+			continue
+		}
+		if c.Grounds == string(inside.ByContent) {
+			told, err := s.toldApart(c, left)
+			if err != nil {
+				return err
+			}
+			if !told {
+				out.Gaps = append(out.Gaps, "it holds files of "+c.PURL+", which is recalled, that versions which are not recalled ship too: which of them it is cannot be told")
+				return nil
+			}
+		}
+		reason, err := s.reach(out, key, c.PURL)
+		if err != nil {
+			return err
+		}
+		c.Recalled = cmp.Or(c.Recalled, reason)
+	}
+	return nil
+}
+
+// toldApart reports whether a release that is recognised by content alone shows itself by a file that no other
+// version of its package ships, but such as are recalled too. Files that good versions share with a recalled one must not
+// stop everybody who has copied those. What other packages ship counts all the same: else whoever publishes a
+// copy of a payload would take it out of every recall.
+func (s *session) toldApart(c *Component, left []*inside.Content) (bool, error) {
+	good := map[string]bool{} // files that versions which are not recalled ship
+	err := s.Each(`SELECT o.purl, a.digest, f.sha256 FROM release r JOIN release o ON o.package_id = r.package_id AND o.id <> r.id AND o.seq < $1
+		JOIN artifact a ON a.id = o.artifact_id JOIN file f ON f.artifact_id = o.artifact_id WHERE r.purl = $2`, []any{s.Head, c.PURL},
+		func(rows *sql.Rows) error {
+			var p, artifact string
+			var sum sql.RawBytes
+			if err := rows.Scan(&p, &artifact, &sum); err != nil {
+				return err
+			}
+			_, byName := s.book.recalls.inForce(p, s.Head)
+			_, byBytes := s.book.recalls.inForce(artifact, s.Head)
+			if !byName && !byBytes {
+				good[string(sum)] = true
+			}
+			return nil
+		})
+	if err != nil {
+		return false, err
+	}
+	for _, layer := range left {
+		for _, i := range layer.Releases {
+			if i.PURL != c.PURL {
+				continue
+			}
+			for sum := range i.Files {
+				if !good[sum] {
+					return true, nil
+				}
+			}
+		}
+	}
+	return false, nil
 }
 
 // reach adds the recall of key, if one is in force, as reaching the image by via, and returns its reason.

@@ -184,6 +184,44 @@ func TestARecallReachesTheVendoredCopy(t *testing.T) {
 	}
 }
 
+func TestWhatARecalledVersionSharesWithGoodOnesStopsNobody(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	// the files of 4.2.0 and of a later good version that has nothing of its own
+	s.Release("alice", "@acme/kit", "4.2.2", tracetest.Files(map[string]string{"package/util.js": "util"}, 500))
+	copied := s.Layer("copied", nil, tracetest.Files(map[string]string{"lib/util.js": "util"}, 500))
+	d := s.Image("alice", "acme/copied", "1", nil, copied)
+	s.save()
+	good := "pkg:npm/%40acme/kit@4.2.0"
+	s.recall(false, string(s.worm))
+	if r := s.now(d); len(r.Recalls) != 0 {
+		t.Errorf("a file that the recalled version shares with good ones: %+v", r.Recalls)
+	}
+	if r := s.now(s.app); len(r.Recalls) != 1 {
+		t.Errorf("the payload is told apart: %+v", r.Recalls)
+	}
+	s.recall(false, good)
+	r := s.now(d)
+	if len(r.Recalls) != 0 || !strings.Contains(strings.Join(r.Gaps, " "), "which of them it is cannot be told") {
+		t.Errorf("one of two versions with the same files: %+v %q", r.Recalls, r.Gaps)
+	}
+	s.recall(false, "pkg:npm/%40acme/kit@4.2.2")
+	if r := s.now(d); len(r.Recalls) != 3 {
+		t.Errorf("every version that it can be is recalled: %+v", r.Recalls)
+	}
+}
+
+func TestACopyThatSomebodyElsePublishesTakesNothingOutOfARecall(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.Release("mallory", "@mallory/innocent", "1.0.0", tracetest.Files(map[string]string{"package/x.js": payload, "package/util.js": "util"}, 500))
+	s.save()
+	s.recall(false, string(s.worm))
+	if r := s.now(s.app); len(r.Recalls) != 1 {
+		t.Errorf("%+v", r.Recalls)
+	}
+}
+
 func TestAFileThatAnUpperLayerRemovedIsNotReachedByItsRecall(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

@@ -64,22 +64,22 @@ const (
 
 // RequestException asks for an exception: Policy, Scope, Reason, Ticket and Expires of x. It lets
 // nothing past until somebody else approves it. Codes: login-required, exception-invalid, policy-unknown.
-func (s *Service) RequestException(ctx context.Context, actor evidence.Actor, x evidence.Exception) (Exception, error) {
+func (s *Service) RequestException(ctx context.Context, actor evidence.Actor, x evidence.Exception) (ListedException, error) {
 	if actor.Anonymous() {
-		return Exception{}, fault.New(fault.Unauthenticated, "login-required", "this needs a login; log in or send a token")
+		return ListedException{}, fault.New(fault.Unauthenticated, "login-required", "this needs a login; log in or send a token")
 	}
 	x.Event, x.ID, x.Actor = evidence.Requested, 0, actor
 	x.Expires = x.Expires.UTC().Truncate(time.Second)
 	x.Reason, x.Ticket = strings.TrimSpace(x.Reason), strings.TrimSpace(x.Ticket)
 	if err := checkException(x, s.clock.Now()); err != nil {
-		return Exception{}, err
+		return ListedException{}, err
 	}
 	if err := s.mustExist(ctx, x.Policy); err != nil {
-		return Exception{}, err
+		return ListedException{}, err
 	}
 	made, err := s.append(ctx, nil, actor, x)
 	if err != nil {
-		return Exception{}, err
+		return ListedException{}, err
 	}
 	return s.Exception(ctx, made)
 }
@@ -119,25 +119,25 @@ func checkException(x evidence.Exception, now time.Time) error {
 // owns what is let past: the namespace of every image in scope, where the scope names images here; else, and
 // for exceptions from all policies, a site administrator. Codes: exception-unknown, exception-decided,
 // exception-expired, exception-own, exception-not-yours, and those of Access.
-func (s *Service) ApproveException(ctx context.Context, actor evidence.Actor, id int64) (Exception, error) {
+func (s *Service) ApproveException(ctx context.Context, actor evidence.Actor, id int64) (ListedException, error) {
 	x, err := s.Exception(ctx, id)
 	if err != nil {
-		return Exception{}, err
+		return ListedException{}, err
 	}
-	if err := s.mayDecide(ctx, actor, x); err != nil {
-		return Exception{}, err
+	if err := s.mayDecide(ctx, actor, x.Exception); err != nil {
+		return ListedException{}, err
 	}
 	if x.Requester == actor.Account {
-		return Exception{}, fault.New(fault.Denied, "exception-own",
+		return ListedException{}, fault.New(fault.Denied, "exception-own",
 			"%s asked for exception #%d; somebody else has to approve it", actor.Account, id)
 	}
 	if !s.clock.Now().Before(x.Expires) {
-		return Exception{}, fault.New(fault.Conflict, "exception-expired",
+		return ListedException{}, fault.New(fault.Conflict, "exception-expired",
 			"exception #%d expired at %s; ask for a new one", id, x.Expires.Format(time.RFC3339))
 	}
 	guard := func(tx *sql.Tx) error { return undecided(ctx, tx, id, true) }
-	if _, err := s.append(ctx, guard, actor, s.step(x, evidence.Approved, "", actor)); err != nil {
-		return Exception{}, err
+	if _, err := s.append(ctx, guard, actor, s.step(x.Exception, evidence.Approved, "", actor)); err != nil {
+		return ListedException{}, err
 	}
 	return s.Exception(ctx, id)
 }
@@ -153,12 +153,12 @@ func (s *Service) RevokeException(ctx context.Context, actor evidence.Actor, id 
 		return fault.New(fault.Invalid, "reason-invalid", "a reason of at most %d bytes is taken", maxReason)
 	}
 	if actor.Anonymous() || actor.Account != x.Requester && actor.Account != x.Approver {
-		if err := s.mayDecide(ctx, actor, x); err != nil {
+		if err := s.mayDecide(ctx, actor, x.Exception); err != nil {
 			return err
 		}
 	}
 	guard := func(tx *sql.Tx) error { return undecided(ctx, tx, id, false) }
-	_, err = s.append(ctx, guard, actor, s.step(x, evidence.Revoked, reason, actor))
+	_, err = s.append(ctx, guard, actor, s.step(x.Exception, evidence.Revoked, reason, actor))
 	return err
 }
 

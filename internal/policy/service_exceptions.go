@@ -19,22 +19,35 @@ type ListedException struct {
 	LastUse   time.Time // zero when it was never used
 }
 
-// Exception returns one exception with its use counter. It fails with code exception-unknown.
-func (s *Service) Exception(ctx context.Context, id int64) (Exception, error) {
+// Exception returns one exception. It fails with code exception-unknown.
+func (s *Service) Exception(ctx context.Context, id int64) (ListedException, error) {
 	found, err := s.list(ctx, `WHERE x.id = $1 LIMIT $2`, id, 1)
 	if err != nil {
-		return Exception{}, err
+		return ListedException{}, err
 	}
 	if len(found) == 0 {
-		return Exception{}, fault.New(fault.NotFound, "exception-unknown", "there is no exception #%d; list them to see which there are", id)
+		return ListedException{}, fault.New(fault.NotFound, "exception-unknown", "there is no exception #%d; list them to see which there are", id)
 	}
-	return found[0].Exception, nil
+	return found[0], nil
 }
 
 // ListExceptions returns up to limit exceptions in the order of their numbers, after the one with that
 // number; -1 is from the start. Requests, expired and revoked ones are there too.
 func (s *Service) ListExceptions(ctx context.Context, after int64, limit int) ([]ListedException, error) {
 	return s.list(ctx, `WHERE x.id > $1 ORDER BY x.id LIMIT $2`, after, limit)
+}
+
+// State is where an exception is in its life: requested, approved, expired or revoked.
+func (s *Service) State(x Exception) string {
+	switch {
+	case x.RevokedSeq != 0:
+		return "revoked"
+	case !s.clock.Now().Before(x.Expires):
+		return "expired"
+	case x.ApprovedSeq != 0:
+		return "approved"
+	}
+	return "requested"
 }
 
 const exceptionColumns = `x.id, x.policy, x.scope, x.reason, x.ticket, x.requester, x.expires, x.requested, x.approver, x.approved_seq, x.revoked_seq`

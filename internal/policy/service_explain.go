@@ -19,6 +19,7 @@ type Outcome string
 // The outcomes.
 const (
 	Equal         Outcome = "equal"   // the same policies, record and exceptions give the same answer
+	Nearby        Outcome = "nearby"  // they do at a head some seconds off the one that is named
 	Differs       Outcome = "differs" // they do not: an integrity failure
 	NotRecomputed Outcome = "not recomputed"
 )
@@ -39,12 +40,15 @@ type Explanation struct {
 }
 
 // Fault returns the integrity fault that a decision is which comes out differently; else nil.
-func (e *Explanation) Fault() error {
-	if e.Outcome != Differs {
+func (e *Explanation) Fault() error { return FaultOf(e.Seq, e.Outcome, e.Differences) }
+
+// FaultOf is [Explanation.Fault] for who has the parts.
+func FaultOf(seq int64, outcome Outcome, differences []string) error {
+	if outcome != Differs {
 		return nil
 	}
 	return fault.New(fault.Integrity, "decision-differs", "decision %d is not what its policies, record and exceptions give: %s",
-		e.Seq, strings.Join(e.Differences, "; "))
+		seq, joined(differences))
 }
 
 func (e *Explanation) note(format string, args ...any) {
@@ -65,7 +69,7 @@ func (s *Service) Explain(ctx context.Context, actor evidence.Actor, id string) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mayExplain(ctx, actor, id, st); err != nil {
+	if err := s.mayFollow(ctx, actor, id, st); err != nil {
 		return nil, err
 	}
 	d, err := evidence.Decode[evidence.Decision](st)
@@ -121,60 +125,42 @@ func (s *Service) recompute(ctx context.Context, e *Explanation) error {
 	if err != nil {
 		return err
 	}
-	if err := s.inForceThen(ctx, e); err != nil {
+	if err := s.inForceThen(ctx, e, e.Decision.Head); err != nil {
 		return err
 	}
-	exceptions, err := s.reader.Exceptions(ctx, d.Head)
+	again := recomputation{Service: s, request: request, program: program}
+	verdict, inexact, err := again.at(ctx, d.Head)
 	if err != nil {
 		return err
 	}
-	records, inexact, err := s.records(ctx, request, d.Head)
-	if err != nil {
-		return err
-	}
-	verdict := program.Decide(request, func(digest string) Record { return records[digest] }, exceptions)
-	verdict.Head, verdict.Revision = d.Head, d.Policy
 	e.Recomputed = &verdict
 	e.note("decided again from policy revision %s, the record at head %d and %s in force then, by the clock of the request, %s",
-		d.Policy, d.Head, counted(len(exceptions), "exception"), request.At.UTC().Format(time.RFC3339))
+		d.Policy, d.Head, counted(again.exceptions, "exception"), request.At.UTC().Format(time.RFC3339))
 	e.compare(verdict)
 	if len(e.Differences) > 0 && len(inexact) > 0 {
 		e.Outcome = NotRecomputed
 		e.Notes = append(e.Notes, inexact...)
 		e.note("so the record at that head cannot be read exactly any more, and what differs proves nothing")
+		return nil
+	}
+	if e.Outcome == Differs {
+		return again.nearby(ctx, e)
 	}
 	return nil
 }
 
 // inForceThen looks whether the policies that decided were those in force.
-func (s *Service) inForceThen(ctx context.Context, e *Explanation) error {
-	then, err := s.SetBefore(ctx, e.Decision.Head)
+func (s *Service) inForceThen(ctx context.Context, e *Explanation, head int64) error {
+	then, err := s.SetBefore(ctx, head)
 	if err != nil {
 		return err
 	}
 	if then.Revision != e.Decision.Policy && then.Seq >= 0 {
-		e.differs("at head %d policy revision %s was in force, and %s decided", e.Decision.Head, then.Revision, e.Decision.Policy)
+		e.differs("at head %d policy revision %s was in force, and %s decided", head, then.Revision, e.Decision.Policy)
 	} else if then.Revision != e.Decision.Policy {
-		e.note("no policy set had been put by head %d: the shipped one of the version that decided was in force, %s", e.Decision.Head, e.Decision.Policy)
+		e.note("no policy set had been put by head %d: the shipped one of the version that decided was in force, %s", head, e.Decision.Policy)
 	}
 	return nil
-}
-
-func (s *Service) records(ctx context.Context, request Request, head int64) (map[string]Record, []string, error) {
-	records := map[string]Record{"": newRecord("", head)}
-	var inexact []string
-	for _, image := range request.Images {
-		if _, known := records[image.Digest]; known {
-			continue
-		}
-		r, why, err := s.reader.recordAt(ctx, image.Digest, head)
-		if err != nil {
-			return nil, nil, err
-		}
-		records[image.Digest] = r
-		inexact = append(inexact, why...)
-	}
-	return records, inexact, nil
 }
 
 // unreadableReference is the check that the admission gate makes before any policy is asked.
@@ -183,6 +169,7 @@ const unreadableReference = "policy image-reference:"
 // compare holds the verdict against the decision.
 func (e *Explanation) compare(v Verdict) {
 	d := e.Decision
+	e.Outcome = Differs
 	if d.Verdict == "deny" && slices.ContainsFunc(d.Reasons, func(r string) bool { return strings.Contains(r, unreadableReference) }) {
 		e.note("it was denied before any policy was asked, because no runtime could read an image reference; no policy comes into that")
 		v.Allow = false
@@ -197,11 +184,12 @@ func (e *Explanation) compare(v Verdict) {
 	if used := v.Exceptions; !slices.Equal(used, d.Exceptions) {
 		e.differs("it was made under %s, and is made under %s when it is decided again", numbered(d.Exceptions), numbered(used))
 	}
-	e.Outcome = Equal
-	if len(e.Differences) > 0 {
-		e.Outcome = Differs
+	if len(e.Differences) == 0 {
+		e.Outcome = Equal
 	}
 }
+
+func joined(sentences []string) string { return strings.Join(sentences, "; ") }
 
 func numbered(ids []int64) string {
 	if len(ids) == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -37,6 +38,15 @@ func (s *Service) mayDecide(ctx context.Context, actor evidence.Actor, x Excepti
 		}
 	}
 	return nil
+}
+
+// MaySee reports, as an error, why the actor may not see an exception: who asked for it may, who approved it
+// and whoever may approve it.
+func (s *Service) MaySee(ctx context.Context, actor evidence.Actor, x Exception) error {
+	if !actor.Anonymous() && (actor.Account == x.Requester || actor.Account == x.Approver) {
+		return nil
+	}
+	return s.mayDecide(ctx, actor, x)
 }
 
 // notYours says that only administrators decide; who is not logged in, or holds a token too weak to tell, hears
@@ -95,9 +105,14 @@ func (s *Service) repository(prefix string) (name string, ours bool) {
 	return rest, rest != ""
 }
 
-// mayExplain fails with code decision-unknown unless the actor is an administrator, or may publish one of
-// the things that were decided on and read all others that are here.
-func (s *Service) mayExplain(ctx context.Context, actor evidence.Actor, id string, st evidence.Statement) error {
+// MayFollow reports, as an error, why the actor may not learn what statement st says about where things
+// run and who runs them. The record of a public image is for everybody; who runs it is for those who publish it,
+// as long as they may read all else that the statement is about, and for site administrators.
+func (s *Service) MayFollow(ctx context.Context, actor evidence.Actor, st evidence.Statement) error {
+	return s.mayFollow(ctx, actor, strconv.FormatInt(st.Seq, 10), st)
+}
+
+func (s *Service) mayFollow(ctx context.Context, actor evidence.Actor, id string, st evidence.Statement) error {
 	if s.access.RequireAdmin(ctx, actor) == nil {
 		return nil
 	}

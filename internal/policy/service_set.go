@@ -16,9 +16,6 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 )
 
-// maxDocument bounds the document of a policy set in bytes.
-const maxDocument = 1 << 20
-
 // Installed is a policy set with how it came to be in force.
 type Installed struct {
 	Revision string
@@ -37,9 +34,6 @@ type Installed struct {
 func (s *Service) PutSet(ctx context.Context, actor evidence.Actor, document []byte) (Installed, error) {
 	if err := s.access.RequireAdmin(ctx, actor); err != nil {
 		return Installed{}, err
-	}
-	if len(document) > maxDocument {
-		return Installed{}, fault.New(fault.TooLarge, "policy-set-too-large", "a policy set takes at most %d bytes", maxDocument)
 	}
 	set, err := Parse(document)
 	if err != nil {
@@ -177,7 +171,7 @@ func (s *Service) document(ctx context.Context, revision string) ([]byte, error)
 		return nil, fmt.Errorf("policy set %s: %w", revision, err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 2*maxDocument)) // the canonical spelling may be longer than what was put
+	text, err := io.ReadAll(io.LimitReader(f, MaxDocument+1))
 	if err == nil && digest.FromBytes(text) != digest.Digest(revision) {
 		err = fault.New(fault.Integrity, "digest-mismatch", "the stored policy set %s has other bytes than its revision says", revision)
 	}

@@ -365,6 +365,7 @@ func TestADecisionThatItsPoliciesDoNotGiveIsAnIntegrityFailure(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	o.recall(false, string(o.worm))
+	o.wait()
 	p := o.decide("honest", "web", o.app)
 	forged := p
 	forged.ID, forged.Verdict = "forged", "allow"
@@ -374,6 +375,7 @@ func TestADecisionThatItsPoliciesDoNotGiveIsAnIntegrityFailure(t *testing.T) {
 	o.say(excused, evidence.About("", o.app))
 	_, err := o.PutSet(t.Context(), by("root"), []byte(strict))
 	o.want(err, "")
+	o.wait()
 	outdated := p // decided by the set before, after another was put
 	outdated.ID, outdated.Head = "outdated", o.record.Head()
 	o.say(outdated, evidence.About("", o.app))
@@ -383,6 +385,33 @@ func TestADecisionThatItsPoliciesDoNotGiveIsAnIntegrityFailure(t *testing.T) {
 			t.Errorf("%s: %s %q", id, e.Outcome, e.Differences)
 		}
 		o.want(e.Fault(), "decision-differs")
+	}
+}
+
+// wait lets some seconds pass in the record.
+func (o *office) wait() {
+	for range 12 {
+		o.say(evidence.Gap{What: "nothing", Reason: "the time passes"}, evidence.Subject{Name: "gate:test"})
+	}
+}
+
+func TestADecisionThatWasMadeWhileTheGateTookAStatementInIsToldApart(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	p := o.decide("before", "web", o.app)
+	o.recall(false, string(o.worm))
+	late := p // the gate had heard of the recall, and not yet of what it does to this image
+	late.ID, late.Head = "late", o.record.Head()
+	o.say(late, evidence.About("", o.app))
+	o.recall(true, string(o.worm))
+	early := p // the gate knew of the lifting, and named the head before it
+	early.ID, early.Head = "early", o.record.Head()-1
+	o.say(early, evidence.About("", o.app))
+	for _, id := range []string{"late", "early"} {
+		e := o.explain(id)
+		if e.Outcome != policy.Nearby || e.Fault() != nil || !strings.Contains(strings.Join(e.Notes, " "), "comes out otherwise") {
+			t.Errorf("%s: %s %q", id, e.Outcome, e.Notes)
+		}
 	}
 }
 

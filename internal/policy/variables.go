@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"time"
@@ -77,6 +78,16 @@ type scope struct {
 	component *componentView
 	recall    *Recall
 	params    map[string]any
+	spent     uint64
+}
+
+// Spend implements ir.Meter. The limit is one of all policies together: one that loops over everything for each of
+// ten thousand components would otherwise hold a pod up for minutes.
+func (s *scope) Spend(steps uint64) error {
+	if s.spent += steps; s.spent > cel.MaxSteps {
+		return errors.New("the policies take too many steps for one request; loop over less, or use foreach")
+	}
+	return nil
 }
 
 // Value implements ir.Values.

@@ -6,19 +6,26 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 )
 
+// What a difference shows to a reviewer. The totals are always whole.
 const (
-	// maxFiles is how many changed files a difference lists, and maxLines how many of them the
-	// decision does; the totals are always whole.
-	maxFiles = 500
-	maxLines = 20
-	// maxHooks and maxCommand bound what a difference repeats of the hooks.
-	maxHooks   = 20
-	maxCommand = 400 // bytes
+	maxFiles   = 500
+	maxHooks   = 200
+	maxCommand = 2000 // bytes of a command or a name
+)
+
+// What of it the decision keeps: a statement takes 64 KiB, and every byte here can need two in JSON.
+const (
+	briefFiles   = 20
+	briefHooks   = 8
+	briefRuns    = 5   // files of one hook
+	briefName    = 100 // bytes
+	briefCommand = 250 // bytes of a command or a path
 )
 
 // How something differs from the version before.
@@ -99,10 +106,10 @@ func compareHooks(before, after []evidence.InstallHook, was, is map[string]evide
 	}
 	for _, h := range after {
 		kept[h.Name] = true
-		change := HookChange{Name: clip(h.Name), Change: Added, Command: clip(h.Command)}
+		change := HookChange{Name: clip(h.Name, maxCommand), Change: Added, Command: clip(h.Command, maxCommand)}
 		for _, p := range h.Files {
 			if was[p].SHA256 != is[p].SHA256 {
-				change.Files = append(change.Files, clip(p))
+				change.Files = append(change.Files, clip(p, maxCommand))
 			}
 		}
 		change.Files = change.Files[:min(len(change.Files), maxHooks)]
@@ -110,13 +117,13 @@ func compareHooks(before, after []evidence.InstallHook, was, is map[string]evide
 			if o.Command == h.Command && len(change.Files) == 0 {
 				continue
 			}
-			change.Change, change.Before = Changed, clip(o.Command)
+			change.Change, change.Before = Changed, clip(o.Command, maxCommand)
 		}
 		out = append(out, change)
 	}
 	for _, o := range before {
 		if !kept[o.Name] {
-			out = append(out, HookChange{Name: clip(o.Name), Change: Removed, Before: clip(o.Command)})
+			out = append(out, HookChange{Name: clip(o.Name, maxCommand), Change: Removed, Before: clip(o.Command, maxCommand)})
 		}
 	}
 	return out[:min(len(out), maxHooks)]
@@ -141,8 +148,8 @@ func (d Diff) summary() string {
 	var names []string
 	verb := "changes"
 	for _, h := range d.Hooks {
-		if h.Change != Removed {
-			names = append(names, h.Name)
+		if h.Change != Removed && len(names) < briefHooks {
+			names = append(names, clip(h.Name, briefName))
 		}
 		if h.Change == Added {
 			verb = "adds"
@@ -158,16 +165,35 @@ func (d Diff) than() string {
 	return "compared with " + d.Against
 }
 
+// brief returns the hooks as the decision keeps them.
+func (d Diff) brief() []HookChange {
+	hooks := slices.Clone(d.Hooks[:min(len(d.Hooks), briefHooks)])
+	for i, h := range hooks {
+		files := []string{}
+		for _, f := range h.Files[:min(len(h.Files), briefRuns)] {
+			files = append(files, clip(f, briefName))
+		}
+		hooks[i] = HookChange{
+			Name: clip(h.Name, briefName), Change: h.Change,
+			Before: clip(h.Before, briefCommand), Command: clip(h.Command, briefCommand), Files: files,
+		}
+	}
+	return hooks
+}
+
 // lines are what a person has to look at, shortened.
 func (d Diff) lines() []string {
 	lines := []string{d.summary()}
-	for _, h := range d.Hooks {
+	for _, h := range d.brief() {
 		lines = append(lines, h.line())
 	}
-	for _, f := range d.Files[:min(len(d.Files), maxLines)] {
+	if more := len(d.Hooks) - briefHooks; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more install scripts", more))
+	}
+	for _, f := range d.Files[:min(len(d.Files), briefFiles)] {
 		lines = append(lines, f.line())
 	}
-	if more := d.Added + d.Changed + d.Removed - maxLines; more > 0 {
+	if more := d.Added + d.Changed + d.Removed - briefFiles; more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more files", more))
 	}
 	return lines
@@ -192,23 +218,22 @@ func (h HookChange) line() string {
 func (f FileChange) line() string {
 	switch f.Change {
 	case Added:
-		return fmt.Sprintf("+ %s (%d bytes, %s)", clip(f.Path), f.Size, f.SHA256)
+		return fmt.Sprintf("+ %s (%d bytes, %s)", clip(f.Path, briefCommand), f.Size, f.SHA256)
 	case Removed:
-		return fmt.Sprintf("- %s (%d bytes)", clip(f.Path), f.Before)
+		return fmt.Sprintf("- %s (%d bytes)", clip(f.Path, briefCommand), f.Before)
 	}
-	return fmt.Sprintf("~ %s (%d -> %d bytes, %s)", clip(f.Path), f.Before, f.Size, f.SHA256)
+	return fmt.Sprintf("~ %s (%d -> %d bytes, %s)", clip(f.Path, briefCommand), f.Before, f.Size, f.SHA256)
 }
 
-// clip bounds foreign text and keeps it on its line.
-func clip(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+// clip bounds foreign text to some bytes and keeps it on its line.
+func clip(s string, limit int) string {
+	if len(s) > limit {
+		s = s[:limit] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError {
 			return ' '
 		}
 		return r
 	}, s)
-	if len(s) <= maxCommand {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxCommand], "") + "…"
 }

@@ -32,7 +32,7 @@ type Hold struct {
 }
 
 // Holds returns up to limit holds that were made after statement after, oldest first, of names that
-// the actor may publish, or published to. scanned is the last hold that was looked at: the next page
+// the actor may publish; site administrators see all. scanned is the last hold that was looked at: the next page
 // begins after it. more says that there is one.
 func (s *Service) Holds(ctx context.Context, actor evidence.Actor, after int64, limit int) (found []Hold, scanned int64, more bool, err error) {
 	all, err := s.releases(ctx, `r.state = 'held' AND r.seq > $1 ORDER BY r.seq LIMIT $2`, after, limit+1)
@@ -57,8 +57,8 @@ func (s *Service) Holds(ctx context.Context, actor evidence.Actor, after int64, 
 	return found, scanned, more, nil
 }
 
-// Show returns one hold with the whole difference, to who may approve or reject it, who published it
-// and site administrators. Codes: hold-unknown and those of Authorize.
+// Show returns one hold with the whole difference, to who may publish the name and to site
+// administrators. Codes: hold-unknown and those of Authorize.
 func (s *Service) Show(ctx context.Context, actor evidence.Actor, p purl.PURL) (Hold, error) {
 	r, err := s.held(ctx, actor, p)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Service) held(ctx context.Context, actor evidence.Actor, p purl.PURL) (
 	return r, nil
 }
 
-// mayReview lets those see a hold who may end it, its publisher, and site administrators.
+// mayReview lets those see a hold who may end it, and site administrators.
 func (s *Service) mayReview(ctx context.Context, actor evidence.Actor, r release) error {
 	err := s.access.Authorize(ctx, actor, evidence.Publish, r.ecosystem, r.name)
 	if err == nil || s.access.RequireAdmin(ctx, actor) == nil {

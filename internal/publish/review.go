@@ -62,7 +62,7 @@ func (s *Service) Review(ctx context.Context, c Candidate) (*Finding, error) {
 	if code == "" {
 		return nil, nil
 	}
-	input, err := json.Marshal(basis{Against: diff.Against, Hooks: diff.Hooks})
+	input, err := json.Marshal(basis{Against: diff.Against, Hooks: diff.brief()})
 	if err != nil {
 		return nil, fmt.Errorf("encode basis: %w", err)
 	}

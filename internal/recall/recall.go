@@ -2,14 +2,16 @@
 // another. The gates read the projection of these statements; this package asks none of them.
 //
 // A recall names the purl and, so that the same bytes are stopped wherever they turn up, the
-// artifact's digest. It refuses to let one owner stop another's release: the digest is left out
-// when a name that the actor does not own offers the same bytes.
+// artifact's digest; the projection follows it into what holds it. Every gate answers with a receipt, and
+// who has not answered is listed.
+//
+// It refuses to let one owner stop another's release: the digest is left out when a name that the
+// actor does not own offers the same bytes. It refuses to be undone by one person alone.
 package recall
 
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -39,11 +41,18 @@ type Access interface {
 type Service struct {
 	record *evidence.Record
 	access Access
+	fleet  Fleet
+
+	rehearsing chan struct{} // one slot: a preview keeps appends waiting
 }
 
-// New returns a service on record.
-func New(record *evidence.Record, access Access) *Service {
-	return &Service{record: record, access: access}
+// New returns a service on record. fleet says whose receipts are waited for; nil is for nobody's but the
+// server's.
+func New(record *evidence.Record, access Access, fleet Fleet) *Service {
+	if fleet == nil {
+		fleet = func(context.Context) ([]Member, error) { return nil, nil }
+	}
+	return &Service{record: record, access: access, fleet: fleet, rehearsing: make(chan struct{}, 1)}
 }
 
 // Recall is a recall in force.
@@ -56,6 +65,14 @@ type Recall struct {
 	// Known reports whether the record knows any of the subjects. A recall of something that it
 	// does not know waits for it to be published, or has a slip of the pen in it.
 	Known bool
+	// Gates are those that enforce it; none means all.
+	Gates []string
+	// System lets it reach system namespaces too.
+	System bool
+	// Canary, when set, is where running processes are stopped; elsewhere they are only observed.
+	Canary *evidence.WorkloadRef
+	// Undo is who asked to lift it; empty while nobody has.
+	Undo string
 }
 
 // target is one release that a recall is about.
@@ -63,29 +80,67 @@ type target struct {
 	ecosystem, name, purl, artifact string
 }
 
-// Recall stops subject, a purl or a digest. Owners of the namespace may stop their releases, site
-// administrators anything, also what was never published here. Codes: reason-invalid,
-// subject-invalid, login-required, namespace-not-yours, name-unknown, admin-required.
-func (s *Service) Recall(ctx context.Context, actor evidence.Actor, subject, reason string) (Recall, error) {
-	reason, err := checkReason(reason)
+// Order asks for a recall.
+type Order struct {
+	Subject string // a purl or a digest: of an artifact, a layer or a file
+	Reason  string
+	// Gates are those that are to enforce it; none means all.
+	Gates []string
+	// System lets it reach system namespaces too.
+	System bool
+	// Canary, when set, is where running processes are stopped; elsewhere they are only observed.
+	Canary *evidence.WorkloadRef
+}
+
+// Recall stops what the order names, and everything that holds it. Owners of the namespace may stop
+// their releases, site administrators anything, also what was never published here. The receipts of the
+// server's own gates are part of the same commit. Codes: reason-invalid, subject-invalid,
+// recall-scope-invalid, login-required, namespace-not-yours, name-unknown, admin-required, recall-exists,
+// recall-narrower.
+func (s *Service) Recall(ctx context.Context, actor evidence.Actor, o Order) (Recall, error) {
+	drafts, subjects, err := s.drafts(ctx, actor, o)
 	if err != nil {
 		return Recall{}, err
 	}
-	subject, err = canonical(subject)
-	if err != nil {
-		return Recall{}, err
-	}
-	subjects, err := s.subjects(ctx, actor, subject)
-	if err != nil {
-		return Recall{}, err
-	}
-	guard := func(tx *sql.Tx) error { return s.mayReplace(ctx, tx, actor, subjects) }
-	made, err := s.append(ctx, guard, actor, subjects, evidence.Recall{Reason: reason, Actor: actor})
+	guard := func(tx *sql.Tx) error { return s.mayReplace(ctx, tx, actor, subjects, o) }
+	made, err := s.append(ctx, guard, drafts...)
 	if err != nil {
 		return Recall{}, err
 	}
 	made.Known, err = s.known(ctx, made.Subjects)
 	return made, err
+}
+
+// drafts are the statement that the order becomes, and the receipts of the server's gates for it.
+func (s *Service) drafts(ctx context.Context, actor evidence.Actor, o Order) ([]evidence.Draft, []evidence.Subject, error) {
+	reason, err := checkReason(o.Reason)
+	if err != nil {
+		return nil, nil, err
+	}
+	subject, err := canonical(o.Subject)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.Gates, err = checkScope(o); err != nil {
+		return nil, nil, err
+	}
+	subjects, err := s.subjects(ctx, actor, subject)
+	if err != nil {
+		return nil, nil, err
+	}
+	drafts := []evidence.Draft{{
+		Subjects: subjects, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
+		Predicate: evidence.Recall{
+			Reason: reason, Actor: actor, Gates: o.Gates, System: o.System, Canary: o.Canary,
+			Admin: s.access.RequireAdmin(ctx, actor) == nil,
+		},
+	}}
+	for _, gate := range serverGates {
+		if enforces(o.Gates, gate) {
+			drafts = append(drafts, s.ownReceipt(gate))
+		}
+	}
+	return drafts, subjects, nil
 }
 
 // known reports whether the record knows one of the subjects: as a release, as a component of a
@@ -104,59 +159,6 @@ func (s *Service) known(ctx context.Context, subjects []string) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// mayReplace fails with code recall-exists when somebody else's recall is in force: a second one
-// would take its place, and with it the right to lift it. Administrators may.
-func (s *Service) mayReplace(ctx context.Context, tx *sql.Tx, actor evidence.Actor, subjects []evidence.Subject) error {
-	if s.access.RequireAdmin(ctx, actor) == nil {
-		return nil
-	}
-	for _, key := range keys(subjects) {
-		var account string
-		err := tx.QueryRowContext(ctx, `SELECT account FROM recall WHERE subject = $1`, key).Scan(&account)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("recall of %s: %w", key, err)
-		}
-		if err == nil && account != actor.Account {
-			return fault.New(fault.Conflict, "recall-exists", "%s has been recalled by %s already", key, account)
-		}
-	}
-	return nil
-}
-
-// Lift ends the recall of subject and of everything that the same statement stopped. Who made it
-// may, as long as they own the namespace, and site administrators may: an owner's stolen
-// credential cannot undo what an administrator stopped. Codes: recall-unknown, recall-not-yours
-// and those of [Service.Recall].
-func (s *Service) Lift(ctx context.Context, actor evidence.Actor, subject, reason string) error {
-	reason, err := checkReason(reason)
-	if err != nil {
-		return err
-	}
-	subject, err = canonical(subject)
-	if err != nil {
-		return err
-	}
-	if _, err := s.subjects(ctx, actor, subject); err != nil {
-		return err
-	}
-	made, err := s.inForce(ctx, subject)
-	if err != nil {
-		return err
-	}
-	if made.Account != actor.Account {
-		if err := s.access.RequireAdmin(ctx, actor); err != nil {
-			return fault.New(fault.Denied, "recall-not-yours",
-				"%s recalled this; ask them or a site administrator to lift it", made.Account).Because(err)
-		}
-	}
-	left, err := s.keysOf(ctx, made.Seq)
-	if err != nil {
-		return err
-	}
-	_, err = s.append(ctx, nil, actor, left, evidence.Recall{Reason: reason, Lifted: true, Actor: actor})
-	return err
 }
 
 func checkReason(reason string) (string, error) {
@@ -236,10 +238,8 @@ func subjectOf(key string) evidence.Subject {
 	return evidence.Subject{Name: key}
 }
 
-func (s *Service) append(ctx context.Context, guard evidence.Guard, actor evidence.Actor, subjects []evidence.Subject, p evidence.Recall) (Recall, error) {
-	made, err := s.record.Append(ctx, guard, evidence.Draft{
-		Subjects: subjects, Predicate: p, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
-	})
+func (s *Service) append(ctx context.Context, guard evidence.Guard, drafts ...evidence.Draft) (Recall, error) {
+	made, err := s.record.Append(ctx, guard, drafts...)
 	if err != nil {
 		return Recall{}, fmt.Errorf("recall: %w", err)
 	}
@@ -248,7 +248,10 @@ func (s *Service) append(ctx context.Context, guard evidence.Guard, actor eviden
 
 func fromStatement(st evidence.Statement) (Recall, error) {
 	p, err := evidence.Decode[evidence.Recall](st)
-	return Recall{Subjects: keys(st.Subject), Reason: p.Reason, Account: p.Actor.Account, At: st.Time, Seq: st.Seq}, err
+	return Recall{
+		Subjects: keys(st.Subject), Reason: p.Reason, Account: p.Actor.Account, At: st.Time, Seq: st.Seq,
+		Gates: p.Gates, System: p.System, Canary: p.Canary,
+	}, err
 }
 
 // keys are the purls and digests that subjects name.
@@ -267,38 +270,6 @@ func keys(subjects []evidence.Subject) []string {
 	return out
 }
 
-// keysOf returns what the recall with that sequence number still stops: a later one may have
-// taken a part over.
-func (s *Service) keysOf(ctx context.Context, seq int64) ([]evidence.Subject, error) {
-	rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT subject FROM recall WHERE seq = $1 ORDER BY subject`, seq)
-	if err != nil {
-		return nil, fmt.Errorf("subjects of recall %d: %w", seq, err)
-	}
-	defer rows.Close()
-	var out []evidence.Subject
-	for rows.Next() {
-		var key string
-		if err := rows.Scan(&key); err != nil {
-			return nil, fmt.Errorf("subjects of recall %d: %w", seq, err)
-		}
-		out = append(out, subjectOf(key))
-	}
-	return out, rows.Err()
-}
-
-// inForce returns the recall that stops subject, or fails with code recall-unknown.
-func (s *Service) inForce(ctx context.Context, subject string) (Recall, error) {
-	var seq int64
-	err := s.record.DB().Query().QueryRowContext(ctx, `SELECT seq FROM recall WHERE subject = $1`, subject).Scan(&seq)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Recall{}, fault.New(fault.NotFound, "recall-unknown", "%s is not recalled; list the recalls to see what is", subject)
-	}
-	if err != nil {
-		return Recall{}, fmt.Errorf("recall of %s: %w", subject, err)
-	}
-	return s.at(ctx, seq)
-}
-
 func (s *Service) at(ctx context.Context, seq int64) (Recall, error) {
 	entries, err := s.record.Entries(ctx, seq, seq+1)
 	if err != nil {
@@ -309,37 +280,6 @@ func (s *Service) at(ctx context.Context, seq int64) (Recall, error) {
 		return Recall{}, err
 	}
 	return fromStatement(st)
-}
-
-// List returns up to limit recalls in force, oldest first, that were made after the statement
-// with that sequence number; -1 is from the start. The caller decides which of them to show.
-func (s *Service) List(ctx context.Context, after int64, limit int) ([]Recall, error) {
-	rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT DISTINCT seq FROM recall WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("list recalls: %w", err)
-	}
-	defer rows.Close()
-	var seqs []int64
-	for rows.Next() {
-		var seq int64
-		if err := rows.Scan(&seq); err != nil {
-			return nil, fmt.Errorf("list recalls: %w", err)
-		}
-		seqs = append(seqs, seq)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("list recalls: %w", err)
-	}
-	out := make([]Recall, len(seqs))
-	for i, seq := range seqs {
-		if out[i], err = s.at(ctx, seq); err != nil {
-			return nil, err
-		}
-		if out[i].Known, err = s.known(ctx, out[i].Subjects); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }
 
 func (s *Service) targets(ctx context.Context, where, key string) ([]target, error) {

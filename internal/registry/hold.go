@@ -32,14 +32,18 @@ func (c *Core) WithReviewer(by Reviewer) *Core {
 	return c
 }
 
-// reviewed asks the reviewer about a release that comes to be.
+// reviewed asks the reviewer about a release that comes to be, or comes back: what was rejected must
+// not return as if it had been withdrawn from everybody.
 func (c *Core) reviewed(ctx context.Context, event evidence.PublicationEvent, u Upload) (*Hold, error) {
-	if c.review == nil || event != evidence.Published {
+	if c.review == nil || event == evidence.Tagged {
 		return nil, nil
 	}
 	hold, err := c.review.Review(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("review %s: %w", u.PURL, err)
+	}
+	if hold != nil && event == evidence.Restored {
+		return nil, heldBack(u.PURL)
 	}
 	return hold, nil
 }

@@ -50,9 +50,22 @@ func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hol
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.record.Append(ctx, func(tx *sql.Tx) error { return checkExpected(ctx, tx, event, u) }, c.drafts(actor, event, u, hold)...)
+	files, err := c.filesOf(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	guard := func(tx *sql.Tx) error {
+		if err := checkExpected(ctx, tx, event, u); err != nil {
+			return err
+		}
+		return checkRecalled(ctx, tx, u, files)
+	}
+	_, err = c.record.Append(ctx, guard, c.drafts(actor, event, u, hold)...)
 	if errors.Is(err, errRaced) {
 		return c.Submit(ctx, actor, u) // somebody published the same content in between: look again
+	}
+	if errors.Is(err, errRecalled) {
+		return nil, c.Refuse(ctx, actor, "publish", u.PURL, err)
 	}
 	return hold, err
 }

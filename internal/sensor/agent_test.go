@@ -68,6 +68,8 @@ func (e *eyes) Block(_, inode uint64) error {
 	return nil
 }
 
+func (e *eyes) Mark(_, _ uint64) error { return nil }
+
 func (e *eyes) Unblock(_, inode uint64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -217,6 +219,36 @@ func (w *world) expect(want ...string) {
 	w.t.Helper()
 	if got := w.told(); got != strings.Join(want, "\n") {
 		w.t.Errorf("alerts\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+func TestContentThatOnlyAnExceptionLetInIsToldWhenItDialsOut(t *testing.T) {
+	t.Parallel()
+	exceptions := []policy.Exception{{ID: 12, Uses: []policy.ExceptionUse{{
+		WorkloadRef: evidence.WorkloadRef{Cluster: "prod", Namespace: "store", Kind: "Deployment", Name: "shop"}, Images: []string{string(d("image"))}}}}}
+	dial := func(w *world) {
+		w.Handle(event(kernel.Open, 20, bundle, kernel.OriginLower, 1))
+		ev := event(kernel.Connect, 20, "", 0, 0)
+		ev.File, ev.Action, ev.Peer = kernel.File{}, kernel.Denied, netip.MustParseAddrPort("203.0.113.7:443")
+		w.Handle(ev)
+	}
+	w := newWorld(t, func(c *Config) { c.ContainExcepted = true })
+	dial(w)
+	w.expect() // no exception: admission let the image in for what it is
+	if w.eyes.follows[group].DenyTaintedEgress {
+		t.Error("egress is denied without an exception")
+	}
+	w = newWorld(t, func(c *Config) { c.ContainExcepted = true })
+	w.SetExceptions(exceptions)
+	if f := w.eyes.follows[group]; !f.DenyTaintedEgress || f.KillRecalled {
+		t.Errorf("the container is followed with %+v", f)
+	}
+	dial(w)
+	w.expect("egress-excepted denied " + bundle)
+	for _, part := range []string{"connected to 203.0.113.7:443 after loading `…/bundle.js` of `@acme/ui-kit 4.2.1`", "not approved", "exception #12"} {
+		if !strings.Contains(w.alerts[0].Sentence, part) {
+			t.Errorf("%q lacks %q", w.alerts[0].Sentence, part)
+		}
 	}
 }
 

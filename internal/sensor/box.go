@@ -41,6 +41,8 @@ type box struct {
 	cache     map[fileKey]*content
 	facts     map[fact]*tally
 	blocked   map[fileID]int64 // by recall
+	marked    []fileID         // for ContainExcepted
+	contained bool             // see contain
 	following kernel.Follow
 	denying   bool
 }
@@ -144,6 +146,7 @@ func (a *Agent) settle(b *box, img *layer.Image, indexes []*layer.Index) {
 	for _, r := range all {
 		a.applyTo(b, r)
 	}
+	a.contain(b)
 }
 
 // release lets events through that waited.
@@ -207,7 +210,7 @@ func (a *Agent) gone(key string) {
 		delete(a.byGroup, group)
 	}
 	drafts := a.takeFacts(b)
-	free := a.unref(slices.Collect(maps.Keys(b.blocked)))
+	free := a.unref(append(slices.Collect(maps.Keys(b.blocked)), b.marked...))
 	a.mu.Unlock()
 	a.aggregate(drafts)
 	for _, group := range b.groups {
@@ -273,6 +276,7 @@ func (a *Agent) wanted(b *box) kernel.Follow {
 	if a.StopRecalled && len(b.blocked) > 0 {
 		f.KillRecalled, f.DenyTaintedEgress = true, true
 	}
+	f.DenyTaintedEgress = f.DenyTaintedEgress || b.contained
 	for _, r := range a.recalls.inForce {
 		if a.StopRecalled && r.wholeImage(b) && a.mayStop(b, r) {
 			f.DenyEgress = true

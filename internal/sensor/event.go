@@ -111,6 +111,8 @@ func (a *Agent) executed(b *box, ev *kernel.Event, entering bool) {
 	switch {
 	case c.recall != nil:
 		a.touchRecalled(b, ev, c, "exec")
+	case a.excepted(b, c):
+		a.processes.Taint(ev, c)
 	case ev.File.Origin == kernel.OriginCopiedUp:
 		a.verify(b, ev, c)
 	case drifted(ev) && !(entering && ev.File.Origin == kernel.OriginMemfd):
@@ -140,16 +142,22 @@ func (a *Agent) opened(b *box, ev *kernel.Event) {
 	c := a.content(b, ev)
 	if c.recall != nil {
 		a.touchRecalled(b, ev, c, "open")
+	} else if a.excepted(b, c) {
+		a.processes.Taint(ev, c)
 	}
 	if !ev.Sensitive && ev.Action != kernel.Denied {
 		a.note(b, ev, c, "loaded")
 	}
 }
 
-// dialled tells egress by a process that has loaded recalled content. Loopback is not egress.
+// dialled tells egress by a process that has loaded recalled or excepted content. Loopback is not egress.
 func (a *Agent) dialled(b *box, ev *kernel.Event) {
 	c, ok := a.processes.Tainted(ev).(*content)
 	if !ok || !ev.Peer.IsValid() || ev.Peer.Addr().IsLoopback() {
+		return
+	}
+	if c.recall == nil {
+		a.egressExcepted(b, ev, c)
 		return
 	}
 	a.raise(b, ev, c, alert.EgressRecalled, "connect")

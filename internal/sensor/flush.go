@@ -98,8 +98,12 @@ func (a *Agent) SetExceptions(list []policy.Exception) {
 		}
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.excepts = uses
+	boxes := a.known()
+	a.mu.Unlock()
+	for _, b := range boxes {
+		a.contain(b)
+	}
 }
 
 // exceptionFor returns the exception that a container's image was admitted under: the use for the same

@@ -39,7 +39,9 @@ type Kernel interface {
 	Forget(group uint64) error
 	// Block names a file as recalled content, by the file system that holds its content.
 	Block(dev, inode uint64) error
-	// Unblock takes that back.
+	// Mark names a file whose use is only to be remembered, for DenyTaintedEgress.
+	Mark(dev, inode uint64) error
+	// Unblock takes either back.
 	Unblock(dev, inode uint64) error
 	// Counters returns what was seen and lost.
 	Counters() (kernel.Counters, error)
@@ -89,6 +91,8 @@ type Config struct {
 	StopDrift bool
 	// StopRecalled stops recalled content, within the scope of the recall. Off: it is told.
 	StopRecalled bool
+	// ContainExcepted keeps content that nobody approved from dialling out, where an exception let its image in.
+	ContainExcepted bool
 	// SystemNamespaces are left alone by everything that stops, unless a recall says that it reaches them.
 	SystemNamespaces []string
 	// Learn is for how long an image must have been watched before a component that it executes for the

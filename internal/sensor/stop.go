@@ -104,9 +104,8 @@ func (a *Agent) block(b *box, r *recall, files []recalledFile) {
 		if !known {
 			a.blocks[id]++
 		}
-		first := !known && a.blocks[id] == 1
 		a.mu.Unlock()
-		if !first {
+		if known {
 			continue
 		}
 		if err := a.Kernel.Block(id.dev, id.inode); err != nil {
@@ -127,9 +126,10 @@ func (a *Agent) lift(boxes []*box, seq int64) {
 				drop = append(drop, id)
 			}
 		}
-		drop = a.unref(drop)
+		free := a.unref(drop)
 		a.mu.Unlock()
-		a.unblock(drop)
+		a.unblock(free)
+		a.remark(b, drop)
 		a.refollow(b)
 	}
 }

@@ -95,6 +95,8 @@ type containment struct {
 	images map[int64]*held
 	exact  bool // grounds do not matter: a file is where it is
 
+	runs *runs // where the images run; nil when no agent has said anything
+
 	by         map[Grounds]int
 	removed    int
 	unreadable int
@@ -133,7 +135,11 @@ func (r *reader) contain(p string, l release) (*containment, error) {
 	if err := r.contentHits(c); err != nil {
 		return nil, err
 	}
-	return c, r.place(c, component)
+	if err := r.place(c, component); err != nil {
+		return nil, err
+	}
+	c.runs, err = r.runsOf(c, p)
+	return c, err
 }
 
 func (r *reader) metadataHits(c *containment, component int64) error {
@@ -286,6 +292,7 @@ func (c *containment) join(other *containment) {
 		}
 		have.layers = append(have.layers, h.layers...)
 	}
+	c.runs = c.runs.join(other.runs)
 	c.by, c.removed, c.unreadable = map[Grounds]int{}, 0, 0
 	c.count()
 }
@@ -310,5 +317,5 @@ func (c *containment) sentence() string {
 	if c.unreadable > 0 {
 		s += ", " + plural(c.unreadable, "image") + " in namespaces you may not read"
 	}
-	return s
+	return s + c.runs.sentence()
 }

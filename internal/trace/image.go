@@ -51,6 +51,10 @@ func (r *reader) image(id int64) (*Node, string, error) {
 		}
 	}
 	root.add(unreadable(hidden, "repository entry"))
+	running, err := r.addRuntime(root, id)
+	if err != nil {
+		return nil, "", err
+	}
 	if listed, err := r.addListed(root, id); err != nil || listed > 0 {
 		return root, "an index of " + plural(listed, "manifest"), err
 	}
@@ -59,7 +63,7 @@ func (r *reader) image(id int64) (*Node, string, error) {
 		return nil, "", err
 	}
 	pushed, err := r.publishedBy(seen[0])
-	return root, "holds " + sentenceOf(sum) + ", " + pushed, err
+	return root, "holds " + sentenceOf(sum) + running + ", " + pushed, err
 }
 
 // addListed hangs below an index what it lists, each with its layers, and returns how many.

@@ -123,6 +123,7 @@ func (r *reader) layerNode(g *group, c *containment) (*Node, error) {
 		if err := r.addRemoved(child, h, files); err != nil {
 			return nil, err
 		}
+		child.add(c.runs.nodes(h.image, r.limits.Releases)...)
 		n.add(child)
 	}
 	return n, nil

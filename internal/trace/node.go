@@ -17,12 +17,15 @@ const (
 	KindComponent   Kind = "component"   // a purl found in a layer, not published here
 	KindPublication Kind = "publication" // who did what to a release
 	KindDecision    Kind = "decision"    // what a gate decided about it
+	KindApproval    Kind = "approval"    // who else stands by it
 	KindRecall      Kind = "recall"      // why it is stopped
 	KindLayer       Kind = "layer"
 	KindImage       Kind = "image"
 	KindFile        Kind = "file"
 	KindPublisher   Kind = "publisher"
 	KindRemoved     Kind = "removed"    // it was in a layer, and an upper one took it out
+	KindPlacement   Kind = "placement"  // where an image runs
+	KindBehaviour   Kind = "behaviour"  // what a component was seen doing
 	KindGap         Kind = "gap"        // what the record does not know
 	KindUnreadable  Kind = "unreadable" // counted, not named
 	KindTruncated   Kind = "truncated"  // counted, left out for length

@@ -247,6 +247,9 @@ func (r *reader) addHistory(n *Node, l release) error {
 	if err := r.addDecisions(n, l); err != nil {
 		return err
 	}
+	if err := r.addApprovals(n, l); err != nil {
+		return err
+	}
 	return r.addRecall(n, l)
 }
 
@@ -313,16 +316,26 @@ func scanDecision(rows *sql.Rows) (*Node, error) {
 }
 
 func (r *reader) addRecall(n *Node, l release) error {
-	return r.Each(`SELECT seq, min(subject), reason, account, at FROM recall WHERE subject IN ($1, $2)
-		GROUP BY seq, reason, account, at ORDER BY seq`,
-		[]any{l.purl, l.digest}, func(rows *sql.Rows) error {
+	return r.Each(`SELECT x.seq, min(x.subject), x.reason, x.account, x.at, (SELECT count(*) FROM receipt WHERE recall_seq = x.seq),
+			coalesce(max(y.via), '') FROM recall x LEFT JOIN recall_reach y ON y.subject = x.subject AND y.artifact_id = $3
+		WHERE x.subject IN ($1, $2) OR x.subject IN (SELECT subject FROM recall_reach WHERE artifact_id = $3)
+		GROUP BY x.seq, x.reason, x.account, x.at ORDER BY x.seq`,
+		[]any{l.purl, l.digest, l.artifact}, func(rows *sql.Rows) error {
 			var seq int64
-			var subject, reason, account, at string
-			if err := rows.Scan(&seq, &subject, &reason, &account, &at); err != nil {
+			var subject, reason, account, at, via string
+			var receipts int
+			if err := rows.Scan(&seq, &subject, &reason, &account, &at, &receipts, &via); err != nil {
 				return err
 			}
 			c := &Node{Kind: KindRecall, ID: strconv.FormatInt(seq, 10), Title: "recalled" + by(account, "") + " at " + minute(at) + ": " + reason}
-			n.add(c.set("subject", subject).set("reason", reason).set("account", account).set("at", at).rests(seq))
+			if via != "" {
+				c.Title += " (it holds " + via + ")"
+			}
+			if receipts > 0 {
+				c.Title += ", carried out by " + plural(receipts, "gate")
+				c.setInt("receipts", receipts)
+			}
+			n.add(c.set("subject", subject).set("reason", reason).set("account", account).set("at", at).set("via", via).rests(seq))
 			return nil
 		})
 }

@@ -96,7 +96,7 @@ func (s *Spool) send(ctx context.Context, to Sender) (sent bool, err error) {
 	_, err = to.Report(call, connect.NewRequest(&fleetv1.ReportRequest{Batch: b.Name, Drafts: b.Drafts}))
 	if refused, ok := errors.AsType[*connect.Error](err); ok && refused.Code() == connect.CodeInvalidArgument {
 		s.log.Error("the server refuses a batch of decisions; they are dropped", "batch", b.Name, "count", len(b.Drafts), "error", err)
-		s.lose(int64(len(b.Drafts)))
+		s.lost.Add(int64(len(b.Drafts))) // no gap: the server knows what it refused, and would refuse the gap too
 		err = nil
 	}
 	if err != nil {

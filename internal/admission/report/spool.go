@@ -107,11 +107,18 @@ func (s *Spool) collect(first Statement) []Statement {
 	return out
 }
 
-// Store writes statements into the file, durably, and makes room for them when there is none.
+// Store writes statements into the file, durably, and makes room for them when there is none. What was lost
+// before is told once there is room to tell it.
 func (s *Spool) Store(ctx context.Context, list ...Statement) error {
 	gap := s.dropped.Load()
+	if s.waiting.Load()+int64(len(list)) >= int64(s.limit) {
+		gap = 0
+	}
 	if gap > 0 {
 		list = append(list, gapOf(gap))
+	}
+	if len(list) == 0 {
+		return nil
 	}
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		for _, st := range list {
@@ -144,13 +151,13 @@ func (s *Spool) Store(ctx context.Context, list ...Statement) error {
 // shrink drops the oldest statements above the limit, those to keep last. One that is in a batch may
 // have been taken by the server already: dropping it is no loss then, but it is counted as one.
 func (s *Spool) shrink(ctx context.Context) error {
-	over := s.waiting.Load() - int64(s.limit)
-	if over <= 0 {
+	if s.waiting.Load() <= int64(s.limit) {
 		return nil
 	}
-	var n int64
+	var n int64 // counted anew: a batch may have been acknowledged in between
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `DELETE FROM spool WHERE id IN (SELECT id FROM spool ORDER BY keep, id LIMIT $1)`, over)
+		res, err := tx.ExecContext(ctx, `DELETE FROM spool WHERE id IN
+			(SELECT id FROM spool ORDER BY keep, id LIMIT max(0, (SELECT count(*) FROM spool) - $1))`, s.limit)
 		if err != nil {
 			return err
 		}
@@ -200,6 +207,11 @@ func (s *Spool) Next(ctx context.Context) (Batch, error) {
 	b, err := s.oldest(ctx)
 	if err != nil || b.Name != "" {
 		return b, err
+	}
+	if s.waiting.Load() == 0 { // nothing else may ever come to bring the news of what was lost
+		if err := s.Store(ctx); err != nil {
+			return Batch{}, err
+		}
 	}
 	nonce := make([]byte, 16)
 	if _, err := io.ReadFull(s.random, nonce); err != nil {

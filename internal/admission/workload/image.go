@@ -28,6 +28,13 @@ const maxReference = 512
 // on the node under this id.
 var localID = regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`)
 
+// The grammar of the OCI distribution specification, which runtimes hold to and the library's parser does not in full.
+var (
+	hostGrammar       = regexp.MustCompile(`^([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(:[0-9]+)?$`)
+	repositoryGrammar = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagGrammar        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+)
+
 // Image is one image that an object would run.
 type Image struct {
 	policy.Image
@@ -87,6 +94,10 @@ func ParseReference(reference string) (policy.Image, error) {
 	case name.Digest:
 		image.Digest, image.Pinned = r.DigestStr(), true
 		image.Tag = tagBeside(reference)
+	}
+	if !hostGrammar.MatchString(image.Registry) || !repositoryGrammar.MatchString(image.Repository) ||
+		image.Tag != "" && !tagGrammar.MatchString(image.Tag) {
+		return policy.Image{}, invalidReference(reference, errors.New("against the grammar"))
 	}
 	return image, nil
 }

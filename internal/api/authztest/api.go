@@ -5,14 +5,26 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/purl"
 )
+
+// aPolicy is a policy set that is another one for each number.
+const aPolicy = `apiVersion: hullmark.dev/v1
+kind: Policy
+metadata: {name: p%d}
+spec:
+  stage: audit
+  checks: [{name: known, expression: record.known, message: unknown, missing: a record}]
+`
 
 // API makes the requests of the REST interface. Mount is what comes before a row's pattern.
 type API struct {
@@ -31,6 +43,7 @@ func NewAPI(t testing.TB, people *People, record *evidence.Record, mount string)
 	for _, target := range []Target{Own, Other} {
 		actor := evidence.Actor{Account: string(target) + "-ci", Credential: "token:tok_ci", Method: "token"}
 		a.publish(t, actor, purl.NPM, "@"+string(target)+"/ui", "1.0.0", a.purl(target))
+		a.publish(t, actor, purl.NPM, "@"+string(target)+"/recalled", "1.0.0", a.recallable(target))
 		d := a.Digest(target)
 		a.publish(t, actor, purl.OCI, string(target)+"/app", string(d), purl.Image(string(target)+"/app", string(d)))
 	}
@@ -43,13 +56,10 @@ func (a *API) purl(target Target) purl.PURL {
 	return purl.New(purl.NPM, "@"+string(target)+"/ui", "1.0.0")
 }
 
-// recallable is what recalls are about: for nobody's namespace another name, so that its record
-// does not make the other one known.
+// recallable is what recalls are about: another name, because a recall that one row leaves in force
+// would stand in the way of others.
 func (a *API) recallable(target Target) purl.PURL {
-	if target == None {
-		return purl.New(purl.NPM, "@none/recalled", "1.0.0")
-	}
-	return a.purl(target)
+	return purl.New(purl.NPM, "@"+string(target)+"/recalled", "1.0.0")
 }
 
 // Digest returns the manifest of the target's image.
@@ -104,10 +114,22 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		values["name"] = "@" + string(target)
 	case "/tokens/{id}":
 		values["id"] = a.SpareToken(t, role)
+	case "/enrolments/{id}":
+		_, made, err := a.Accounts.Enrol(t.Context(), a.Admin, account.Enrolment{Kind: account.AgentMember, Name: fmt.Sprintf("spare%d", a.n)})
+		must(t, err)
+		values["id"] = made.ID
 	case "/logins/{code}/approval":
 		code, _, err := a.Accounts.StartLogin(t.Context(), fmt.Sprintf("192.0.2.%d:1", a.n%250))
 		must(t, err)
 		values["code"] = code
+	case "/recalls/{seq}/receipts":
+		values["seq"] = fmt.Sprint(a.recalled(t, target))
+	case "/exceptions/{number}", "/exceptions/{number}/approval":
+		values["number"] = a.exception(t, target)
+	case "/decisions/{id}/explanation":
+		values["id"] = a.decision(t, target)
+	case "/policies/{revision}":
+		values["revision"] = a.policies(t)
 	case "/recalls/{subject}":
 		a.recalled(t, target)
 		values["subject"] = string(a.recallable(target))
@@ -122,14 +144,52 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 }
 
 // recalled puts a recall in force that the owner of the namespace made.
-func (a *API) recalled(t *testing.T, target Target) {
+func (a *API) recalled(t *testing.T, target Target) int64 {
 	t.Helper()
 	by := evidence.Actor{Account: string(Owner)}
-	_, err := a.Record.Append(t.Context(), nil, evidence.Draft{
+	made, err := a.Record.Append(t.Context(), nil, evidence.Draft{
 		Subjects: []evidence.Subject{{Name: string(a.recallable(target))}}, Predicate: evidence.Recall{Reason: "test", Actor: by},
 		Issuer: by.Issuer(), Assurance: evidence.Authenticated,
 	})
 	must(t, err)
+	return made[0].Seq
+}
+
+// exception asks, as somebody else than the roles, for an exception for the target's image, and returns its number.
+func (a *API) exception(t *testing.T, target Target) string {
+	t.Helper()
+	by := evidence.Actor{Account: "spare"}
+	made, err := a.Record.Append(t.Context(), nil, evidence.Draft{
+		Subjects: []evidence.Subject{{Name: "policy:has-record"}},
+		Predicate: evidence.Exception{
+			Event: evidence.Requested, Policy: "has-record", Scope: evidence.ExceptionScope{Image: string(a.Digest(target))}, Reason: "test", Ticket: "T-1",
+			Expires: time.Now().Add(time.Hour), Actor: by,
+		},
+		Issuer: by.Issuer(), Assurance: evidence.Authenticated,
+	})
+	must(t, err)
+	return strconv.FormatInt(made[0].Seq, 10)
+}
+
+// decision records a decision about the target's image and returns its id.
+func (a *API) decision(t *testing.T, target Target) string {
+	t.Helper()
+	id := fmt.Sprint("decision-", a.n)
+	_, err := a.Record.Append(t.Context(), nil, evidence.Draft{
+		Subjects:  []evidence.Subject{evidence.About("", a.Digest(target))},
+		Predicate: evidence.Decision{Gate: "admit", Action: "create", Verdict: "allow", ID: id},
+		Issuer:    evidence.Issuer{Kind: evidence.Gate, ID: "admission/test"}, Assurance: evidence.Observed,
+	})
+	must(t, err)
+	return id
+}
+
+// policies returns the revision of the set that is in force while none was put.
+func (a *API) policies(t *testing.T) string {
+	t.Helper()
+	program, err := policy.Compile(policy.Shipped())
+	must(t, err)
+	return program.Revision()
 }
 
 // queries are the rows without a body, with the query string that each needs.
@@ -139,10 +199,15 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /trace":             "?q=" + url.QueryEscape("pkg:npm/public@1.0.0"),
 		"GET /records/{subject}": "", "GET /records/{subject}/bundle": "",
 		"GET /log/checkpoint": "", "GET /log/inclusion": "?index=0", "GET /log/consistency": "?old=0",
-		"GET /recalls": "", "DELETE /recalls/{subject}": "?reason=test",
+		"GET /recalls/preview":        "?subject=" + url.QueryEscape(string(a.recallable(target))),
+		"GET /recalls/{seq}/receipts": "",
+		"GET /recalls":                "", "DELETE /recalls/{subject}": "?reason=test",
 		"GET /holds": "", "GET /holds/{subject}": "", "DELETE /holds/{subject}": "?reason=test",
 		"GET /packages": "?ecosystem=npm", "GET /packages/{ecosystem}/{name}": "", "GET /images/{digest}": "",
-		"GET /users": "", "GET /organisations": "",
+		"GET /images/{digest}/record": "", "GET /policies": "", "GET /policies/{revision}": "",
+		"GET /exceptions": "", "POST /exceptions/{number}/approval": "", "DELETE /exceptions/{number}": "?reason=test",
+		"GET /decisions/{id}/explanation": "",
+		"GET /users":                      "", "GET /enrolments": "", "DELETE /enrolments/{id}": "", "GET /organisations": "",
 		"GET /organisations/{organisation}/members": "", "GET /organisations/{organisation}/namespaces": "",
 		"DELETE /organisations/{organisation}/members/{account}": "",
 		"GET /namespaces/{ecosystem}/{name}":                     "",
@@ -154,8 +219,11 @@ func (a *API) queries(target Target) map[string]string {
 func (a *API) bodies(target Target) map[string]string {
 	return map[string]string{
 		"POST /recalls":       fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
+		"PUT /policies":       fmt.Sprintf(`{"document": %q}`, fmt.Sprintf(aPolicy, a.n)),
+		"POST /exceptions":    fmt.Sprintf(`{"policy": "*", "scope": {"image": %q}, "reason": "test", "ticket": "T-1", "expires": %q}`, a.Digest(target), time.Now().Add(time.Hour).Format(time.RFC3339)),
 		"POST /approvals":     fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.purl(target)),
 		"POST /users":         fmt.Sprintf(`{"name": "user%d"}`, a.n),
+		"POST /enrolments":    fmt.Sprintf(`{"kind": "agent", "name": "node%d"}`, a.n),
 		"POST /organisations": fmt.Sprintf(`{"name": "organisation%d"}`, a.n),
 		"PUT /organisations/{organisation}/members/{account}": `{"role": "reader"}`,
 		"POST /organisations/{organisation}/namespaces":       fmt.Sprintf(`{"ecosystem": "npm", "pattern": "@claim%d"}`, a.n),

@@ -25,6 +25,9 @@ import (
 // accessAdmin is the access that only the REST interface has.
 const accessAdmin = "admin"
 
+// AccessFleet is the access of the Fleet service: members of the fleet only, who are no accounts.
+const AccessFleet = "fleet"
+
 // Row is a route with what it declares.
 type Row struct {
 	Table      string // which route table: "api", "npm", "oci"
@@ -147,6 +150,8 @@ func expect(row Row, role Role, target Target) outcome {
 	switch row.Access {
 	case registry.AccessAnyone:
 		return allowed
+	case AccessFleet:
+		return login
 	case registry.AccessAccount, accessAdmin:
 		switch {
 		case role == Anonymous:
@@ -210,7 +215,7 @@ func Run(t *testing.T, handler http.Handler, rows []Row, w World) {
 // check says what is wrong with a row's declaration.
 func (r Row) check() string {
 	switch r.Access {
-	case registry.AccessAnyone, registry.AccessAccount, accessAdmin:
+	case registry.AccessAnyone, registry.AccessAccount, accessAdmin, AccessFleet:
 		if r.Permission != "" {
 			return "declares a permission that nothing asks for"
 		}

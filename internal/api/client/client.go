@@ -73,6 +73,10 @@ func (c *Client) do(ctx context.Context, method, target string, query url.Values
 	if err != nil || out == nil {
 		return err
 	}
+	return decode(answer, out)
+}
+
+func decode(answer []byte, out any) error {
 	if err := json.Unmarshal(answer, out); err != nil {
 		return fault.New(fault.Internal, "server-answer-unreadable", "the server's answer cannot be read; is it a hullmark server?").Because(err)
 	}
@@ -89,23 +93,29 @@ func (c *Client) send(ctx context.Context, method, target string, query url.Valu
 }
 
 func (c *Client) exchange(request *http.Request) ([]byte, error) {
+	text, _, err := c.answer(request)
+	return text, err
+}
+
+// answer sends a request and returns the body and header of a successful answer.
+func (c *Client) answer(request *http.Request) ([]byte, http.Header, error) {
 	answer, err := c.http.Do(request)
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "server-unreachable",
+		return nil, nil, fault.New(fault.Unavailable, "server-unreachable",
 			"nothing answers at %s; is the server running, and is --server or $HULLMARK_URL right?", c.base).Because(err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "server-unreachable", "the server's answer broke off; try again").Because(err)
+		return nil, nil, fault.New(fault.Unavailable, "server-unreachable", "the server's answer broke off; try again").Because(err)
 	}
 	if len(text) > maxAnswer {
-		return nil, fault.New(fault.TooLarge, "server-answer-unreadable", "the server's answer is longer than %d bytes", maxAnswer)
+		return nil, nil, fault.New(fault.TooLarge, "server-answer-unreadable", "the server's answer is longer than %d bytes", maxAnswer)
 	}
 	if answer.StatusCode >= 300 {
-		return nil, problem(answer.StatusCode, text)
+		return nil, nil, problem(answer.StatusCode, text)
 	}
-	return text, nil
+	return text, answer.Header, nil
 }
 
 func (c *Client) request(ctx context.Context, method, target string, query url.Values, body any) (*http.Request, error) {

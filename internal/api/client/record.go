@@ -104,9 +104,26 @@ func (c *Client) Recalls(ctx context.Context) ([]resource.Recall, error) {
 	return all[resource.Recall](ctx, c, "/recalls", nil)
 }
 
-// Recall stops a purl or digest at every gate.
-func (c *Client) Recall(ctx context.Context, subject, reason string) (r resource.Recall, err error) {
-	return r, c.do(ctx, http.MethodPost, "/recalls", nil, resource.NewRecall{Subject: subject, Reason: reason}, &r)
+// Recall stops what it names at every gate that it lists.
+func (c *Client) Recall(ctx context.Context, in resource.NewRecall) (r resource.Recall, err error) {
+	return r, c.do(ctx, http.MethodPost, "/recalls", nil, in, &r)
+}
+
+// PreviewRecall returns what the recall would do.
+func (c *Client) PreviewRecall(ctx context.Context, in resource.NewRecall) (p resource.RecallPreview, err error) {
+	q := url.Values{"subject": {in.Subject}, "gate": in.Gates}
+	if in.System {
+		q.Set("system", "true")
+	}
+	if in.Canary != nil {
+		q.Set("canary", in.Canary.String())
+	}
+	return p, c.do(ctx, http.MethodGet, "/recalls/preview", q, nil, &p)
+}
+
+// RecallReceipts returns the receipts of a recall by its number.
+func (c *Client) RecallReceipts(ctx context.Context, seq int64) (r resource.RecallReceipts, err error) {
+	return r, c.do(ctx, http.MethodGet, path("recalls", strconv.FormatInt(seq, 10), "receipts"), nil, nil, &r)
 }
 
 // LiftRecall ends a recall.

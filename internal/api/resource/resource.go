@@ -125,19 +125,3 @@ type Component struct {
 	Position int    `json:"position"`
 	Source   string `json:"source,omitempty"`
 }
-
-// Recall is a recall in force.
-type Recall struct {
-	Subject []string  `json:"subject"`
-	Reason  string    `json:"reason"`
-	Account string    `json:"account"`
-	At      time.Time `json:"at"`
-	Seq     int64     `json:"seq"`
-	Known   bool      `json:"known"` // the record knows something by one of the subjects
-}
-
-// NewRecall asks for a recall.
-type NewRecall struct {
-	Subject string `json:"subject"`
-	Reason  string `json:"reason"`
-}

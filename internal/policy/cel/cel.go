@@ -2,17 +2,17 @@
 // to functions of package ir. Variables have types, so that a misspelt field is found when a policy is
 // compiled and not when a pod waits.
 //
-// An expression cannot do I/O, cannot run for long (its cost is limited and its size too) and cannot
-// end the process: a panic becomes an error. It sees what it was given and no clock of its own.
+// An expression cannot do I/O, cannot run for long (its size and the steps of its loops are limited) and
+// cannot end the process: a panic becomes an error. It sees what it was given and no clock of its own.
 package cel
 
 import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 
 	"github.com/hullmark/hullmark/internal/policy/ir"
@@ -21,12 +21,10 @@ import (
 // Dialect is the name of this front end.
 const Dialect = "cel"
 
-// The limits of one expression. A cost of 1 is about one field access; a million take some ten
-// milliseconds, which only an expression that loops within loops comes near to.
+// The limits of one expression; those of its loops are MaxSteps and beside it.
 const (
 	MaxSource = 8 << 10 // bytes
-	MaxCost   = 1_000_000
-	maxDepth  = 64 // of nesting, when parsing
+	maxDepth  = 64      // of nesting, when parsing
 )
 
 // Problem is what is wrong with an expression, and where in the document.
@@ -102,32 +100,44 @@ func (c *Compiler) compile(source string) (runner, *cel.Type, error) {
 		return nil, nil, problem(issues)
 	}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	if loops(checked) { // counting costs more than it counts; without a loop the size of the source is the limit
-		options = append(options, cel.CostLimit(MaxCost))
+	loops := charges(checked)
+	if len(loops) > 0 {
+		options = append(options, metering(loops))
 	}
 	prg, err := c.env.Program(checked, options...)
 	if err != nil {
 		return nil, nil, &Problem{Text: err.Error()}
 	}
-	return func(values ir.Values) (out any, err error) {
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("the expression failed badly: %v", r)
+	pool := &sync.Pool{New: func() any { return &activation{} }}
+	return func(values ir.Values) (any, error) {
+		a := pool.Get().(*activation)
+		defer pool.Put(a)
+		a.values, a.meter = values, nil
+		if len(loops) > 0 {
+			var limited bool
+			if a.meter, limited = values.(ir.Meter); !limited {
+				a.meter = &steps{left: MaxSteps}
 			}
-		}()
-		v, _, err := prg.Eval(activation{values})
-		if err != nil {
-			return nil, err
 		}
-		if types.IsUnknownOrError(v) {
-			return nil, errors.New("the expression has no value")
-		}
-		return v, nil
+		return eval(prg, a)
 	}, checked.OutputType(), nil
 }
 
-func loops(a *cel.Ast) bool {
-	return len(ast.MatchDescendants(ast.NavigateAST(a.NativeRep()), ast.KindMatcher(ast.ComprehensionKind))) > 0
+// eval turns a panic into an error.
+func eval(prg cel.Program, a *activation) (v any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			v, err = nil, fmt.Errorf("the expression failed badly: %v", r)
+		}
+	}()
+	out, _, err := prg.Eval(a)
+	if err != nil {
+		return nil, err
+	}
+	if types.IsUnknownOrError(out) {
+		return nil, errors.New("the expression has no value")
+	}
+	return out, nil
 }
 
 // problem turns the compiler's findings into the first of them, with its place in the expression.
@@ -151,13 +161,19 @@ func hint(text string) string {
 }
 
 // activation offers values under their names.
-type activation struct{ values ir.Values }
+type activation struct {
+	values ir.Values
+	meter  ir.Meter
+}
 
 // ResolveName implements cel.Activation.
-func (a activation) ResolveName(name string) (any, bool) {
+func (a *activation) ResolveName(name string) (any, bool) {
+	if name == meterName {
+		return a.meter, true
+	}
 	v := a.values.Value(name)
 	return v, v != nil
 }
 
 // Parent implements cel.Activation.
-func (a activation) Parent() cel.Activation { return nil }
+func (a *activation) Parent() cel.Activation { return nil }

@@ -14,6 +14,7 @@ import (
 
 // catalogue knows the Go structs that expressions may look into. cel-go's own support for native types
 // resolves fields by name at every access; here a field's path is found once, when types are declared.
+// Their names are none that an expression could spell: expressions read records and make none.
 type catalogue struct {
 	types.Provider // the standard types
 	types.Adapter
@@ -30,7 +31,7 @@ type structType struct {
 	order  []string
 }
 
-const paramsType = "params"
+const paramsType = "params struct"
 
 func newCatalogue() (*catalogue, error) {
 	registry, err := types.NewRegistry()
@@ -112,7 +113,7 @@ func (c *catalogue) declareStruct(t reflect.Type) (*types.Type, error) {
 	if s, ok := c.byType[t]; ok {
 		return s.cel, nil
 	}
-	name := t.Name()
+	name := noun(t) + " struct"
 	if _, taken := c.byName[name]; taken {
 		return nil, fmt.Errorf("two types are called %s", name)
 	}
@@ -120,6 +121,9 @@ func (c *catalogue) declareStruct(t reflect.Type) (*types.Type, error) {
 	c.byType[t], c.byName[name] = s, s
 	return s.cel, c.declareFields(s, t, nil)
 }
+
+// noun is what people call a value of a type: a componentView is a component.
+func noun(t reflect.Type) string { return strings.ToLower(strings.TrimSuffix(t.Name(), "View")) }
 
 // declareFields adds the fields of t, which is found at path below s. Own fields come before those of
 // embedded structs, so that they shadow them as in Go.
@@ -139,7 +143,7 @@ func (c *catalogue) declareFields(s *structType, t reflect.Type, path []int) err
 		if err != nil {
 			return fmt.Errorf("%s.%s: %w", t, f.Name, err)
 		}
-		s.fields[name] = field(typ, s.name, name, append(path[:len(path):len(path)], i))
+		s.fields[name] = field(typ, strings.TrimSuffix(s.name, " struct"), name, append(path[:len(path):len(path)], i))
 		s.order = append(s.order, name)
 	}
 	for _, f := range embedded {
@@ -183,12 +187,12 @@ func readStruct(ptr any, owner, name string) (any, error) {
 	switch p := ptr.(type) {
 	case *time.Time:
 		if p.IsZero() {
-			return nil, fmt.Errorf("the field %s of this %s is not known", name, owner)
+			return nil, fmt.Errorf("the %s of this %s is not known", name, owner)
 		}
 		return *p, nil
 	case *ir.Age:
 		if !p.Known {
-			return nil, fmt.Errorf("the field %s of this %s is not known", name, owner)
+			return nil, fmt.Errorf("the %s of this %s is not known", name, owner)
 		}
 		return p.Duration, nil
 	}
@@ -225,14 +229,6 @@ func (c *catalogue) FindStructFieldType(name, fieldName string) (*types.FieldTyp
 		return f, found
 	}
 	return c.Provider.FindStructFieldType(name, fieldName)
-}
-
-// NewValue implements types.Provider. Expressions do not make records.
-func (c *catalogue) NewValue(name string, fields map[string]ref.Val) ref.Val {
-	if _, ok := c.byName[name]; ok || name == paramsType {
-		return types.NewErr("a %s cannot be made in an expression", name)
-	}
-	return c.Provider.NewValue(name, fields)
 }
 
 // NativeToValue implements types.Adapter.

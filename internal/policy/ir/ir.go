@@ -150,16 +150,20 @@ type Text struct {
 	Eval func(Values) (string, error)
 }
 
-// Mutation is a change that a policy asks for. The only one so far replaces a tag by the digest that was
-// decided on.
+// Mutation is a change that a policy asks for. Documents of our own ask for none: the admission gate pins
+// the tags of every pod to the digests that were decided on, whatever the policies. It is here for dialects
+// whose policies mutate, which a front end must be able to say without a second representation.
 type Mutation struct {
 	Name string
 	At   Position
-	Kind string // "pin-digest"
+	Kind MutationKind
 }
 
-// PinDigest is the kind of Mutation that writes the digest into an image reference.
-const PinDigest = "pin-digest"
+// MutationKind is what a Mutation does.
+type MutationKind string
+
+// PinDigest writes the digest that was decided on into an image reference.
+const PinDigest MutationKind = "pin-digest"
 
 // Variable is a name that expressions may use, with its Go type. A front end offers the exported fields of
 // structs under their JSON names, and refuses a name that does not exist when it compiles. A zero
@@ -172,6 +176,12 @@ type Variable struct {
 // Values are the variables of one evaluation: pointers to structs of the declared type, or plain values.
 type Values interface {
 	Value(name string) any
+}
+
+// Meter is implemented by Values that limit how many steps the loops of all evaluations of one request may
+// take together. Spend fails when there are not as many left, and the evaluation with it.
+type Meter interface {
+	Spend(steps uint64) error
 }
 
 // Age is a duration that may not be known.

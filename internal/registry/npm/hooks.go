@@ -43,11 +43,11 @@ func (in *inside) hooks(scripts map[string]string) []evidence.InstallHook {
 	for _, name := range slices.Sorted(maps.Keys(running)) {
 		out = append(out, evidence.InstallHook{Name: name, Command: scripts[name], Files: in.filesIn(scripts[name], packed)})
 	}
-	return append(out, in.bundledHooks...)
+	return slices.Concat(out, in.bundledHooks, in.moreHook())
 }
 
 // runners are the programs that start a script of package.json by its name.
-var runners = []string{"npm", "npx", "pnpm", "yarn", "bun", "run-s", "run-p", "npm-run-all"}
+var runners = []string{"npm", "npx", "pnpm", "yarn", "bun", "run-s", "run-p", "npm-run-all", "--run"}
 
 // startedBy returns the words of a command that may be names of scripts; none when it does not call a
 // runner. A word too many costs somebody a look, one too few would hide a script.

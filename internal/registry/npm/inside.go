@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -25,6 +26,7 @@ type inside struct {
 	files []string
 	// bundledHooks are the install scripts of the packages that are bundled.
 	bundledHooks []evidence.InstallHook
+	moreBundled  digest.Digest // see bundledHook
 }
 
 // readTarball reads the received tarball, before it has a name in the blob store.

@@ -26,6 +26,9 @@ const (
 	RecalledContent Code = "recalled-content"
 	// EgressRecalled: a process that has loaded recalled content, or one that it started, dialled out.
 	EgressRecalled Code = "egress-recalled"
+	// EgressExcepted: a process that has loaded content of a release which nobody approved, in an image that
+	// was admitted under an exception, dialled out.
+	EgressExcepted Code = "egress-excepted"
 	// UnseenExec: a component was executed that the image was never seen executing while it was learnt.
 	UnseenExec Code = "unseen-exec"
 )
@@ -119,7 +122,7 @@ type Release struct {
 // the same container.
 func (a *Alert) Key() string {
 	peer := a.Peer
-	if a.Code != EgressRecalled {
+	if a.Code != EgressRecalled && a.Code != EgressExcepted {
 		peer = ""
 	}
 	return string(a.Code) + "\x00" + a.Container.ID + "\x00" + a.Process.Path + "\x00" + a.File.Path + "\x00" + string(a.File.DiffID) + "\x00" + peer + "\x00" + string(a.Done)

@@ -56,6 +56,9 @@ func privilegeCall(which uint8, name string, number int, code int8) call {
 func (s *Sensor) attachCalls(t *tracefs) (lacks []string, err error) {
 	table := s.collection.Maps["calls"]
 	for _, c := range calls() {
+		if s.traced && (c.program == "call_open" || c.program == "call_mmap") {
+			continue
+		}
 		if !c.withoutEntry {
 			if err := putCall(table, c); err != nil {
 				return nil, err

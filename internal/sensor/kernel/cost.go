@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ func CountRunTime() (io.Closer, error) {
 // RunTimes returns what the programs took while [CountRunTime] was on, by name.
 func (s *Sensor) RunTimes() ([]RunTime, error) {
 	var out []RunTime
-	for name, program := range s.collection.Programs {
+	for name, program := range s.programs() {
 		stats, err := program.Stats()
 		if err != nil {
 			return nil, fmt.Errorf("kernel: run time of %s: %w", name, err)
@@ -44,4 +45,12 @@ func (s *Sensor) RunTimes() ([]RunTime, error) {
 	}
 	slices.SortFunc(out, func(a, b RunTime) int { return strings.Compare(a.Program, b.Program) })
 	return out, nil
+}
+
+func (s *Sensor) programs() map[string]*ebpf.Program {
+	all := maps.Clone(s.collection.Programs)
+	for _, c := range s.further {
+		maps.Copy(all, c.Programs)
+	}
+	return all
 }

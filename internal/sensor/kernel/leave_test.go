@@ -34,7 +34,7 @@ func leave(given string) error {
 	if err := json.Unmarshal([]byte(given), &overlay); err != nil {
 		return err
 	}
-	sensor, err := Load(Config{LSM: Probe().LSM.OK})
+	sensor, err := Load(Config{LSM: Probe().LSM.OK, Tracing: true})
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func leave(given string) error {
 		return err
 	}
 	var ids []ebpf.ProgramID
-	for _, p := range sensor.collection.Programs {
+	for _, p := range sensor.programs() {
 		info, err := p.Info()
 		if err != nil {
 			return err

@@ -50,6 +50,10 @@ func position(page []byte) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&page[0]))
 }
 
+func (r *ring) waiting() bool {
+	return position(r.consumer).Load() != position(r.producer).Load()
+}
+
 // drain gives each waiting record to read and returns how many there were, at most limit. The
 // bytes are the kernel's: they are void once read returns.
 func (r *ring) drain(limit int, read func([]byte)) int {

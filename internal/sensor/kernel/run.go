@@ -36,7 +36,9 @@ func (s *Sensor) Run(ctx context.Context, handle func(*Event)) error {
 		}
 	}
 	for ctx.Err() == nil {
-		decode.boot = bootTime(s.config.Clock)
+		if s.critical.waiting() || s.bulk.waiting() {
+			decode.boot = bootTime(s.config.Clock)
+		}
 		// The critical ring is the smaller one, so it is looked at before and after each batch of the other.
 		busy := s.critical.drain(batch, read) == batch
 		busy = s.bulk.drain(batch, read) == batch || busy

@@ -32,6 +32,9 @@ type Config struct {
 	Seen time.Duration
 	// Poll is how often the rings are looked at; the default is 5 ms. Enforcement is told at once.
 	Poll time.Duration
+	// Tracing has opens and mappings told by traced functions where the kernel allows that: it sees what
+	// io_uring and 32-bit programs do. Elsewhere it changes nothing.
+	Tracing bool
 	// LSM also attaches the security hooks that [DenyLSM] needs; Load fails where they cannot be.
 	LSM bool
 	// Clock gives the times of events.
@@ -69,10 +72,12 @@ type Sensor struct {
 	config     Config
 	patterns   *patterns
 	collection *ebpf.Collection
-	closers    []io.Closer // links and perf events, in the order of attaching
+	further    []*ebpf.Collection // of security hooks and of traced functions, where there are
+	closers    []io.Closer        // links and perf events, in the order of attaching
 	critical   *ring
 	bulk       *ring
 	lacks      []string
+	traced     bool // opens and mappings are told by functions, not by calls
 
 	mu      sync.Mutex // guards blocks
 	blocks  uint32     // how many files are blocked; the kernel looks none up while it is 0
@@ -127,6 +132,9 @@ func (s *Sensor) start() (err error) {
 		return err
 	}
 	defer t.Close()
+	if s.config.Tracing {
+		s.traced = s.attachTracing() == nil
+	}
 	if s.lacks, err = s.attachCalls(t); err != nil || !s.config.LSM {
 		return err
 	}
@@ -167,6 +175,9 @@ func (s *Sensor) attachNetwork() error {
 	}
 	return nil
 }
+
+// Traced tells whether Config.Tracing took effect.
+func (s *Sensor) Traced() bool { return s.traced }
 
 // Lacks returns the system calls that this kernel or architecture does not have.
 func (s *Sensor) Lacks() []string { return s.lacks }
@@ -252,25 +263,46 @@ type fileID struct {
 	_     uint32
 }
 
+// What is held against a file; bpf/file.h has the same numbers.
+const (
+	heldMarked  uint8 = 1
+	heldBlocked uint8 = 2
+)
+
 // Block marks a file as recalled: a process that executes, opens or maps it is tainted, and ended where
 // its cgroup has KillRecalled. The file is named by st_dev and st_ino in the file system that holds
 // its content; blocking it in an image layer's folder reaches every container of that layer.
 func (s *Sensor) Block(dev, inode uint64) error {
+	return s.hold(dev, inode, heldBlocked, ebpf.UpdateAny)
+}
+
+// Mark is a Block that only taints. A file that is blocked already stays blocked.
+func (s *Sensor) Mark(dev, inode uint64) error {
+	return s.hold(dev, inode, heldMarked, ebpf.UpdateNoExist)
+}
+
+func (s *Sensor) hold(dev, inode uint64, held uint8, how ebpf.MapUpdateFlags) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := fileID{Inode: inode, Dev: kernelDevice(dev)}
-	err := s.collection.Maps["blocked"].Update(id, uint8(1), ebpf.UpdateNoExist)
+	files := s.collection.Maps["blocked"]
+	var before uint8
+	known := files.Lookup(id, &before) == nil
+	err := files.Update(id, held, how)
 	if errors.Is(err, ebpf.ErrKeyExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("kernel: block inode %d: %w", inode, err)
 	}
+	if known {
+		return nil
+	}
 	s.blocks++
 	return s.putSettings()
 }
 
-// Unblock ends Block. Processes that were tainted stay so.
+// Unblock ends Block and Mark. Processes that were tainted stay so.
 func (s *Sensor) Unblock(dev, inode uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

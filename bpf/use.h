@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Files that are opened and mapped: which of them are told, and what is done about them. */
+#ifndef HULLMARK_USE_H
+#define HULLMARK_USE_H
+
+#include "verdict.h"
+
+/* is_awaited_script tells whether the file is the script that the process was started for. */
+INLINE int is_awaited_script(u32 pid, struct where *w)
+{
+	u64 *script = bpf_map_lookup_elem(&scripts, &pid);
+	if (!script)
+		return 0;
+	u64 length = READ(w->dentry, d_name.len);
+	const unsigned char *text = READ(w->dentry, d_name.name);
+	u64 skip = length > TAIL_OF_NAME ? length - TAIL_OF_NAME : 0;
+	return name_hash(text + skip, length - skip) == *script;
+}
+
+/* interesting tells whether an opened file is worth an event, by what it is called and where it lies. */
+INLINE u8 interesting(struct task_struct *task, struct where *w)
+{
+	u8 flags = 0;
+	struct label l;
+	read_label(w->dentry, &l);
+	if (on_overlay(w)) {
+		if (is_code(&l))
+			flags |= CODE;
+		else if (w->origin == ORIGIN_UPPER && (w->mode & 0111 || is_interpreter(task)))
+			flags |= CODE;
+	}
+	if (may_be_sensitive(w->dentry, &l))
+		flags |= SENSITIVE;
+	return flags;
+}
+
+INLINE int reported(struct where *w, u8 kind, u8 flags, u64 cgroup, u64 now)
+{
+	struct seen_key key = {.cgroup = cgroup, .inode = w->real_inode, .dev = w->real_dev};
+	key.kind = kind;
+	key.origin = w->origin;
+	key.flags = flags | w->flags;
+	return recently(&key, now);
+}
+
+/* use is what was found about a file that is being used. */
+struct use {
+	struct where w;
+	u64 now;
+	u8 flags;
+	u8 recalled, script;
+};
+
+INLINE int is_worth_telling(struct file *file, struct task_struct *task, u8 kind, u64 cgroup,
+			    struct follow *f, struct stats *st, struct use *u)
+{
+	if (locate(file, &u->w))
+		return 0;
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u->script = kind == OPEN && u->w.origin == ORIGIN_UPPER && f->flags & KILL_DRIFT && is_awaited_script(pid, &u->w);
+	u->flags = kind == OPEN ? interesting(task, &u->w) : CODE;
+	int look = any_recalled();
+	if (!u->flags && !u->script && !look)
+		return 0;
+	identify(file, &u->w);
+	u->recalled = look ? recalled(&u->w) : 0;
+	u->now = bpf_ktime_get_boot_ns();
+	if (u->recalled || u->script)
+		return 1;
+	return u->flags && !reported(&u->w, kind, u->flags, cgroup, u->now) && !throttled(f, st, u->now);
+}
+
+INLINE void compose(struct head *h, struct task_struct *task, u8 kind, u64 cgroup, struct follow *f, struct use *u)
+{
+	fill(h, task, kind, cgroup, u->now);
+	describe(h, &u->w);
+	h->flags |= u->flags;
+	if (u->recalled)
+		taint(h);
+	if (u->script || (u->recalled == BLOCKED && f->flags & KILL_RECALLED))
+		kill(h);
+}
+
+#endif
