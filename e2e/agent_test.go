@@ -158,7 +158,8 @@ func startAgent(t *testing.T, env []string, args ...string) *agent {
 	a := &agent{t: t, news: make(chan struct{}, 1), ended: make(chan struct{})}
 	a.cmd = exec.Command(program(t, root), append([]string{"agent", "--stdout", "--state", t.TempDir(), "--node", "node-7"}, args...)...)
 	a.cmd.Env = append(os.Environ(), env...)
-	a.cmd.Stderr = &a.log
+	ready := make(chan struct{})
+	a.cmd.Stderr = &talk{agent: a, ready: sync.OnceFunc(func() { close(ready) })}
 	out, err := a.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +169,28 @@ func startAgent(t *testing.T, env []string, args ...string) *agent {
 	}
 	go a.read(out)
 	t.Cleanup(a.stop)
+	select {
+	case <-ready:
+	case <-a.ended:
+		t.Fatal("the agent ended")
+	}
 	return a
+}
+
+// talk is the agent's standard error: kept, and looked through for the word that it watches.
+type talk struct {
+	agent *agent
+	ready func()
+}
+
+func (w *talk) Write(p []byte) (int, error) {
+	w.agent.mu.Lock()
+	defer w.agent.mu.Unlock()
+	w.agent.log.Write(p)
+	if strings.Contains(w.agent.log.String(), "watching node") {
+		w.ready()
+	}
+	return len(p), nil
 }
 
 func (a *agent) read(out io.Reader) {
@@ -383,7 +405,11 @@ func TestARecallStopsTheProcessesThatHaveLoadedTheReleaseAndThoseThatTry(t *test
 
 func TestDriftInARealPodmanContainerNamesPodmansContainer(t *testing.T) {
 	needsNode(t, "busybox", "podman", "runc")
-	folder := t.TempDir()
+	folder, err := os.MkdirTemp("", "hm") // podman refuses a long name
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
 	podman := func(args ...string) (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()

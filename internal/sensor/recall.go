@@ -110,7 +110,7 @@ func within(scope, w evidence.WorkloadRef) bool {
 
 // settleFor is how long a recall waits for containers that are still being looked up, so that its receipt
 // speaks for them too. They are reached in any case, as soon as they are known.
-const settleFor = 3 * time.Second
+const settleFor = time.Second
 
 // settled waits until every container is known that there was at the start, and every one that there is
 // now; for a bounded time.

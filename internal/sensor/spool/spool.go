@@ -61,7 +61,7 @@ func Open(folder string, limit int64) (*Spool, error) {
 	if err := durable.MkdirAll(folder); err != nil {
 		return nil, err
 	}
-	s := &Spool{folder: folder, max: limit, write: durable.WriteFile}
+	s := &Spool{folder: folder, max: limit, write: durable.WriteFile, next: 1}
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
@@ -83,10 +83,10 @@ func Open(folder string, limit int64) (*Spool, error) {
 }
 
 // Append makes a segment durable. It drops old aggregates for room; when even that makes none, aggregates
-// are dropped and counted, and an alert comes back with the error.
-func (s *Spool) Append(class Class, data []byte) error {
+// are dropped and counted (then id is 0), and an alert comes back with the error.
+func (s *Spool) Append(class Class, data []byte) (id uint64, err error) {
 	if len(data) > MaxSegment {
-		return fmt.Errorf("spool: a segment of %d bytes is longer than %d", len(data), MaxSegment)
+		return 0, fmt.Errorf("spool: a segment of %d bytes is longer than %d", len(data), MaxSegment)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,20 +94,20 @@ func (s *Spool) Append(class Class, data []byte) error {
 	}
 	if class == Aggregates && s.bytes+int64(len(data)) > s.max {
 		s.dropped++
-		return nil
+		return 0, nil
 	}
 	made := segment{seq: s.next, class: class, size: int64(len(data))}
-	err := s.put(made, data)
+	err = s.put(made, data)
 	for errors.Is(err, unix.ENOSPC) && s.dropOldest() {
 		err = s.put(made, data)
 	}
 	if err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return 0, fmt.Errorf("spool: %w", err)
 	}
 	s.next++
 	s.segments = append(s.segments, made)
 	s.bytes += made.size
-	return nil
+	return made.seq, nil
 }
 
 func (s *Spool) put(made segment, data []byte) error {

@@ -23,7 +23,7 @@ func open(t *testing.T, folder string, limit int64) *Spool {
 func fill(t *testing.T, s *Spool, class Class, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if err := s.Append(class, []byte(name+strings.Repeat(".", 100-len(name)))); err != nil {
+		if _, err := s.Append(class, []byte(name+strings.Repeat(".", 100-len(name)))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestAFullDiskCostsAggregatesFirstAndGivesAlertsBack(t *testing.T) {
 	if got := s.Dropped(); got != 2 {
 		t.Errorf("%d were dropped, want 2", got)
 	}
-	if err := s.Append(Alerts, []byte("a2")); !errors.Is(err, unix.ENOSPC) {
+	if _, err := s.Append(Alerts, []byte("a2")); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("with nothing to drop: %v", err)
 	}
 	if got := drain(s); got != "a1" {

@@ -28,6 +28,7 @@ const (
 	linger       = 20 * time.Millisecond
 	lingerLong   = time.Second
 	reportWithin = 30 * time.Second
+	directWithin = 5 * time.Second
 	diskAgain    = 5 * time.Second
 )
 
@@ -38,6 +39,9 @@ type outbox struct {
 	log    *slog.Logger
 	unique func() string
 	ready  func() // something is in the spool
+	// direct reports a batch without waiting for the disk, at the same time as it is written there: the
+	// server takes a batch once.
+	direct func(raw []byte) error
 
 	mu         sync.Mutex
 	urgent     []*fleetv1.Draft
@@ -47,8 +51,8 @@ type outbox struct {
 	poke       chan struct{}
 }
 
-func newOutbox(s *spool.Spool, log *slog.Logger, unique func() string, ready func()) *outbox {
-	return &outbox{spool: s, log: log, unique: unique, ready: ready, poke: make(chan struct{}, 1)}
+func newOutbox(s *spool.Spool, log *slog.Logger, unique func() string, ready func(), direct func([]byte) error) *outbox {
+	return &outbox{spool: s, log: log, unique: unique, ready: ready, direct: direct, poke: make(chan struct{}, 1)}
 }
 
 // Urgent implements package sensor's Reporter. While the disk takes nothing, ten thousand wait in memory.
@@ -123,7 +127,9 @@ func (o *outbox) write() bool {
 		o.lost += int64(over)
 	}
 	o.mu.Unlock()
-	o.ready()
+	if len(aggregates) > 0 {
+		o.ready()
+	}
 	return err == nil
 }
 
@@ -136,8 +142,10 @@ func (o *outbox) batches(class spool.Class, drafts []*fleetv1.Draft) ([]*fleetv1
 			n++
 		}
 		raw, err := proto.Marshal(&fleetv1.ReportRequest{Batch: o.unique(), Drafts: drafts[:n]})
-		if err == nil {
-			err = o.spool.Append(class, raw)
+		if err == nil && class == spool.Alerts {
+			err = o.urgently(raw)
+		} else if err == nil {
+			_, err = o.spool.Append(class, raw)
 		}
 		if err != nil {
 			return drafts, err
@@ -145,6 +153,27 @@ func (o *outbox) batches(class spool.Class, drafts []*fleetv1.Draft) ([]*fleetv1
 		drafts = drafts[n:]
 	}
 	return nil, nil
+}
+
+// urgently reports a batch and writes it to the spool, both at once. One of the two is enough.
+func (o *outbox) urgently(raw []byte) error {
+	sent := make(chan error, 1)
+	go func() { sent <- o.direct(raw) }()
+	id, err := o.spool.Append(spool.Alerts, raw)
+	if err != nil {
+		if <-sent == nil {
+			return nil // the disk takes nothing, but the record has it
+		}
+		return err
+	}
+	go func() {
+		if <-sent == nil {
+			o.spool.Done(id)
+			return
+		}
+		o.ready()
+	}()
+	return nil
 }
 
 func gapDraft(lost, lostUrgent int64) *fleetv1.Draft {
@@ -215,6 +244,19 @@ func (l *Line) send(ctx context.Context) {
 		}
 		failures++
 	}
+}
+
+// errAway is why a batch is not reported directly.
+var errAway = errors.New("the server is away")
+
+// direct reports a batch now, if the server is there.
+func (l *Line) direct(raw []byte) error {
+	if !l.there.Load() {
+		return errAway
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), directWithin)
+	defer cancel()
+	return l.report(ctx, raw)
 }
 
 func (l *Line) report(ctx context.Context, raw []byte) error {

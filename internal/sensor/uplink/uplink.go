@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -51,6 +52,7 @@ type Line struct {
 	out     *outbox
 	kick    chan struct{} // the sender looks at the spool
 	handler Handler       // set by Run
+	there   atomic.Bool   // a watch is open and in sync
 }
 
 // Handler takes what the server says. Its methods are called from one goroutine, with all that is in
@@ -81,7 +83,7 @@ func New(c Config) (*Line, error) {
 	if l.spool, err = spool.Open(filepath.Join(c.State, "spool"), c.SpoolBytes); err != nil {
 		return nil, err
 	}
-	l.out = newOutbox(l.spool, c.Logger, c.Unique, l.wake)
+	l.out = newOutbox(l.spool, c.Logger, c.Unique, l.wake, l.direct)
 	l.client = fleetv1connect.NewFleetClient(&http.Client{Transport: bearer{l, transport(u.Scheme)}}, strings.TrimSuffix(c.Server, "/"))
 	return l, nil
 }

@@ -51,6 +51,7 @@ func (l *Line) stream(ctx context.Context) (heard bool, err error) {
 	defer cancel(nil)
 	watchdog := time.AfterFunc(silence, func() { cancel(errors.New("the server fell silent")) })
 	defer watchdog.Stop()
+	defer l.there.Store(false)
 	s, err := l.client.Watch(ctx, connect.NewRequest(&fleetv1.WatchRequest{None: true}))
 	if err != nil {
 		return false, err
@@ -71,6 +72,7 @@ func (l *Line) stream(ctx context.Context) (heard bool, err error) {
 		case *fleetv1.Update_Synced:
 			// What was not mentioned before this is not in force.
 			heard = true
+			l.there.Store(true)
 			if now.recalls == nil {
 				now.recalls = &fleetv1.Recalls{}
 			}
