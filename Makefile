@@ -11,7 +11,7 @@ POINTS   ?= 1000
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test tools e2e cluster crash bench demo fuzz proto bpf kernels clean $(BIN)
+.PHONY: help build check test tools e2e cluster crash bench bench-agent demo fuzz proto bpf kernels clean $(BIN)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -50,6 +50,9 @@ crash: ## kill the server POINTS times under load and check that nothing acknowl
 bench: build ## measure side by side with the peers; installs them first
 	scripts/tools bench
 	go run ./e2e/bench -hullmark $(BIN)
+
+bench-agent: build ## what the agent costs a node, and how long an alert takes to a webhook; needs root
+	CGO_ENABLED=0 go run ./e2e/bench/agentmix -hullmark $(BIN)
 
 bench-sensor: ## what the sensor costs those it watches, and that it loses nothing; needs root
 	go run ./e2e/bench/sensor
