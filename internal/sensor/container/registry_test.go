@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,12 +131,12 @@ func TestARuntimeThatVanishesMidLookUpLeavesAGapAndIsAskedAgain(t *testing.T) {
 
 func TestAClockThatIsSetBackEndsNoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var shift time.Duration
+		var shift atomic.Int64
 		w := watch(t, &scripted{find: func(context.Context, int) (*Container, error) {
-			shift -= time.Hour
+			shift.Add(-int64(time.Hour))
 			return nil, errors.New("not now")
 		}})
-		w.Clock = clock.Func(func() time.Time { return time.Now().Add(shift) })
+		w.Clock = clock.Func(func() time.Time { return time.Now().Add(time.Duration(shift.Load())) })
 		w.Made(7, "/pods/"+id1)
 		if found := w.after(t, time.Second); len(found) != 0 {
 			t.Errorf("found %+v", found)
