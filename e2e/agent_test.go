@@ -441,7 +441,7 @@ func TestDriftInARealPodmanContainerNamesPodmansContainer(t *testing.T) {
 		}
 	}()
 	out, err := podman("run", "--name", "drifter", "--network", "none", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096",
-		"acme/drift:1", "/bin/sh", "-c", "cp /bin/busybox /x; /x true; /bin/busybox true")
+		"acme/drift:1", "/bin/sh", "-c", "cp /bin/busybox /x; /x true; /bin/busybox true; printf '#!/bin/sh\\ntrue\\n' > /s; chmod +x /s; /s")
 	if err != nil {
 		t.Fatalf("%s%v", out, err)
 	}
@@ -449,6 +449,9 @@ func TestDriftInARealPodmanContainerNamesPodmansContainer(t *testing.T) {
 	if al.Container.Name != "drifter" || al.Container.Reference != "localhost/acme/drift:1" || al.Container.Image == "" || al.File.Path != "/x" {
 		t.Errorf("alert %+v", al)
 	}
+	a.await("the script that was written in the container", func(l sensor.Line) bool {
+		return l.Type == "alert" && l.Alert.Code == alert.ExecutedDrift && l.Alert.File.Path == "/s" && l.Alert.Process.Path == "/bin/sh"
+	})
 	l := a.await("an execution of a layer's file", func(l sensor.Line) bool {
 		return l.Type == "event" && l.Event.Kind == "exec" && l.Event.File.Path == "/bin/busybox"
 	})

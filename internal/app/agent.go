@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -319,6 +320,7 @@ func (c *AgentConfig) openKernel(p *parts) error {
 	}
 	p.closers = append(p.closers, p.eyes.Close)
 	p.config.Kernel, p.config.Level = p.eyes, level
+	debug.FreeOSMemory() // reading the kernel's types took some tens of megabytes
 	if level != kernel.DenyFanotify {
 		return nil
 	}

@@ -23,6 +23,7 @@ const (
 	holdFor    = 2 * time.Second
 	indexFor   = 30 * time.Second // for the layer indexes to arrive from the server
 	indexAgain = time.Minute
+	imageAgain = 10 * time.Minute
 )
 
 // box is what the agent knows and remembers about one container. Guarded by Agent.mu.
@@ -94,17 +95,24 @@ func (a *Agent) found(key string, c *container.Container) {
 // loadIndex brings the indexes of a container's layers. The container may have ended meanwhile.
 func (a *Agent) loadIndex(ctx context.Context, b *box) {
 	a.mu.Lock()
-	c := b.c
+	c, there := b.c, a.boxes[b.key] == b
 	a.mu.Unlock()
+	if !there {
+		return // it has ended meanwhile
+	}
 	asking, cancel := context.WithTimeout(ctx, indexFor)
 	defer cancel()
 	img, indexes, err := a.Layers.Image(asking, c.Image, c.DiffIDs)
 	switch {
-	case errors.Is(err, layer.ErrNone) || fault.KindOf(err) == fault.NotFound && err != nil:
+	case errors.Is(err, layer.ErrNone):
 		img = nil
 	case err != nil:
-		a.Logger.Warn("layer index not fetched", "image", c.Image, "error", err)
-		time.AfterFunc(indexAgain, func() {
+		wait := indexAgain
+		if fault.KindOf(err) == fault.NotFound {
+			wait = imageAgain // it may be pushed yet
+		}
+		a.Logger.Info("layer index not fetched", "image", c.Image, "error", err)
+		time.AfterFunc(wait, func() {
 			a.later(func(ctx context.Context) { a.loadIndex(ctx, b) })
 		})
 	}

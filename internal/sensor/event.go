@@ -123,6 +123,9 @@ func (a *Agent) executed(b *box, ev *kernel.Event, entering bool) {
 		return
 	}
 	a.note(b, ev, c, "executed")
+	if ev.Target != "" && b.c.Root.Upper != "" {
+		a.script(b, ev)
+	}
 	if c.file.Origin == originLayer && a.unseen(b, c) {
 		a.raise(b, ev, c, alert.UnseenExec, "exec")
 	}

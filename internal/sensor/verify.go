@@ -45,6 +45,47 @@ func (a *Agent) verify(b *box, ev *kernel.Event, c *content) {
 	}
 }
 
+// script looks whether a script that an interpreter was started for is drift: the program that the kernel
+// executes is the interpreter, of the image. It is queued, like [Agent.verify]; a.mu is held.
+func (a *Agent) script(b *box, ev *kernel.Event) {
+	event, upper := *ev, a.host+b.c.Root.Upper
+	queued := a.later(func(context.Context) {
+		if !onlyUpper(upper, event.Target) {
+			return
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		c := &content{file: alert.File{Path: event.Target, Origin: originContainer}}
+		a.raise(b, &event, c, alert.ExecutedDrift, "exec")
+	})
+	if !queued {
+		a.missed++
+	}
+}
+
+// onlyUpper reports whether a path names a plain file of the writable layer that no layer of the image has:
+// overlay leaves a mark on files that it copied up, which a container cannot make.
+func onlyUpper(upper, path string) bool {
+	dir, err := unix.Open(upper, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat2(dir, strings.TrimPrefix(filepath.Clean(path), "/"), &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return false
+	}
+	_, err = unix.Getxattr("/proc/self/fd/"+strconv.Itoa(fd), "trusted.overlay.origin", nil)
+	return err != nil
+}
+
 // compare returns the digests of what the image has at a path and of what the container has there now.
 func (a *Agent) compare(b *box, ev *kernel.Event, c *content) (want, have string, err error) {
 	a.mu.Lock()

@@ -130,8 +130,15 @@ func TestAnImageIsFetchedOnceAndIsThereWithoutTheServer(t *testing.T) {
 		t.Errorf("the server was asked %d times", s.asked)
 	}
 	s.err = errors.New("away")
+	old := time.Now().Add(-2 * freshFor)
+	if err := os.Chtimes(store(t, folder, s).imageFile(d("image"), nil), old, old); err != nil {
+		t.Fatal(err)
+	}
 	if _, _, err := store(t, folder, s).Image(t.Context(), d("image"), nil); err != nil {
 		t.Errorf("without the server: %v", err)
+	}
+	if s.asked != 2 {
+		t.Errorf("about an image that was fetched long ago the server was asked %d times, want once more", s.asked-1)
 	}
 	if _, _, err := store(t, folder, s).Image(t.Context(), d("other"), nil); err == nil {
 		t.Error("an image that nobody knows is known")

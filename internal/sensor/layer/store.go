@@ -93,36 +93,47 @@ func (s *Store) Image(ctx context.Context, image digest.Digest, diffIDs []digest
 }
 
 func (s *Store) load(ctx context.Context, image digest.Digest, diffIDs []digest.Digest) (*Image, []*Index, error) {
-	if img, indexes := s.kept(image, diffIDs); img != nil {
-		return img, indexes, nil
+	kept, indexes, fresh := s.kept(image, diffIDs)
+	if kept != nil && (fresh || s.source == nil) {
+		return kept, indexes, nil
 	}
 	if s.source == nil {
 		return nil, nil, ErrNone
 	}
 	img, err := s.fetch(ctx, image, diffIDs)
+	if err != nil && kept != nil {
+		s.log.Info("what is known about an image is old", "image", image, "error", err)
+		return kept, indexes, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	return img, s.indexes(img.DiffIDs), nil
 }
 
-// kept returns an image that is on disk with all its layers.
-func (s *Store) kept(image digest.Digest, diffIDs []digest.Digest) (*Image, []*Index) {
-	raw, err := os.ReadFile(s.imageFile(image, diffIDs))
+// freshFor is how long what is said about releases is taken from disk without asking: they may have been
+// approved since.
+const freshFor = time.Hour
+
+// kept returns an image that is on disk with all its layers, and whether it was fetched lately.
+func (s *Store) kept(image digest.Digest, diffIDs []digest.Digest) (_ *Image, _ []*Index, fresh bool) {
+	name := s.imageFile(image, diffIDs)
+	raw, err := os.ReadFile(name)
 	if err != nil {
-		return nil, nil
+		return nil, nil, false
 	}
 	var img Image
 	if json.Unmarshal(raw, &img) != nil {
-		return nil, nil
+		return nil, nil, false
 	}
 	indexes := s.indexes(img.DiffIDs)
-	for _, x := range indexes {
-		if x == nil {
-			return nil, nil
+	for i, x := range indexes {
+		if x == nil && img.DiffIDs[i] != "" {
+			return nil, nil, false
 		}
 	}
-	return &img, indexes
+	info, err := os.Stat(name)
+	return &img, indexes, err == nil && time.Since(info.ModTime()).Abs() < freshFor
 }
 
 func (s *Store) imageFile(image digest.Digest, diffIDs []digest.Digest) string {
@@ -234,13 +245,4 @@ func (s *Store) fetch(ctx context.Context, image digest.Digest, diffIDs []digest
 		return nil, err
 	}
 	return img, durable.WriteFile(s.imageFile(image, diffIDs), raw, 0o600)
-}
-
-// Forget drops what is kept about an image, so that it is fetched anew: its releases may have been
-// approved or recalled since. The layers stay.
-func (s *Store) Forget(image digest.Digest, diffIDs []digest.Digest) {
-	if s.source != nil {
-		// One that is not there is forgotten already.
-		_ = os.Remove(s.imageFile(image, diffIDs))
-	}
 }

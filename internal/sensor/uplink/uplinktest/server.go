@@ -68,8 +68,9 @@ func (s *Server) Start() {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
-	s.http = &http.Server{Handler: authenticated(mux), Protocols: p, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = s.http.Serve(l) }() // ends with Stop
+	server := &http.Server{Handler: authenticated(mux), Protocols: p, ReadHeaderTimeout: 10 * time.Second}
+	s.http = server
+	go func() { _ = server.Serve(l) }() // ends with Stop
 }
 
 // Stop goes away, with every stream.
