@@ -62,7 +62,7 @@ func worm(d *demo) []demoStep {
 		{"The stolen token publishes 4.2.0, with a new install script: it is held, and the difference is shown", w.held},
 		{"4.2.1 has no script, only a changed bundle.js: it is published, but consumers wait for it to age", w.young},
 		{"Somebody copies the bundle into an image. Admission finds it by its bytes, and denies", w.denied},
-		{"Bob needs it in staging; Alice approves an exception until tomorrow", w.excepted},
+		{"Bob needs it in staging; a site administrator approves an exception until tomorrow", w.excepted},
 		{"It runs, reads a credential file, and dials out", w.runs},
 		{"Recall: one statement, four gates, a receipt from each", w.recalled},
 		{"The record of the release, verified with the log's public key alone: no server, no network", w.verified},
@@ -261,7 +261,7 @@ func (w *wormStory) excepted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	alice, err := w.as("alice")
+	admin, err := w.as("admin")
 	if err != nil {
 		return err
 	}
@@ -276,12 +276,12 @@ func (w *wormStory) excepted(ctx context.Context) error {
 	if _, err := bob.ApproveException(ctx, asked.Number); err == nil {
 		return errors.New("bob approved his own exception")
 	} else {
-		w.p.Line("   $ hullmark exception approve %d    (bob) → %s", asked.Number, output.Bad(fault.As(err).Text))
+		w.p.Line("   $ hullmark exception approve %d  (bob) → %s", asked.Number, output.Bad(fault.As(err).Text))
 	}
-	if _, err := alice.ApproveException(ctx, asked.Number); err != nil {
+	if _, err := admin.ApproveException(ctx, asked.Number); err != nil {
 		return err
 	}
-	w.p.Line("   $ hullmark exception approve %d    (alice) → %s", asked.Number, output.Good("approved"))
+	w.p.Line("   $ hullmark exception approve %d  (admin) → %s", asked.Number, output.Good("approved"))
 	if err := w.heard(ctx); err != nil {
 		return err
 	}
