@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -378,7 +379,6 @@ func (w *wormStory) stopped(ctx context.Context) error {
 	}
 	_, pull := w.get(ctx, "/v2/acme/shop/manifests/2")
 	_, install := w.get(ctx, "/npm/@acme/ui-kit/-/ui-kit-4.2.1.tgz")
-	_, publish := w.publishVersion(ctx, demoPackage{wormPackage, "4.2.2", w.recalledFiles(), w.people["carol"]})
 	for gate, err := range map[string]error{"docker pull": pull, "npm install": install} {
 		if err == nil {
 			return fmt.Errorf("%s still works", gate)
@@ -387,17 +387,29 @@ func (w *wormStory) stopped(ctx context.Context) error {
 	w.p.Line("   $ kubectl -n staging apply -f shop.yaml     → %s", output.Bad(firstLine(answer.Message)))
 	w.p.Line("   $ docker pull %s/%s           → %s", w.host, wormImage, output.Bad(pull.Error()))
 	w.p.Line("   $ npm install %s@4.2.1             → %s", wormPackage, output.Bad(install.Error()))
-	if publish != nil {
-		w.p.Line("   $ npm publish    (the same files as 4.2.2)  → %s", output.Bad("refused"))
-	}
-	return nil
+	return w.payload(ctx)
 }
 
-// recalledFiles are those of 4.2.1 under another number.
-func (w *wormStory) recalledFiles() map[string]string {
-	files := w.uiKit("4.2.1").files
-	files["package.json"] = strings.Replace(files["package.json"], "4.2.1", "4.2.2", 1)
-	return files
+// payload recalls the file itself, so that it does not come back under another number.
+func (w *wormStory) payload(ctx context.Context) error {
+	admin, err := w.as("admin")
+	if err != nil {
+		return err
+	}
+	again := w.uiKit("4.2.1")
+	again.version = "4.2.2"
+	again.files["package.json"] = strings.Replace(again.files["package.json"], "4.2.1", "4.2.2", 1)
+	sum := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(again.files["bundle.js"])))
+	if _, err := admin.Recall(ctx, resource.NewRecall{Subject: sum, Reason: "worm: its payload"}); err != nil {
+		return err
+	}
+	w.p.Line("   $ hullmark recall %s --reason 'worm: its payload'", sum)
+	refused := w.publishWithoutNPM(ctx, again)
+	if refused == nil {
+		return errors.New("the recalled payload was published again")
+	}
+	w.p.Line("   $ npm publish  (the same bundle.js as 4.2.2) → %s", output.Bad(refused.Error()))
+	return nil
 }
 
 func (w *wormStory) verified(ctx context.Context) error {
