@@ -11,7 +11,7 @@ POINTS   ?= 1000
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test tools e2e cluster crash bench bench-agent demo fuzz proto bpf kernels clean $(BIN)
+.PHONY: help build check test tools e2e cluster crash bench demo fuzz proto bpf kernels clean $(BIN)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,7 +40,6 @@ e2e: tools ## the end-to-end tests alone
 
 cluster: ## start a Kubernetes to try things on, print its KUBECONFIG, end it on Ctrl-C
 	scripts/tools cluster
-	scripts/tools bpf
 	@mkdir -p .cache
 	@go build -o .cache/cluster ./e2e/cluster/up && exec .cache/cluster # go run would not pass Ctrl-C on in time
 
@@ -50,15 +49,17 @@ crash: ## kill the server POINTS times under load and check that nothing acknowl
 bench: build ## measure side by side with the peers; installs them first
 	scripts/tools bench
 	go run ./e2e/bench -hullmark $(BIN)
+	go run ./e2e/bench/admission
+	go run ./e2e/bench/recall
+	$(MAKE) bench-sensor
 
-bench-agent: build ## what the agent costs a node, and how long an alert takes to a webhook; needs root
-	CGO_ENABLED=0 go run ./e2e/bench/agentmix -hullmark $(BIN)
-
-bench-sensor: ## what the sensor costs those it watches, and that it loses nothing; needs root
+bench-sensor: build ## the part of bench that needs root: what the sensor costs and loses, and the agent on its reference load
 	go run ./e2e/bench/sensor
+	go run ./e2e/bench/agentmix -hullmark $(BIN)
 
-demo: build ## two releases, one image, and the trace between them
+demo: build ## a release that travels into an image, and a worm that meets the four gates
 	$(BIN) demo
+	$(BIN) demo worm
 
 fuzz: ## each fuzz target for FUZZTIME
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd internal | sort | \
@@ -71,6 +72,7 @@ proto: ## generate Go from api/fleet.proto; needs protoc
 	GOBIN=$(CURDIR)/.cache/tools/bin go install connectrpc.com/connect/cmd/protoc-gen-connect-go@v1.21.1
 	PATH=$(HULLMARK_TOOLS):$$PATH protoc -I api --go_out=. --go_opt=module=github.com/hullmark/hullmark \
 		--connect-go_out=. --connect-go_opt=module=github.com/hullmark/hullmark api/fleet.proto
+
 # The objects are committed: clang is needed only where bpf/ changes. Paths are left out of the debug
 # information, so that the bytes do not depend on where the repository lies.
 BPF_OUT ?= internal/sensor/kernel

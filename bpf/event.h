@@ -84,9 +84,8 @@ struct file_id {
 };
 
 struct seen_key {
-	u64 cgroup, inode;
-	u32 dev;
-	u8 kind, origin, flags, pad;
+	u64 cgroup, sb, inode; /* the superblock's address: it is at hand before its number is */
+	u8 kind, origin, flags, pad[5];
 };
 
 struct peer_key {

@@ -20,10 +20,10 @@
  * for files that pass them, or where some are recalled.
  */
 struct where {
-	struct dentry *dentry, *upper, *below;
+	struct dentry *dentry, *upper;
 	struct inode *inode;
 	struct super_block *sb;
-	struct ovl_layer *lowest;
+	void *stack; /* of an overlay's file, see has_lower */
 	u16 mode;
 	u8 origin;
 
@@ -41,30 +41,46 @@ INLINE void number_of(struct dentry *dentry, u64 *number, u32 *dev)
 	*dev = READ(sb, s_dev);
 }
 
-/* lower returns the first lower path of an overlay inode, in each layout that kernels have had. */
-INLINE int lower(struct ovl_inode *ovl, struct dentry *dentry, struct ovl_layer **layer, struct dentry **file)
+/*
+ * has_lower tells whether any layer has the file, in each layout that kernels have had. *stack is where
+ * first_lower finds the first of them.
+ */
+INLINE int has_lower(struct ovl_inode *ovl, struct dentry *dentry, void **stack)
 {
 	if (HAS_FIELD(struct ovl_inode, oe)) {
 		struct ovl_entry *oe = READ(ovl, oe);
-		if (!READ(oe, __numlower))
-			return 0;
-		*layer = READ(oe, __lowerstack[0].layer);
-		*file = READ(oe, __lowerstack[0].dentry);
-		return 1;
+		*stack = oe;
+		return READ(oe, __numlower) != 0;
 	}
 	if (HAS_FIELD(struct ovl_inode___mid, lowerpath)) {
 		struct ovl_inode___mid *mid = (void *)ovl;
-		*layer = READ(mid, lowerpath.layer);
-		*file = READ(mid, lowerpath.dentry);
-		return *file != 0;
+		*stack = mid;
+		return READ(mid, lowerpath.dentry) != 0;
 	}
 	if (HAS_FIELD(struct ovl_entry___old, lowerstack)) {
 		struct ovl_entry___old *oe = READ(dentry, d_fsdata);
-		if (!READ(oe, numlower))
-			return 0;
+		*stack = oe;
+		return READ(oe, numlower) != 0;
+	}
+	return 0;
+}
+
+INLINE struct dentry *first_lower(void *stack, struct ovl_layer **layer)
+{
+	if (HAS_FIELD(struct ovl_inode, oe)) {
+		struct ovl_entry *oe = stack;
+		*layer = READ(oe, __lowerstack[0].layer);
+		return READ(oe, __lowerstack[0].dentry);
+	}
+	if (HAS_FIELD(struct ovl_inode___mid, lowerpath)) {
+		struct ovl_inode___mid *mid = stack;
+		*layer = READ(mid, lowerpath.layer);
+		return READ(mid, lowerpath.dentry);
+	}
+	if (HAS_FIELD(struct ovl_entry___old, lowerstack)) {
+		struct ovl_entry___old *oe = stack;
 		*layer = READ(oe, lowerstack[0].layer);
-		*file = READ(oe, lowerstack[0].dentry);
-		return 1;
+		return READ(oe, lowerstack[0].dentry);
 	}
 	return 0;
 }
@@ -76,13 +92,11 @@ INLINE void locate_overlay(struct where *w)
 		return;
 	}
 	struct ovl_inode *ovl = (void *)w->inode - OFFSET(struct ovl_inode, vfs_inode);
-	struct dentry *upper = READ(ovl, __upperdentry);
-	int has_lower = lower(ovl, w->dentry, &w->lowest, &w->below);
-	w->upper = upper;
-	if (upper)
-		w->origin = has_lower ? ORIGIN_COPIED_UP : ORIGIN_UPPER;
+	w->upper = READ(ovl, __upperdentry);
+	if (has_lower(ovl, w->dentry, &w->stack))
+		w->origin = w->upper ? ORIGIN_COPIED_UP : ORIGIN_LOWER;
 	else
-		w->origin = has_lower ? ORIGIN_LOWER : ORIGIN_UNKNOWN;
+		w->origin = w->upper ? ORIGIN_UPPER : ORIGIN_UNKNOWN;
 }
 
 INLINE int is_memfd(struct where *w)
@@ -123,9 +137,11 @@ INLINE void identify(struct file *file, struct where *w)
 		w->flags |= DELETED;
 	if (READ(file, f_mode) & FMODE_WRITE)
 		w->flags |= WRITABLE;
-	if (w->below) {
-		w->layer = READ(w->lowest, idx);
-		number_of(w->below, &w->lower_inode, &w->lower_dev);
+	if (w->origin == ORIGIN_LOWER || w->origin == ORIGIN_COPIED_UP) {
+		struct ovl_layer *layer = 0;
+		struct dentry *below = first_lower(w->stack, &layer);
+		w->layer = READ(layer, idx);
+		number_of(below, &w->lower_inode, &w->lower_dev);
 		w->real_inode = w->lower_inode;
 		w->real_dev = w->lower_dev;
 	}
@@ -354,15 +370,27 @@ INLINE u64 name_hash(const void *text, u64 length)
 	return hash;
 }
 
-INLINE struct file *file_of(struct task_struct *task, u32 fd)
+/* slots_of is the table of descriptors; typed pointers, where there are, are read without a call. */
+INLINE struct file **slots_of(struct task_struct *task, u32 *count)
 {
+	if (HAS_HELPER(BPF_FUNC_get_current_task_btf)) {
+		struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
+		*count = table->max_fds;
+		return table->fd;
+	}
 	struct files_struct *files = READ(task, files);
 	struct fdtable *table = READ(files, fdt);
-	if (fd >= READ(table, max_fds))
-		return 0;
-	struct file **slots = READ(table, fd);
-	struct file *file = 0;
-	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
+	*count = READ(table, max_fds);
+	return READ(table, fd);
+}
+
+/* file_of is the file of a descriptor of the current task. */
+INLINE struct file *file_of(struct task_struct *task, u32 fd)
+{
+	u32 count = 0;
+	struct file *file = 0, **slots = slots_of(task, &count);
+	if (fd < count)
+		bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
 	return file;
 }
 

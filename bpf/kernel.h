@@ -232,6 +232,7 @@ struct pt_regs {
 } CORE;
 
 enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158,
 	BPF_FUNC_task_pt_regs = 175,
 };
 

@@ -34,12 +34,15 @@ INLINE u8 interesting(struct task_struct *task, struct where *w)
 	return flags;
 }
 
-INLINE int reported(struct where *w, u8 kind, u8 flags, u64 cgroup, u64 now)
+/* reported tells whether the same was told of this file lately, from the little that is known by then. */
+INLINE int reported(struct file *file, struct where *w, u8 kind, u8 flags, u64 cgroup, u64 now)
 {
-	struct seen_key key = {.cgroup = cgroup, .inode = w->real_inode, .dev = w->real_dev};
+	struct seen_key key = {.cgroup = cgroup, .sb = (u64)w->sb, .inode = READ(w->inode, i_ino)};
 	key.kind = kind;
 	key.origin = w->origin;
-	key.flags = flags | w->flags;
+	key.flags = flags;
+	if (READ(file, f_mode) & FMODE_WRITE)
+		key.flags |= WRITABLE;
 	return recently(&key, now);
 }
 
@@ -59,15 +62,20 @@ INLINE int is_worth_telling(struct file *file, struct task_struct *task, u8 kind
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	u->script = kind == OPEN && u->w.origin == ORIGIN_UPPER && f->flags & KILL_DRIFT && is_awaited_script(pid, &u->w);
 	u->flags = kind == OPEN ? interesting(task, &u->w) : CODE;
-	int look = any_recalled();
-	if (!u->flags && !u->script && !look)
+	u->recalled = 0;
+	if (any_recalled()) {
+		identify(file, &u->w);
+		u->recalled = recalled(&u->w);
+	}
+	if (!u->flags && !u->script && !u->recalled)
 		return 0;
-	identify(file, &u->w);
-	u->recalled = look ? recalled(&u->w) : 0;
 	u->now = bpf_ktime_get_boot_ns();
-	if (u->recalled || u->script)
-		return 1;
-	return u->flags && !reported(&u->w, kind, u->flags, cgroup, u->now) && !throttled(f, st, u->now);
+	if (!u->recalled && !u->script)
+		if (reported(file, &u->w, kind, u->flags, cgroup, u->now) || throttled(f, st, u->now))
+			return 0;
+	if (!u->w.number)
+		identify(file, &u->w);
+	return 1;
 }
 
 INLINE void compose(struct head *h, struct task_struct *task, u8 kind, u64 cgroup, struct follow *f, struct use *u)

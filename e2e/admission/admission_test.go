@@ -26,7 +26,7 @@ func deployment(name string, p *corev1.Pod) *appsv1.Deployment {
 
 func TestARealAPIServerAsksAboutEverythingThatRunsImages(t *testing.T) {
 	t.Parallel()
-	w := start(t, nil)
+	w := start(t)
 	t.Run("a Deployment with recalled content is denied, and the denial names it", func(t *testing.T) {
 		_, err := w.client.AppsV1().Deployments("default").Create(t.Context(), deployment("bad", pod("", registry+"/acme/evil:1")), metav1.CreateOptions{})
 		denied(t, err, "acme/evil:1", "no-recalled-content", "steals credentials", "dora", "hullmark exception request", "hullmark explain")
@@ -126,7 +126,7 @@ func (w *world) ephemeral(t *testing.T) {
 
 func TestAConfigurationThatIsDeletedOrChangedComesBack(t *testing.T) {
 	t.Parallel()
-	w := start(t, nil)
+	w := start(t)
 	api := w.client.AdmissionregistrationV1()
 	if err := api.ValidatingWebhookConfigurations().Delete(t.Context(), install.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestAConfigurationThatIsDeletedOrChangedComesBack(t *testing.T) {
 
 func TestTheWebhookDecidesWhileItsServerIsAwayAlsoAfterARestart(t *testing.T) {
 	t.Parallel()
-	w := start(t, nil)
+	w := start(t)
 	eventually(t, "a snapshot on the disk", func() bool { return w.admit.SnapshotWritten() })
 	w.stop()
 	_, err := w.create(t, pod("evil", registry+"/acme/evil:1"), metav1.CreateOptions{})

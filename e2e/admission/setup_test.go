@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/hullmark/hullmark/e2e/cluster"
 	"github.com/hullmark/hullmark/internal/admission/admissiontest"
@@ -32,6 +33,7 @@ type world struct {
 	admit    *app.Admission
 	end      func() // ends the webhook
 	client   *kubernetes.Clientset
+	rest     *rest.Config
 	warnings *warnings
 	config   app.AdmissionConfig
 }
@@ -59,7 +61,12 @@ func (w *warnings) take() string {
 	}
 }
 
-func start(t *testing.T, change func(*app.AdmissionConfig)) *world {
+func start(t *testing.T) *world {
+	t.Helper()
+	return startWith(t, nil)
+}
+
+func startWith(t *testing.T, change func(*testing.T, *cluster.Cluster, *app.AdmissionConfig)) *world {
 	t.Helper()
 	c := cluster.Start(t, cluster.Options{})
 	w := &world{fleet: admissiontest.NewFleet(), warnings: &warnings{list: make(chan string, 1000)}}
@@ -68,6 +75,7 @@ func start(t *testing.T, change func(*app.AdmissionConfig)) *world {
 		t.Fatal(err)
 	}
 	config.WarningHandler = w.warnings
+	w.rest = config
 	if w.client, err = kubernetes.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +105,7 @@ func start(t *testing.T, change func(*app.AdmissionConfig)) *world {
 		Kubeconfig: c.Kubeconfig, Install: install.Options{Namespace: "hullmark", Service: install.Name}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	if change != nil {
-		change(&w.config)
+		change(t, c, &w.config)
 	}
 	w.end = w.run(t)
 	w.ready(t)
@@ -139,12 +147,32 @@ func (w *world) restart(t *testing.T) {
 	w.ready(t)
 }
 
+// impersonate writes a kubeconfig that acts as a user.
+func impersonate(t *testing.T, kubeconfig, user string) string {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range config.AuthInfos {
+		info.Impersonate = user
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // ready waits until the API server asks the webhook: it follows configurations within a second or so.
 func (w *world) ready(t *testing.T) {
 	t.Helper()
-	eventually(t, "the API server asks the webhook", func() bool {
-		_, err := w.create(t, pod("probe", registry+"/acme/evil:1"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		return err != nil && strings.Contains(err.Error(), "recalled")
+	eventually(t, "the API server asks both webhooks", func() bool {
+		dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+		_, err := w.create(t, pod("probe", registry+"/acme/evil:1"), dry)
+		p, _ := w.create(t, pod("probe", registry+"/acme/shop:1"), dry)
+		return err != nil && strings.Contains(err.Error(), "recalled") && p != nil && len(p.Spec.Containers) == 1 &&
+			strings.Contains(p.Spec.Containers[0].Image, "@")
 	})
 	w.warnings.take()
 }

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	admissionv1 "k8s.io/api/admission/v1"
 
@@ -184,31 +186,64 @@ func (g *Gate) unreadable(r *admissionv1.AdmissionRequest, err error) *admission
 	return denied(fault.As(err))
 }
 
+// What the server takes of one statement, and the log of all of it together (64 KB). Texts in bytes.
+const (
+	maxSubjects   = 32
+	maxName       = 256
+	maxReasons    = 64
+	maxText       = 1024
+	maxReasonText = 16 << 10
+	maxInput      = 24 << 10
+)
+
 // statement is what the record is told.
 func (d *decision) statement() report.Statement {
-	input, err := json.Marshal(d.request)
-	if err != nil { // it is made of texts, numbers and a time
-		input = nil
-	}
-	verdict := "allow"
+	verdict, code := "allow", ""
 	if !d.verdict.Allow {
-		verdict = "deny"
+		verdict, code = "deny", "admission-denied"
 	}
 	p := evidence.Decision{
-		Gate: "admit", Action: strings.ToLower(d.request.Operation), Verdict: verdict, Policy: d.verdict.Revision, Head: d.verdict.Head,
-		Exceptions: d.verdict.Exceptions, Actor: evidence.Actor{Account: d.request.User, Method: "kubernetes"}, ID: d.request.ID,
-		Workload: &evidence.WorkloadRef{
-			Cluster: d.request.Cluster, Namespace: d.request.Namespace, Kind: d.request.Kind, Name: d.request.Name,
+		Gate: "admit", Action: strings.ToLower(d.request.Operation), Verdict: verdict, Code: code, Policy: d.verdict.Revision, Head: d.verdict.Head,
+		Exceptions: d.verdict.Exceptions[:min(len(d.verdict.Exceptions), maxReasons)], Actor: evidence.Actor{Account: d.request.User, Method: "kubernetes"},
+		ID: plain(d.request.ID), Workload: &evidence.WorkloadRef{
+			Cluster: d.request.Cluster, Namespace: plain(d.request.Namespace), Kind: plain(d.request.Kind), Name: plain(d.request.Name),
 		},
-		Input: input,
+		Input: d.input(),
 	}
-	for _, f := range d.verdict.Findings {
-		p.Reasons = append(p.Reasons, fmt.Sprintf("%s: %s", f.Stage, f.Sentence()))
-	}
-	if !d.verdict.Allow {
-		p.Code = "admission-denied"
+	total := 0
+	for _, f := range d.verdict.Findings[:min(len(d.verdict.Findings), maxReasons)] {
+		reason := plain(fmt.Sprintf("%s: %s", f.Stage, f.Sentence()))
+		if total += len(reason); total > maxReasonText {
+			break
+		}
+		p.Reasons = append(p.Reasons, reason)
 	}
 	return report.Statement{Subjects: d.subjects(), Predicate: p, Keep: !d.verdict.Allow || len(d.verdict.Exceptions) > 0}
+}
+
+// input is what the decision can be recomputed from. Of an object with so many images that the record
+// does not take it, there is none: that it was decided is worth more than that it can be recomputed.
+// Nor is there where no policy decided, but an image that cannot be read.
+func (d *decision) input() json.RawMessage {
+	if slices.ContainsFunc(d.object.Images, func(img workload.Image) bool { return img.Err != nil }) {
+		return nil
+	}
+	raw, err := json.Marshal(d.request)
+	if err != nil || len(raw) > maxInput {
+		return nil
+	}
+	return raw
+}
+
+// plain makes a text that came with an object fit for the record.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	return cut(s, maxText)
 }
 
 // subjects are the images that were decided on: by digest, or by name where there is no digest.
@@ -218,9 +253,9 @@ func (d *decision) subjects() []evidence.Subject {
 	for _, img := range d.request.Images {
 		name := img.Digest
 		if name == "" {
-			name = "image:" + img.Reference
+			name = "image:" + cut(plain(img.Reference), maxName)
 		}
-		if seen[name] {
+		if seen[name] || len(out) == maxSubjects {
 			continue
 		}
 		seen[name] = true

@@ -266,3 +266,27 @@ func TestWarningsKeepToWhatIsPassedOn(t *testing.T) {
 		t.Errorf("a message of %d bytes", len(got.Result.Message))
 	}
 }
+
+func TestADecisionAboutManyImagesStaysWithinWhatTheRecordTakes(t *testing.T) {
+	t.Parallel()
+	var containers strings.Builder
+	for i := range 400 {
+		fmt.Fprintf(&containers, `{"name": "c%d", "image": "quay.io/%s\u0007/x:%d"},`, i, strings.Repeat("long/", 60), i)
+	}
+	w := newWorld(t, shipped())
+	w.ask(t, "/validate", fixture(t, "deployment-create-validate", `"containers": [`, `"containers": [`+containers.String()))
+	s := w.decisions.list[0]
+	draft := evidence.Draft{Subjects: s.Subjects, Predicate: s.Predicate, Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "admission/prod"}, Assurance: evidence.Observed}
+	if err := draft.Fits(); err != nil {
+		t.Error(err)
+	}
+	d := w.decisions.last(t)
+	if len(s.Subjects) > 32 || len(d.Reasons) > 64 || d.Verdict != "deny" {
+		t.Errorf("%d subjects, %d reasons, %s", len(s.Subjects), len(d.Reasons), d.Verdict)
+	}
+	for _, r := range d.Reasons {
+		if len(r) > 1024 || strings.Contains(r, "\a") {
+			t.Errorf("reason %q", r)
+		}
+	}
+}

@@ -71,6 +71,10 @@ func TestARecordCountsWhatItsReaderMayNotRead(t *testing.T) {
 	}, about)
 	s.say(evidence.Contents{Of: "image", Layers: []evidence.ImageLayer{{DiffID: layer, Blob: layer}}}, about)
 	s.say(evidence.Recall{Reason: "stolen key", Actor: by}, evidence.Subject{Name: string(secret)})
+	if body := text(t, s.ask(authztest.Outsider, "GET", "/images/"+string(image)+"/record", "")); strings.Contains(body, "secret") {
+		t.Errorf("an outsider reads %s", body)
+	}
+	s.say(evidence.Recall{Reason: "stolen key", Actor: by, Admin: true}, evidence.Subject{Name: string(secret)})
 
 	for role, sees := range map[authztest.Role]bool{authztest.Outsider: false, authztest.Reader: true, authztest.Admin: true} {
 		body := text(t, s.ask(role, "GET", "/images/"+string(image)+"/record", ""))
@@ -96,7 +100,7 @@ func TestARecordCountsWhatItsReaderMayNotRead(t *testing.T) {
 func TestAnExceptionIsSeenByWhomItConcerns(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	body := fmt.Sprintf(`{"policy": "has-record", "scope": {"image": %q}, "reason": "hotfix", "ticket": "OPS-7", "expires": "%s"}`,
+	body := fmt.Sprintf(`{"policy": "digest-pinned", "scope": {"image": %q}, "reason": "hotfix", "ticket": "OPS-7", "expires": "%s"}`,
 		s.Digest(authztest.Own), in(t, 24))
 	made := s.ask(authztest.Maintainer, "POST", "/exceptions", body)
 	var x resource.Exception

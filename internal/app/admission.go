@@ -39,6 +39,8 @@ const (
 	// reviewTimeout is for reading a review or writing its answer; the API server itself waits 3 s.
 	reviewTimeout = 10 * time.Second
 	tendEvery     = time.Minute
+	// namespacePatience is how long serving waits for the labels of namespaces.
+	namespacePatience = 10 * time.Second
 )
 
 // AdmissionConfig says how an admission controller is reached and what it follows.
@@ -227,6 +229,7 @@ func (a *Admission) Run(ctx context.Context) error {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
+		a.namespacesKnown(gctx)
 		if err := server.ServeTLS(a.listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
@@ -246,16 +249,18 @@ func (a *Admission) Run(ctx context.Context) error {
 
 // inCluster keeps the certificates, and in a cluster the webhook configurations and what is known of namespaces.
 func (a *Admission) inCluster(ctx context.Context) error {
-	if a.client == nil || a.config.NoInstall {
-		return every(ctx, tendEvery, func(ctx context.Context) {
-			if _, err := a.certs.Tend(ctx); err != nil {
-				a.config.Logger.Error("the certificates cannot be renewed", "error", err)
-			}
-		})
-	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.spaces.Run(ctx) })
+	if a.client != nil {
+		g.Go(func() error { return a.spaces.Run(ctx) })
+	}
 	g.Go(func() error {
+		if a.client == nil || a.config.NoInstall {
+			return every(ctx, tendEvery, func(ctx context.Context) {
+				if _, err := a.certs.Tend(ctx); err != nil {
+					a.config.Logger.Error("the certificates cannot be renewed", "error", err)
+				}
+			})
+		}
 		// The API server is asked to call only once there is something to decide from.
 		if !a.spaces.Synced(ctx) || !a.whole(ctx) {
 			return nil
@@ -264,6 +269,19 @@ func (a *Admission) inCluster(ctx context.Context) error {
 		return r.Run(ctx)
 	})
 	return g.Wait()
+}
+
+// namespacesKnown waits until the labels of namespaces are known, so that a restart does not deny what it
+// would know enough about a moment later; but not for an API server that is away.
+func (a *Admission) namespacesKnown(ctx context.Context) {
+	if a.client == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, namespacePatience)
+	defer cancel()
+	if !a.spaces.Synced(ctx) {
+		a.config.Logger.Warn("the labels of namespaces are not known yet; policies that ask for them fail")
+	}
 }
 
 // whole waits until the snapshot can be decided from. It reports false when ctx ended.
@@ -373,6 +391,12 @@ func (a *Admission) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Head is the size of the record that decisions are made from now.
+func (a *Admission) Head() int64 { return a.snapshot.Status().Head }
+
+// CABundle returns the PEM certificates by which callers know the webhook.
+func (a *Admission) CABundle() []byte { return a.certs.Bundle() }
 
 // SnapshotWritten reports whether a restart without the server would have something to decide from.
 func (a *Admission) SnapshotWritten() bool { return a.snapshot.Written() }

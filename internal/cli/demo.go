@@ -22,14 +22,22 @@ import (
 )
 
 func newDemo(e *env) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "demo", Short: "Watch a release travel from publication into an image, and trace it back", GroupID: "serve",
 		Long: `Start a throw-away server, publish two versions of a package with the real npm (with a small client
 of its own where npm is missing), push an image that holds one of them as an installed package and the
 other as a file copied out of it, then trace both ways and verify the record offline.`,
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), e) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), e, (*demo).journey) },
 	}
+	cmd.AddCommand(demoCommands(e)...)
+	return cmd
+}
+
+// demoStep is one scene of a demo.
+type demoStep struct {
+	title string
+	do    func(context.Context) error
 }
 
 // demo is one run: a server in this process, and clients that reach it over the network.
@@ -42,9 +50,12 @@ type demo struct {
 	token   string
 	folder  string
 	started time.Time
+	// beside runs something until the demo ends.
+	beside func(func(context.Context) error)
 }
 
-func runDemo(ctx context.Context, e *env) error {
+// runDemo starts a server and plays the steps on it.
+func runDemo(ctx context.Context, e *env, steps func(*demo) []demoStep) error {
 	folder, err := os.MkdirTemp("", "hullmark-demo-")
 	if err != nil {
 		return err
@@ -64,19 +75,18 @@ func runDemo(ctx context.Context, e *env) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.Run(ctx) })
+	d.beside = func(run func(context.Context) error) { g.Go(func() error { return run(ctx) }) }
+	d.beside(s.Run)
 	g.Go(func() error {
 		defer stop()
-		return d.run(ctx)
+		return d.play(ctx, steps(d))
 	})
 	return g.Wait()
 }
 
-func (d *demo) run(ctx context.Context) error {
-	steps := []struct {
-		title string
-		do    func(context.Context) error
-	}{
+// journey is a release that travels from its publication into an image.
+func (d *demo) journey() []demoStep {
+	return []demoStep{
 		{"An organisation claims the npm scope @acme and the image prefix acme", d.claim},
 		{"Two versions of @acme/greet are published", d.publish},
 		{"An image is pushed: 1.1.0 installed in node_modules, and a file copied out of 1.0.0", d.push},
@@ -85,6 +95,9 @@ func (d *demo) run(ctx context.Context) error {
 		{"And back: what is in the image, and who published it?", d.traceQuery("acme/shop:1")},
 		{"The record of 1.0.0, verified with the log's public key alone: no server, no network", d.verify},
 	}
+}
+
+func (d *demo) play(ctx context.Context, steps []demoStep) error {
 	for i, step := range steps {
 		d.p.Line("\n%s", output.Head(fmt.Sprintf("%d. %s", i+1, step.title)))
 		if err := step.do(ctx); err != nil {
@@ -114,7 +127,7 @@ func (d *demo) claim(ctx context.Context) error {
 
 func (d *demo) publish(ctx context.Context) error {
 	for _, version := range []string{"1.0.0", "1.1.0"} {
-		how, err := d.publishVersion(ctx, version)
+		how, err := d.publishVersion(ctx, demoPackage{"@acme/greet", version, demoFiles(version), d.token})
 		if err != nil {
 			return err
 		}
@@ -128,7 +141,7 @@ func (d *demo) push(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	digest, err := pushImage(ctx, d.url, "acme/shop:1", d.token, image)
+	digest, err := pushImage(ctx, d.url, "acme/shop:1", "admin", d.token, image)
 	if err != nil {
 		return err
 	}
@@ -153,7 +166,10 @@ func (d *demo) traceQuery(query string) func(context.Context) error {
 }
 
 func (d *demo) verify(ctx context.Context) error {
-	const subject = "pkg:npm/%40acme/greet@1.0.0"
+	return d.verifySubject(ctx, "pkg:npm/%40acme/greet@1.0.0")
+}
+
+func (d *demo) verifySubject(ctx context.Context, subject string) error {
 	bundle, err := d.app.Record.Bundle(ctx, d.app.Log, subject)
 	if err != nil {
 		return err
@@ -167,7 +183,7 @@ func (d *demo) verify(ctx context.Context) error {
 		return err
 	}
 	raw := file.Bytes()
-	d.p.Line("   $ hullmark record %s --bundle greet.json && hullmark verify greet.json --key %s", subject, d.app.LogKey)
+	d.p.Line("   $ hullmark record %s --bundle record.json && hullmark verify record.json --key %s", subject, d.app.LogKey)
 	report, err := evidence.VerifyBundle(bytes.NewReader(raw), verifier)
 	if err != nil {
 		return err

@@ -65,6 +65,12 @@ func newDemoContainer(folder string, image v1.Image) (_ *demoContainer, err erro
 	return c, os.Mkdir(c.cgroup, 0o755)
 }
 
+// rule is the container in the agent's words.
+func (c *demoContainer) rule(image, reference string) string {
+	return fmt.Sprintf("/%s=%s,namespace=staging,kind=Deployment,name=shop,pod=shop-1,reference=%s,root=%s",
+		filepath.Base(c.cgroup), image, reference, c.merged)
+}
+
 // unpackLayers writes each layer into a folder of its own and returns them as lowerdir wants them, the
 // topmost first. The image is the demo's own: it has files and folders only.
 func unpackLayers(folder string, image v1.Image) ([]string, error) {

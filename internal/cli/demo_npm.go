@@ -38,13 +38,23 @@ func demoFiles(version string) map[string]string {
 	}
 }
 
+// demoPackage is a version of an npm package, and the token that it is published with.
+type demoPackage struct {
+	name, version string
+	files         map[string]string
+	token         string
+}
+
+// bare is the name without its scope, as npm calls tarballs.
+func (p demoPackage) bare() string { return p.name[strings.IndexByte(p.name, '/')+1:] }
+
 // publishVersion publishes with the real npm when it is installed and says with what it did.
-func (d *demo) publishVersion(ctx context.Context, version string) (how string, err error) {
+func (d *demo) publishVersion(ctx context.Context, p demoPackage) (how string, err error) {
 	if _, err := exec.LookPath("npm"); err != nil {
-		return "the built-in client (npm is not installed)", d.publishWithoutNPM(ctx, version)
+		return "the built-in client (npm is not installed)", d.publishWithoutNPM(ctx, p)
 	}
-	folder := filepath.Join(d.folder, "greet-"+version)
-	if err := writeFiles(folder, demoFiles(version)); err != nil {
+	folder := filepath.Join(d.folder, p.bare()+"-"+p.version)
+	if err := writeFiles(folder, p.files); err != nil {
 		return "", err
 	}
 	npmrc := fmt.Sprintf("@acme:registry=%s/npm/\n%s/npm/:_authToken=${HULLMARK_TOKEN}\nupdate-notifier=false\n",
@@ -54,7 +64,7 @@ func (d *demo) publishVersion(ctx context.Context, version string) (how string, 
 	}
 	cmd := exec.CommandContext(ctx, "npm", "publish", "--loglevel=error")
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "HULLMARK_TOKEN="+d.token, "npm_config_cache="+filepath.Join(d.folder, "npm-cache"))
+	cmd.Env = append(os.Environ(), "HULLMARK_TOKEN="+p.token, "npm_config_cache="+filepath.Join(d.folder, "npm-cache"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("npm publish: %w\n%s", err, out)
@@ -76,15 +86,14 @@ func writeFiles(folder string, files map[string]string) error {
 }
 
 // publishWithoutNPM sends what npm publish sends.
-func (d *demo) publishWithoutNPM(ctx context.Context, version string) error {
-	const name = "@acme/greet"
-	files := demoFiles(version)
-	tarball, err := packTarball(files)
+func (d *demo) publishWithoutNPM(ctx context.Context, p demoPackage) error {
+	name, version := p.name, p.version
+	tarball, err := packTarball(p.files)
 	if err != nil {
 		return err
 	}
 	var manifest map[string]any
-	if err := json.Unmarshal([]byte(files["package.json"]), &manifest); err != nil {
+	if err := json.Unmarshal([]byte(p.files["package.json"]), &manifest); err != nil {
 		return err
 	}
 	sum1, sum512 := sha1.Sum(tarball), sha512.Sum512(tarball)
@@ -92,7 +101,7 @@ func (d *demo) publishWithoutNPM(ctx context.Context, version string) error {
 	manifest["dist"] = map[string]string{
 		"shasum":    hex.EncodeToString(sum1[:]),
 		"integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum512[:]),
-		"tarball":   d.url + "/npm/" + name + "/-/greet-" + version + ".tgz",
+		"tarball":   d.url + "/npm/" + name + "/-/" + p.bare() + "-" + version + ".tgz",
 	}
 	body, err := json.Marshal(map[string]any{
 		"_id": name, "name": name, "dist-tags": map[string]string{"latest": version},
@@ -104,15 +113,15 @@ func (d *demo) publishWithoutNPM(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
-	return d.put(ctx, d.url+"/npm/@acme%2fgreet", body)
+	return d.put(ctx, d.url+"/npm/"+strings.Replace(name, "/", "%2f", 1), p.token, body)
 }
 
-func (d *demo) put(ctx context.Context, url string, body []byte) error {
+func (d *demo) put(ctx context.Context, url, token string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+d.token)
+	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

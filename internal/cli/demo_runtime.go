@@ -5,14 +5,16 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 )
 
-// The two calls that the demo's runtime understands, as Node.js programs write them.
+// The calls that the demo's runtime understands, as Node.js programs write them.
 var (
 	readCall    = regexp.MustCompile(`readFileSync\('([^']+)'\)`)
+	timeoutCall = regexp.MustCompile(`setTimeout\(.*, (\d+)\)`)
 	connectCall = regexp.MustCompile(`connect\((\d+), '([^']+)'\)`)
 )
 
@@ -33,6 +35,11 @@ func newDemoRuntime() *cobra.Command {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "read %d bytes of %s\n", len(secret), call[1])
+			}
+			for _, call := range timeoutCall.FindAllSubmatch(script, -1) {
+				if ms, err := strconv.Atoi(string(call[1])); err == nil {
+					time.Sleep(time.Duration(ms) * time.Millisecond)
+				}
 			}
 			for _, call := range connectCall.FindAllSubmatch(script, -1) {
 				address := net.JoinHostPort(string(call[2]), string(call[1]))

@@ -62,8 +62,8 @@ func newExceptionRequest(e *env) *cobra.Command {
 			}
 			return made, err
 		}, printException)
-	cmd.Long = `Ask for an exception. Every part of the scope that is given must match, so give as many as you can. Owners of the image's namespace may
-approve one whose --image is theirs; anything wider is for site administrators.`
+	cmd.Long = `Ask for an exception. Every part of the scope that is given must match, so give as many as you can. Site administrators approve; owners of
+the image's namespace do where the policy says so and --image is theirs.`
 	cmd.Example = "  hullmark exception request --policy no-recalled-content --namespace staging --image sha256:… \\\n" +
 		"      --reason 'the payload is inert there' --ticket SEC-12 --expires 24h"
 	cmd.PreRunE = func(*cobra.Command, []string) error {

@@ -65,4 +65,3 @@ func imageDigest(ctx context.Context, c *client.Client, image string) (string, e
 	}
 	return p.Tags[tag], nil
 }
-

@@ -100,3 +100,15 @@ func TestTheVerdictOfATriedRequestIsDataToo(t *testing.T) {
 		t.Errorf("%v\n%s%s", err, out, talk)
 	}
 }
+
+// TestTheCommandThatADenialNamesIsTaken runs what a denial tells people to paste: it must fail for want of a
+// server, not because of how it is written.
+func TestTheCommandThatADenialNamesIsTaken(t *testing.T) {
+	t.Parallel()
+	f := policy.Failure{Policy: "no-recalled-content", Namespace: "web", Image: "registry.example/acme/shop:1",
+		Digest: "sha256:1a2b3c4d5e6f1a2b3c4d5e6f1a2b3c4d5e6f1a2b3c4d5e6f1a2b3c4d5e6f1a2b", Component: "pkg:npm/%40acme/ui-kit@4.2.1"}
+	args := strings.Fields(f.ExceptionCommand())[1:]
+	if code, _, talk := run(t.Context(), "", args...); code != 1 || !strings.Contains(talk, "[server-unreachable]") {
+		t.Errorf("%v: code %d: %s", args, code, talk)
+	}
+}

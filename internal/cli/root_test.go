@@ -55,7 +55,7 @@ func TestExitCodesAndWhatIsSaid(t *testing.T) {
 
 		{"help", 0, ""},
 		{"help trace", 0, ""},
-		{"help recall lift", 0, ""},
+		{"help recall undo", 0, ""},
 		{"help source-unknown", 0, ""},
 		{"help [source-unknown]", 0, ""},
 
@@ -98,7 +98,7 @@ func TestExitCodesAndWhatIsSaid(t *testing.T) {
 func TestHelpExplainsCommandsAndErrorCodes(t *testing.T) {
 	t.Parallel()
 	for topic, want := range map[string]string{
-		"trace": "hullmark trace X", "recall lift": "hullmark recall lift X", "source-unknown": "# source-unknown\n",
+		"trace": "hullmark trace X", "recall undo": "hullmark recall undo X", "source-unknown": "# source-unknown\n",
 	} {
 		_, page, _ := run(t.Context(), "", append([]string{"help"}, strings.Fields(topic)...)...)
 		if !strings.Contains(page, want) {

@@ -80,11 +80,13 @@ func (r *Record) Append(ctx context.Context, guard Guard, drafts ...Draft) ([]St
 var errRehearsed = errors.New("a rehearsal is taken back")
 
 // Rehearse does what Append would, lets look see the projections as they would be, and takes
-// everything back. Appends wait meanwhile.
+// everything back. Appends wait meanwhile. look may be nil.
 func (r *Record) Rehearse(ctx context.Context, look Guard, drafts ...Draft) error {
 	_, err := r.append(ctx, nil, func(tx *sql.Tx) error {
-		if err := look(tx); err != nil {
-			return err
+		if look != nil {
+			if err := look(tx); err != nil {
+				return err
+			}
 		}
 		return errRehearsed
 	}, drafts)

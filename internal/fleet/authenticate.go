@@ -17,6 +17,8 @@ type caller struct {
 	account.Enrolment
 	left <-chan struct{} // closed when they are revoked
 	conn *http.ResponseController
+	// heard notes that they are there: a stream that takes what it is sent is a sign of life too.
+	heard func()
 }
 
 type callerKey struct{}
@@ -39,8 +41,8 @@ func (s *Service) authenticated(next http.Handler) http.Handler {
 			s.refuse(w, err)
 			return
 		}
-		s.heard(member)
-		c := caller{Enrolment: member, left: left, conn: http.NewResponseController(w)}
+		c := caller{Enrolment: member, left: left, conn: http.NewResponseController(w), heard: func() { s.heard(member) }}
+		c.heard()
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
 	})
 }

@@ -64,7 +64,7 @@ func (h *hub) kinds(ctx context.Context, from, to int64) (map[string]bool, error
 func (h *hub) recallChanges(ctx context.Context, kinds map[string]bool, head int64) ([]*frame, error) {
 	now := h.Clock.Now()
 	h.reachStale = h.reachStale || kinds[evidence.ContentsType] || kinds[evidence.PublicationType]
-	due := h.reachStale && now.Sub(h.reached) >= againEvery
+	due := h.reachStale && now.Sub(h.reached) >= reachEvery
 	if h.loaded && !kinds[evidence.RecallType] && !due {
 		return nil, nil
 	}

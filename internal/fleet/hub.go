@@ -18,9 +18,11 @@ const (
 	settle = 10 * time.Millisecond
 	// backlog is how many updates a watcher may be behind.
 	backlog = 4096
-	// againEvery is how often what changes with every pod and push is told at most: the uses of exceptions
-	// and the images that a recall reaches.
+	// againEvery is how often the uses of exceptions are told at most: a busy one changes with every pod.
 	againEvery = time.Second
+	// reachEvery is how often, at most, it is worked out anew which images the recalls reach: every push may
+	// bring one, and there may be many recalls.
+	reachEvery = 5 * time.Second
 )
 
 // errClosing ends the watches of a server that stops.

@@ -203,6 +203,7 @@ func (w *watcher) send(f *frame) error {
 	if err := w.stream.Send(f); err != nil {
 		return fault.New(fault.Unavailable, "watch-ended", "the watcher does not take what it is sent").Because(err)
 	}
+	w.conn.heard()
 	return nil
 }
 

@@ -176,12 +176,7 @@ func (c *documentCompiler) complain(field string, e Expression, err error) {
 	}
 	at := e.at
 	if p, ok := errors.AsType[*cel.Problem](err); ok {
-		switch {
-		case p.At.Line <= 1 && p.At.Column > 0:
-			at.Column += p.At.Column - 1
-		case p.At.Line > 1 && e.next > 0:
-			at.Line, at.Column = at.Line+p.At.Line-1, e.next+p.At.Column-1
-		}
+		at = locate(c.doc.lines, e, p.At)
 	}
 	c.wrong = append(c.wrong, complaint{number: c.doc.number, name: c.doc.Metadata.Name, at: at,
 		text: fmt.Sprintf("%s: %v", field, err)})

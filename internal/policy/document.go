@@ -39,6 +39,7 @@ type Document struct {
 	// number is the document's place in its file, from 1, for messages.
 	number int
 	at     ir.Position
+	lines  []string // of the file, to find places in expressions that stand on several
 }
 
 // Metadata names a policy.
@@ -131,10 +132,9 @@ func (c *CheckSpec) UnmarshalYAML(n *yaml.Node) error {
 // Expression is CEL, or a sentence with CEL in braces, and where it stands.
 type Expression struct {
 	Text string
-	at   ir.Position // of the text's first character
-	// next is the column that later lines of a block begin in; 0 when the lines of the document and of
-	// the text are not the same.
-	next int
+	at   ir.Position // of the text's first character; of a block's first line, without column
+	// literal is a block whose lines are those of the text; others are folded to one.
+	literal bool
 }
 
 // IsZero reports whether there is none.
@@ -148,9 +148,9 @@ func (e *Expression) UnmarshalYAML(n *yaml.Node) error {
 	e.at = ir.Position{Line: n.Line, Column: n.Column}
 	switch n.Style &^ yaml.TaggedStyle {
 	case yaml.LiteralStyle:
-		e.at.Line, e.at.Column, e.next = n.Line+1, 1, 1 // the indentation is not known to the node
+		e.at, e.literal = ir.Position{Line: n.Line + 1}, true
 	case yaml.FoldedStyle:
-		e.at.Line, e.at.Column = n.Line+1, 1
+		e.at = ir.Position{Line: n.Line + 1}
 	case yaml.DoubleQuotedStyle, yaml.SingleQuotedStyle:
 		e.at.Column++
 	}

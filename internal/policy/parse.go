@@ -54,6 +54,7 @@ func Parse(document []byte) (Set, error) {
 	}
 	var set Set
 	var wrong []complaint
+	lines := strings.Split(string(document), "\n")
 	decoder := yaml.NewDecoder(bytes.NewReader(document))
 	for number := 1; ; number++ {
 		var node yaml.Node
@@ -72,6 +73,7 @@ func Parse(document []byte) (Set, error) {
 			return Set{}, fault.New(fault.TooLarge, "policy-too-large", "a policy set may hold %d policies; join some", MaxPolicies)
 		}
 		doc, problems := parseOne(&node, number)
+		doc.lines = lines
 		wrong = append(wrong, problems...)
 		set.Policies = append(set.Policies, doc)
 	}

@@ -66,7 +66,10 @@ func TestAMistakeIsToldWithDocumentFieldAndWhatToDo(t *testing.T) {
 		"an open brace":            {head + "  checks: [{name: c, expression: 'true', message: 'x {image.tag'}]\n", "policy-expression-invalid", []string{"not closed"}},
 		"a message of a list":      {head + "  checks: [{name: c, expression: 'true', message: '{record.gaps}'}]\n", "policy-expression-invalid", []string{"has no text"}},
 		"a bad pattern":            {head + "  checks: [{name: c, expression: 'image.tag.matches(\"(\")', message: m}]\n", "policy-expression-invalid", []string{"invalid matches"}},
-		"a block on two lines":     {head + "  checks:\n    - name: c\n      expression: |\n        record.known &&\n        record.knwon\n      message: m\n", "policy-expression-invalid", []string{"line 10"}},
+		"a block on two lines":     {head + "  checks:\n    - name: c\n      expression: |\n        record.known &&\n        record.knwon\n      message: m\n", "policy-expression-invalid", []string{"line 10, column 15"}},
+		"a folded block":           {head + "  checks:\n    - name: c\n      expression: >-\n        record.known &&\n        image.pinned && record.knwon\n      message: m\n", "policy-expression-invalid", []string{"line 10, column 31"}},
+		"a plain text on two":      {head + "  checks:\n    - name: c\n      expression: record.known &&\n        record.knwon\n      message: m\n", "policy-expression-invalid", []string{"line 9, column 15"}},
+		"a block in a message":     {head + "  checks:\n    - name: c\n      expression: 'true'\n      message: |\n        é\n        so {record.knwon}\n", "policy-expression-invalid", []string{"line 11, column 19"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,6 +117,9 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("a document is answered with %v", err)
 			}
 			return
+		}
+		if _, err := Compile(set); err != nil && fault.KindOf(err) != fault.Invalid {
+			t.Fatalf("a parsed document is answered with %v", err)
 		}
 		canonical := set.Canonical()
 		again, err := Parse(canonical)

@@ -32,7 +32,7 @@ func (s *session) contents(out *Record, image int64) error {
 		return err
 	}
 	if len(stack) == 0 {
-		out.Gaps = append(out.Gaps, "what is inside it is not known: its layers were not read")
+		out.gap(notRead)
 		return s.findings(out)
 	}
 	ids := make([]int64, len(stack))
@@ -97,7 +97,7 @@ func (s *session) stack(out *Record, image int64) ([]layer, error) {
 	}
 	out.Contents.Complete = incomplete == ""
 	if incomplete != "" {
-		out.Gaps = append(out.Gaps, "this image was not read to its end: "+incomplete)
+		out.gap("this image was not read to its end: %s", incomplete)
 	}
 	var stack []layer
 	err = s.Each(`SELECT il.layer_id, a.digest, il.blob, coalesce(l.analyser, ''), a.incomplete, coalesce(l.files, 0)
@@ -161,7 +161,7 @@ func scanContents(rows *sql.Rows) (evidence.Contents, error) {
 
 // unsure says that the record at an older head cannot be read exactly any more.
 func (s *session) unsure(out *Record, why string) {
-	out.Gaps = append(out.Gaps, why)
+	out.gap("%s", why)
 	s.inexact = append(s.inexact, why)
 }
 
@@ -194,10 +194,10 @@ func (s *session) unread(out *Record, stack []layer) error {
 		}
 		if l = stack[i]; l.analyser == "" {
 			out.Contents.Complete = false
-			out.Gaps = append(out.Gaps, fmt.Sprintf("layer %d has not been read", i))
+			out.gap("layer %d has not been read", i)
 		} else if l.incomplete != "" {
 			out.Contents.Complete = false
-			out.Gaps = append(out.Gaps, fmt.Sprintf("layer %d was not read to its end: %s", i, l.incomplete))
+			out.gap("layer %d was not read to its end: %s", i, l.incomplete)
 		}
 	}
 	return nil
@@ -252,7 +252,7 @@ func (s *session) components(out *Record, left []*inside.Content) error {
 		out.Contents.Components = append(out.Contents.Components, *c)
 	}
 	if foreign > 0 {
-		out.Gaps = append(out.Gaps, fmt.Sprintf("of %d components it is not known who published them: they were not published here", foreign))
+		out.gap("of %d components it is not known who published them: they were not published here", foreign)
 	}
 	return nil
 }

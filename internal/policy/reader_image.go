@@ -61,6 +61,26 @@ func newRecord(manifest string, head int64) Record {
 	}
 }
 
+const (
+	notPublished = "the record has no publication of this image"
+	notRead      = "what is inside it is not known: its layers were not read"
+)
+
+// Unknown is the record of an image that nothing is known of. Every gate that meets one decides from it, or a
+// recomputation would come out differently.
+func Unknown(manifest string, head int64) Record {
+	r := newRecord(manifest, head)
+	r.Gaps = append(r.Gaps, notPublished, notRead)
+	return r
+}
+
+// gap adds a sentence to the gaps, once.
+func (r *Record) gap(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.Gaps, text) {
+		r.Gaps = append(r.Gaps, text)
+	}
+}
+
 // entries returns the names of the manifest, those that still offer it first, each group oldest first.
 func (s *session) entries(id int64, manifest string) ([]entry, error) {
 	var out []entry
@@ -111,13 +131,13 @@ func (s *session) state(e *entry, manifest string) error {
 // offers it. An approval of a copy elsewhere is none of this one.
 func (s *session) published(out *Record, entries []entry, manifest string) error {
 	if len(entries) == 0 {
-		out.Gaps = append(out.Gaps, "the record has no publication of this image")
+		out.gap(notPublished)
 		return nil
 	}
 	first := entries[0]
 	out.Known, out.Publication = true, first.pub
 	if first.withdrawn {
-		out.Gaps = append(out.Gaps, "it was withdrawn from every repository that offered it")
+		out.gap("it was withdrawn from every repository that offered it")
 	}
 	approvals, err := s.approvals([]string{first.purl}, map[string]string{first.purl: first.pub.Publisher})
 	if err != nil {
@@ -271,7 +291,7 @@ func (s *session) facts(out *Record, keys []string) error {
 	return s.In(`SELECT what, reason FROM gap WHERE seq < $1 AND subject IN (%s) ORDER BY seq`, values(keys), func(rows *sql.Rows) error {
 		var what, reason string
 		err := rows.Scan(&what, &reason)
-		out.Gaps = append(out.Gaps, what+": "+reason)
+		out.gap("%s: %s", what, reason)
 		return err
 	}, s.Head)
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -41,7 +40,7 @@ func (s *session) index(out *Record, listed []string) error {
 			platform = manifest
 		}
 		for _, gap := range one.Gaps {
-			out.Gaps = append(out.Gaps, fmt.Sprintf("%s: %s", platform, gap))
+			out.gap("%s: %s", platform, gap)
 		}
 		if len(platforms) == 0 {
 			c.Base = one.Contents.Base
@@ -53,7 +52,7 @@ func (s *session) index(out *Record, listed []string) error {
 	}
 	if len(platforms) == 0 {
 		c.Complete = false
-		out.Gaps = append(out.Gaps, "it lists no image that is known")
+		out.gap("it lists no image that is known")
 	}
 	c.Platform = strings.Join(platforms, ",")
 	return nil

@@ -118,17 +118,17 @@ func (s *session) recallLayers(out *Record, image int64, stack []layer, left []*
 // recallComponent adds the recalls of one component, under its purl or the digest of its archive.
 func (s *session) recallComponent(out *Record, c *Component, left []*inside.Content) error {
 	for _, key := range []string{c.PURL, c.Artifact} {
-		if _, ok := s.book.recalls.inForce(key, s.Head); !ok {
+		seq, ok := s.book.recalls.inForce(key, s.Head)
+		if !ok {
 			continue
 		}
 		if c.Grounds == string(inside.ByContent) {
-			told, err := s.toldApart(c, left)
+			reached, err := s.reachedByContent(out, c, seq, left)
 			if err != nil {
 				return err
 			}
-			if !told {
-				out.Gaps = append(out.Gaps, "it holds files of "+c.PURL+", which is recalled, that versions which are not recalled ship too: which of them it is cannot be told")
-				return nil
+			if !reached {
+				continue
 			}
 		}
 		reason, err := s.reach(out, key, c.PURL)
@@ -138,6 +138,24 @@ func (s *session) recallComponent(out *Record, c *Component, left []*inside.Cont
 		c.Recalled = cmp.Or(c.Recalled, reason)
 	}
 	return nil
+}
+
+// reachedByContent reports whether the recall of a release reaches a copy that nothing names. Only an administrator's
+// does: whoever publishes and recalls files that others have too must not be able to stop theirs.
+func (s *session) reachedByContent(out *Record, c *Component, seq int64, left []*inside.Content) (bool, error) {
+	r, err := s.recall(seq)
+	if err != nil {
+		return false, err
+	}
+	if !r.Admin {
+		out.gap("it holds files of %s, which its owner recalled; only an administrator's recall reaches copies that nothing names", c.PURL)
+		return false, nil
+	}
+	told, err := s.toldApart(c, left)
+	if err == nil && !told {
+		out.gap("it holds files of %s, which is recalled, that versions which are not recalled ship too: which of them it is cannot be told", c.PURL)
+	}
+	return told, err
 }
 
 // toldApart reports whether a release that is recognised by content alone shows itself by a file that no other

@@ -71,7 +71,7 @@ func (s *shop) say(p evidence.Predicate, subjects ...evidence.Subject) int64 {
 }
 
 func (s *shop) recall(lifted bool, subject string) int64 {
-	p := evidence.Recall{Reason: "worm", Lifted: lifted, Actor: tracetest.By("root")}
+	p := evidence.Recall{Reason: "worm", Lifted: lifted, Actor: tracetest.By("root"), Admin: true}
 	if d, err := digest.Parse(subject); err == nil {
 		return s.say(p, evidence.About("", d))
 	}
@@ -208,6 +208,23 @@ func TestWhatARecalledVersionSharesWithGoodOnesStopsNobody(t *testing.T) {
 	s.recall(false, "pkg:npm/%40acme/kit@4.2.2")
 	if r := s.now(d); len(r.Recalls) != 3 {
 		t.Errorf("every version that it can be is recalled: %+v", r.Recalls)
+	}
+}
+
+func TestAnOwnerWhoRecallsFilesThatOthersHaveStopsNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	theirs := s.Layer("theirs", nil, tracetest.Files(map[string]string{"app/framework.js": "a framework from elsewhere"}, 500))
+	d := s.Image("alice", "acme/framework", "1", nil, theirs)
+	p := s.Release("mallory", "@mallory/mine", "1.0.0", tracetest.Files(map[string]string{"package/x.js": "a framework from elsewhere"}, 500))
+	named := s.Image("mallory", "mallory/app", "1", nil, s.Layer("named", tracetest.Components(p), nil))
+	s.save()
+	s.say(evidence.Recall{Reason: "mine", Actor: tracetest.By("mallory")}, evidence.Subject{Name: string(p)})
+	if r := s.now(d); len(r.Recalls) != 0 || !strings.Contains(strings.Join(r.Gaps, " "), "only an administrator's recall") {
+		t.Errorf("%+v %q", r.Recalls, r.Gaps)
+	}
+	if r := s.now(named); len(r.Recalls) != 1 {
+		t.Errorf("what names the release is reached: %+v", r.Recalls)
 	}
 }
 
@@ -355,6 +372,15 @@ func TestAnImageThatNothingIsKnownOfIsUnknownAndCanBeRecalledAllTheSame(t *testi
 	touched, err := s.reader.Touched(t.Context(), seq, seq+1)
 	if err != nil || !slices.Equal(touched, []digest.Digest{d}) {
 		t.Errorf("touched %v, %v", touched, err)
+	}
+}
+
+func TestTheRecordOfWhatIsUnknownIsTheOneThatEveryGateTakes(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	d := digest.FromBytes([]byte("nothing"))
+	if got, want := s.of(d, 7), policy.Unknown(string(d), 7); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v\n%+v", got, want)
 	}
 }
 

@@ -115,16 +115,16 @@ func checkException(x evidence.Exception, now time.Time) error {
 	return nil
 }
 
-// ApproveException puts an exception in force. Whoever approves is somebody else than who asked, and
-// owns what is let past: the namespace of every image in scope, where the scope names images here; else, and
-// for exceptions from all policies, a site administrator. Codes: exception-unknown, exception-decided,
+// ApproveException puts an exception in force. Whoever approves is somebody else than who asked: a site
+// administrator or, where the policy says so ([ExceptionsAnnotation]) and the scope names images here, an owner of
+// the namespace of every image in scope. Codes: exception-unknown, exception-decided,
 // exception-expired, exception-own, exception-not-yours, and those of Access.
 func (s *Service) ApproveException(ctx context.Context, actor evidence.Actor, id int64) (ListedException, error) {
 	x, err := s.Exception(ctx, id)
 	if err != nil {
 		return ListedException{}, err
 	}
-	if err := s.mayDecide(ctx, actor, x.Exception); err != nil {
+	if err := s.mayApprove(ctx, actor, x.Exception); err != nil {
 		return ListedException{}, err
 	}
 	if x.Requester == actor.Account {
@@ -142,8 +142,8 @@ func (s *Service) ApproveException(ctx context.Context, actor evidence.Actor, id
 	return s.Exception(ctx, id)
 }
 
-// RevokeException ends an exception, or takes a request back. Who asked for it may, who approved it, and
-// whoever may approve it. Codes as of [Service.ApproveException].
+// RevokeException ends an exception, or takes a request back. Who asked for it may, who approved it, the owners of
+// the images in scope, and site administrators. Codes as of [Service.ApproveException].
 func (s *Service) RevokeException(ctx context.Context, actor evidence.Actor, id int64, reason string) error {
 	x, err := s.Exception(ctx, id)
 	if err != nil {

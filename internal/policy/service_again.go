@@ -24,7 +24,7 @@ func (r *recomputation) at(ctx context.Context, head int64) (Verdict, []string, 
 		return Verdict{}, nil, err
 	}
 	r.exceptions = len(exceptions)
-	records := map[string]Record{"": newRecord("", head)}
+	records := map[string]Record{"": Unknown("", head)}
 	var inexact []string
 	for _, image := range r.request.Images {
 		if _, known := records[image.Digest]; known {

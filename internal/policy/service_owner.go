@@ -13,7 +13,39 @@ import (
 	"github.com/hullmark/hullmark/internal/purl"
 )
 
-// mayDecide fails unless the actor may approve the exception.
+// ExceptionsAnnotation on a policy says who approves exceptions from it, besides site administrators:
+// "owners" are those of the namespace of every image in scope. Without it nobody else does: most policies
+// protect those who run an image from those who publish it, and who publishes could let their own images past.
+const ExceptionsAnnotation = "hullmark.dev/exceptions"
+
+// mayApprove fails unless the actor may put the exception in force.
+func (s *Service) mayApprove(ctx context.Context, actor evidence.Actor, x Exception) error {
+	admin := s.access.RequireAdmin(ctx, actor)
+	if admin == nil {
+		return nil
+	}
+	if err := s.mayDecide(ctx, actor, x); err != nil {
+		return err
+	}
+	set, err := s.Set(ctx)
+	if err != nil {
+		return err
+	}
+	parsed, err := Parse(set.Document)
+	if err != nil {
+		return fmt.Errorf("policies in force: %w", err)
+	}
+	for _, p := range parsed.Policies {
+		if p.Metadata.Name == x.Policy && p.Metadata.Annotations[ExceptionsAnnotation] == "owners" {
+			return nil
+		}
+	}
+	return fault.New(fault.Denied, "exception-not-yours",
+		"the policy %s leaves exceptions to site administrators; ask one to approve exception #%d", x.Policy, x.ID).Because(admin)
+}
+
+// mayDecide fails unless the exception is about nothing but images that the actor owns: then they may
+// see it and end it.
 func (s *Service) mayDecide(ctx context.Context, actor evidence.Actor, x Exception) error {
 	admin := s.access.RequireAdmin(ctx, actor)
 	if admin == nil {
@@ -40,8 +72,8 @@ func (s *Service) mayDecide(ctx context.Context, actor evidence.Actor, x Excepti
 	return nil
 }
 
-// MaySee reports, as an error, why the actor may not see an exception: who asked for it may, who approved it
-// and whoever may approve it.
+// MaySee reports, as an error, why the actor may not see an exception: who asked for it may, who approved it, the
+// owners of the images in scope, and site administrators.
 func (s *Service) MaySee(ctx context.Context, actor evidence.Actor, x Exception) error {
 	if !actor.Anonymous() && (actor.Account == x.Requester || actor.Account == x.Approver) {
 		return nil

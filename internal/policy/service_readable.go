@@ -3,7 +3,7 @@ package policy
 import (
 	"context"
 	"database/sql"
-	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -103,7 +103,7 @@ func (v *viewer) publication(r *Record) error {
 	ok, err := v.reads(where[r.Publication.Seq])
 	if err == nil && !ok {
 		r.Publication, r.Approval = Publication{}, Approval{}
-		r.Gaps = append(r.Gaps, "it was first published in a namespace that you may not read")
+		r.gap("it was first published in a namespace that you may not read")
 	}
 	return err
 }
@@ -117,7 +117,7 @@ func (v *viewer) base(r *Record) (err error) {
 		return err
 	}
 	*b = Base{References: []string{}}
-	r.Gaps = append(r.Gaps, "its base image is in a namespace that you may not read")
+	r.gap("its base image is in a namespace that you may not read")
 	return nil
 }
 
@@ -151,8 +151,16 @@ func (v *viewer) components(r *Record) error {
 		}
 	}
 	r.Contents.Components = kept
+	r.Gaps = slices.DeleteFunc(r.Gaps, func(gap string) bool { // a sentence may name one, too
+		for p := range hidden {
+			if strings.Contains(gap, p) {
+				return true
+			}
+		}
+		return false
+	})
 	if len(hidden) > 0 {
-		r.Gaps = append(r.Gaps, fmt.Sprintf("%s in namespaces that you may not read", counted(len(hidden), "component")))
+		r.gap("%s in namespaces that you may not read", counted(len(hidden), "component"))
 	}
 	for i, x := range r.Recalls {
 		if hidden[x.Via] {

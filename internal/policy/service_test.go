@@ -74,9 +74,10 @@ func (o *office) want(err error, code string) {
 	}
 }
 
+// wanted is an exception from a policy that leaves exceptions to the owners of the image.
 func wanted(image string) evidence.Exception {
 	return evidence.Exception{
-		Policy: "no-recalled-content", Scope: evidence.ExceptionScope{Namespace: "staging", Image: image},
+		Policy: "digest-pinned", Scope: evidence.ExceptionScope{Namespace: "staging", Image: image},
 		Reason: "the payload is inert there", Ticket: "SEC-12", Expires: noon.Add(24 * time.Hour),
 	}
 }
@@ -139,8 +140,8 @@ func TestAnAdministratorDoesNotApproveTheirOwnRequest(t *testing.T) {
 func TestWhatReachesBeyondOneNamespaceNeedsAnAdministrator(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	everything := wanted(string(o.app))
-	everything.Policy = "*"
+	everything, recalled := wanted(string(o.app)), wanted(string(o.app))
+	everything.Policy, recalled.Policy = "*", "no-recalled-content"
 	cases := map[string]struct {
 		x    evidence.Exception
 		code string // for bob, who owns acme
@@ -156,6 +157,7 @@ func TestWhatReachesBeyondOneNamespaceNeedsAnAdministrator(t *testing.T) {
 		"an image that is known nowhere":           {wanted(string(digest.FromBytes(nil))), "exception-not-yours"},
 		"no image":                                 {wanted(""), "exception-not-yours"},
 		"every policy":                             {everything, "admin-required"},
+		"a policy that protects who runs an image from who publishes it": {recalled, "exception-not-yours"},
 	}
 	for name, c := range cases {
 		id := o.request("alice", c.x)
@@ -193,7 +195,7 @@ func TestAnExceptionSaysWhatWhyAndUntilWhen(t *testing.T) {
 		}
 	}
 	typo := wanted("")
-	typo.Policy = "no-recaled-content"
+	typo.Policy = "digest-pined"
 	_, err := o.RequestException(t.Context(), by("alice"), typo)
 	o.want(err, "policy-unknown")
 	_, err = o.RequestException(t.Context(), evidence.Actor{}, wanted(""))
@@ -323,9 +325,11 @@ func TestADecisionIsRecomputedFromWhatWasKnownThen(t *testing.T) {
 	decide("before", "staging")
 	o.recall(false, string(o.worm))
 	decide("recalled", "staging")
-	x := o.request("alice", wanted(string(o.app)))
+	from := wanted(string(o.app))
+	from.Policy = "no-recalled-content"
+	x := o.request("alice", from)
 	decide("asked", "staging")
-	_, err := o.ApproveException(t.Context(), by("bob"), x)
+	_, err := o.ApproveException(t.Context(), by("root"), x)
 	o.want(err, "")
 	decide("excepted", "staging")
 	decide("elsewhere", "web")
@@ -333,7 +337,7 @@ func TestADecisionIsRecomputedFromWhatWasKnownThen(t *testing.T) {
 	o.now.Store(&late)
 	decide("expired", "staging")
 	o.now.Store(&noon)
-	o.want(o.RevokeException(t.Context(), by("bob"), x, "enough"), "")
+	o.want(o.RevokeException(t.Context(), by("root"), x, "enough"), "")
 	decide("revoked", "staging")
 	o.recall(true, string(o.worm))
 	_, err = o.PutSet(t.Context(), by("root"), []byte(strict))

@@ -39,10 +39,18 @@ func (a *Agent) contain(b *box) {
 	c, indexes := b.c, b.index
 	b.contained = len(wanted.Components) > 0
 	a.mu.Unlock()
-	for _, f := range a.recalledFiles(c.Root.Layers, c.Root.Lower, indexes, &recall{wanted: wanted}) {
+	let := &recall{wanted: wanted}
+	files := a.recalledFiles(c.Root.Layers, c.Root.Lower, indexes, let)
+	for _, f := range files {
 		a.mark(b, f)
 	}
 	a.refollow(b)
+	for _, h := range a.havers(b, let, files, false) { // it was quicker than the index
+		if err := a.Kernel.Taint(h.PID); err != nil {
+			a.Logger.Error("process not marked", "pid", h.PID, "error", err)
+		}
+		a.processes.Taint(&kernel.Event{PID: h.PID, Started: h.Started, Comm: h.Comm, Cgroup: h.Cgroup}, h.content)
+	}
 }
 
 func (a *Agent) mark(b *box, f recalledFile) {

@@ -138,9 +138,11 @@ func openReceipts(folder string) (*receipts, error) {
 	return r, nil
 }
 
+func (r *receipts) sent(seq int64) bool { return slices.Contains(r.Sent, seq) }
+
 // first reports whether a recall has no receipt yet, and notes that it has.
 func (r *receipts) first(seq int64) bool {
-	if slices.Contains(r.Sent, seq) {
+	if r.sent(seq) {
 		return false
 	}
 	r.Sent = append(r.Sent, seq)

@@ -140,7 +140,7 @@ func (a *Agent) settled() {
 }
 
 // SetRecalls replaces the recalls in force. New ones are carried out before it returns, each with a
-// receipt; lifted ones are undone.
+// receipt; lifted ones are undone. What is known is stopped at once: only the receipts wait for the rest.
 func (a *Agent) SetRecalls(list []Recall) {
 	a.recalling.Lock()
 	defer a.recalling.Unlock()
@@ -171,15 +171,24 @@ func (a *Agent) SetRecalls(list []Recall) {
 	for seq := range old {
 		a.lift(boxes, seq)
 	}
-	if len(fresh) == 0 {
-		return
+	done := make([]outcome, len(fresh))
+	owed := false
+	for i, r := range fresh {
+		done[i] = a.carryOut(boxes, r)
+		owed = owed || a.Reporter != nil && !a.receipts.sent(r.Seq)
 	}
-	a.settled()
+	if owed {
+		a.settled()
+	}
 	a.mu.Lock()
-	boxes = a.known()
+	reached := map[*box]bool{}
+	for _, b := range boxes {
+		reached[b] = true
+	}
+	late := slices.DeleteFunc(a.known(), func(b *box) bool { return reached[b] })
 	a.mu.Unlock()
-	for _, r := range fresh {
-		a.carryOut(boxes, r)
+	for i, r := range fresh {
+		a.receipt(r, done[i].and(a.carryOut(late, r)))
 	}
 }
 
@@ -194,27 +203,45 @@ func (a *Agent) known() []*box {
 	return out
 }
 
-// carryOut applies a recall to every container and sends the receipt.
-func (a *Agent) carryOut(boxes []*box, r *recall) {
-	var stopped int64
-	outcome := "nothing here"
+// outcome is what a recall came to on this node.
+type outcome struct {
+	touched  bool // a container has recalled content
+	observed bool // and one of them is not stopped
+	stopped  int64
+}
+
+func (o outcome) and(p outcome) outcome {
+	return outcome{o.touched || p.touched, o.observed || p.observed, o.stopped + p.stopped}
+}
+
+func (o outcome) String() string {
+	switch {
+	case o.observed:
+		return "observed"
+	case o.touched:
+		return "enforced"
+	}
+	return "nothing here"
+}
+
+// carryOut applies a recall to containers.
+func (a *Agent) carryOut(boxes []*box, r *recall) outcome {
+	var o outcome
 	for _, b := range boxes {
 		e := a.applyTo(b, r)
-		stopped += e.stopped
-		switch {
-		case !e.touched:
-		case !e.enforced:
-			outcome = "observed"
-		case outcome == "nothing here":
-			outcome = "enforced"
-		}
+		o = o.and(outcome{e.touched, e.touched && !e.enforced, e.stopped})
 	}
-	a.Logger.Info("recall carried out", "recall", r.Seq, "outcome", outcome, "stopped", stopped)
+	return o
+}
+
+// receipt tells the server once what a recall came to.
+func (a *Agent) receipt(r *recall, o outcome) {
+	a.Logger.Info("recall carried out", "recall", r.Seq, "outcome", o.String(), "stopped", o.stopped)
 	if a.Reporter == nil || !a.receipts.first(r.Seq) {
 		return
 	}
 	verdict := "allow"
-	if outcome == "enforced" {
+	if o.String() == "enforced" {
 		verdict = "deny"
 	}
 	var subjects []evidence.Subject
@@ -230,8 +257,8 @@ func (a *Agent) carryOut(boxes []*box, r *recall) {
 	}
 	a.Reporter.Urgent(a.draft(evidence.Decision{
 		Gate: "run", Action: "recall", Verdict: verdict, Code: "recall", Count: 1,
-		Reasons: []string{fmt.Sprintf("recall #%d (%s): %s; %d processes stopped", r.Seq, r.Reason, outcome, stopped)},
-		Receipt: &evidence.Receipt{Recall: r.Seq, Receiver: "agent/" + a.Node, Outcome: outcome, Stopped: stopped},
+		Reasons: []string{fmt.Sprintf("recall #%d (%s): %s; %d processes stopped", r.Seq, r.Reason, o, o.stopped)},
+		Receipt: &evidence.Receipt{Recall: r.Seq, Receiver: "agent/" + a.Node, Outcome: o.String(), Stopped: o.stopped},
 	}, subjects...))
 	if err := a.receipts.save(); err != nil {
 		a.Logger.Warn("receipt not noted", "error", err)

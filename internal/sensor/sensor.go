@@ -41,7 +41,9 @@ type Kernel interface {
 	Block(dev, inode uint64) error
 	// Mark names a file whose use is only to be remembered, for DenyTaintedEgress.
 	Mark(dev, inode uint64) error
-	// Unblock takes either back.
+	// Taint marks a process as if it had used such a file.
+	Taint(pid uint32) error
+	// Unblock takes Block and Mark back.
 	Unblock(dev, inode uint64) error
 	// Counters returns what was seen and lost.
 	Counters() (kernel.Counters, error)

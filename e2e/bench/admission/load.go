@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -74,15 +77,17 @@ func review(n, images int) []byte {
 	return out
 }
 
-// load sends reviews for one round and returns how long each answer took.
-func (w *world) load(ctx context.Context, url string, roots *x509.CertPool) (sample, error) {
+// load sends reviews for one round and returns how long each answer took, and the processor time that the
+// server spent on one in milliseconds: what a busy machine leaves steady.
+func (w *world) load(ctx context.Context, server *exec.Cmd, url string, roots *x509.CertPool) (sample, float64, error) {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true, // as the API server does
 	}}
 	defer client.CloseIdleConnections()
 	if err := w.warm(ctx, client, url); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	before := processorTime(server)
 	total := int(w.duration.Seconds() * float64(w.rate))
 	times, errs := make(sample, total), make([]error, total)
 	var all sync.WaitGroup
@@ -91,7 +96,7 @@ func (w *world) load(ctx context.Context, url string, roots *x509.CertPool) (sam
 		due := began.Add(time.Duration(i) * time.Second / time.Duration(w.rate))
 		time.Sleep(time.Until(due))
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, 0, ctx.Err()
 		}
 		all.Go(func() {
 			errs[i] = ask(ctx, client, url, w.reviews[i%len(w.reviews)])
@@ -100,10 +105,23 @@ func (w *world) load(ctx context.Context, url string, roots *x509.CertPool) (sam
 	}
 	all.Wait()
 	if err := firstOf(errs); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	slices.Sort(times)
-	return times, nil
+	return times, (processorTime(server) - before) / float64(total), nil
+}
+
+// processorTime is what a process has used so far, in milliseconds.
+func processorTime(cmd *exec.Cmd) float64 {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+	_, rest, _ := strings.Cut(string(raw), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(f[11], 64)
+	system, _ := strconv.ParseFloat(f[12], 64)
+	return (user + system) * 10 // ticks of 10 ms
 }
 
 // warm asks about every review once.

@@ -80,18 +80,20 @@ func (s settings) run(ctx context.Context) error {
 	}
 	defer w.close()
 	var ours, bare []sample
+	var ourCPU, bareCPU []float64
 	outbound := 0
 	for range s.rounds {
-		b, err := w.load(ctx, w.bareURL, w.bareRoots)
+		b, cpu, err := w.load(ctx, w.bare, w.bareURL, w.bareRoots)
 		if err != nil {
 			return fmt.Errorf("bare: %w", err)
 		}
+		bare, bareCPU = append(bare, b), append(bareCPU, cpu)
 		count := w.countOutbound(ctx)
-		o, err := w.load(ctx, w.url, w.roots)
+		o, cpu, err := w.load(ctx, w.program, w.url, w.roots)
 		if err != nil {
 			return err
 		}
-		ours, bare, outbound = append(ours, o), append(bare, b), max(outbound, count())
+		ours, ourCPU, outbound = append(ours, o), append(ourCPU, cpu), max(outbound, count())
 	}
 	inside, err := w.inProcess(20_000)
 	if err != nil {
@@ -100,6 +102,7 @@ func (s settings) run(ctx context.Context) error {
 	r := result{Date: time.Now().UTC(), Machine: fmt.Sprintf("%d × %s", runtime.NumCPU(), runtime.GOARCH), Command: fmt.Sprint(os.Args)}
 	r.add(fmt.Sprintf("over HTTPS, %d/s, p50 ms", s.rate), 0, each(ours, 50), each(bare, 50))
 	r.add(fmt.Sprintf("over HTTPS, %d/s, p99 ms", s.rate), 25, each(ours, 99), each(bare, 99))
+	r.add("processor time of a request, ms", 0, ourCPU, bareCPU)
 	r.add("decision in process, p50 ms", 0, []float64{inside.percentile(50)}, nil)
 	r.add("decision in process, p99 ms", 5, []float64{inside.percentile(99)}, nil)
 	r.add("outbound connections but the server's", 0.5, []float64{float64(outbound)}, nil)

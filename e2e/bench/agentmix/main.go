@@ -313,6 +313,8 @@ func (h *hook) print() {
 		fmt.Println("no alert arrived")
 		return
 	}
-	at := func(q float64) time.Duration { return h.took[int(q*float64(len(h.took)-1))].Round(10 * time.Microsecond) }
+	at := func(q float64) time.Duration {
+		return h.took[int(q*float64(len(h.took)-1))].Round(10 * time.Microsecond)
+	}
 	fmt.Printf("event to webhook   p50 %s, p99 %s, of %d (target: p99 250ms)\n", at(0.5), at(0.99), len(h.took))
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"connectrpc.com/connect"
@@ -84,25 +85,47 @@ func (s *Spool) keepSending(ctx context.Context, to Sender) error {
 	return nil
 }
 
-// send sends one batch. A batch that the server refuses for good is dropped: sending it again would only
-// keep everything behind it waiting.
+// send sends one batch. Of a batch that the server refuses for good, each statement is sent by itself, so that
+// one that it does not understand takes no others with it; and is dropped, or everything behind it would wait for ever.
 func (s *Spool) send(ctx context.Context, to Sender) (sent bool, err error) {
 	b, err := s.Next(ctx)
 	if err != nil || b.Name == "" {
 		return false, err
 	}
-	call, cancel := context.WithTimeout(ctx, callFor)
-	defer cancel()
-	_, err = to.Report(call, connect.NewRequest(&fleetv1.ReportRequest{Batch: b.Name, Drafts: b.Drafts}))
-	if refused, ok := errors.AsType[*connect.Error](err); ok && refused.Code() == connect.CodeInvalidArgument {
-		s.log.Error("the server refuses a batch of decisions; they are dropped", "batch", b.Name, "count", len(b.Drafts), "error", err)
-		s.lost.Add(int64(len(b.Drafts))) // no gap: the server knows what it refused, and would refuse the gap too
-		err = nil
+	err = call(ctx, to, b.Name, b.Drafts)
+	if refused(err) {
+		err = s.oneByOne(ctx, to, b)
 	}
 	if err != nil {
 		return false, err
 	}
 	return true, s.Done(ctx, b.Name)
+}
+
+func (s *Spool) oneByOne(ctx context.Context, to Sender, b Batch) error {
+	for i, draft := range b.Drafts {
+		err := call(ctx, to, fmt.Sprintf("%s/%d", b.Name, i), []*fleetv1.Draft{draft})
+		if err != nil && !refused(err) {
+			return err // the same names the next time: what was taken is not taken twice
+		}
+		if err != nil {
+			s.lost.Add(1) // no gap: the server knows what it refused, and could refuse the gap too
+			s.log.Error("the server refuses a statement; it is dropped", "type", draft.GetPredicateType(), "error", err)
+		}
+	}
+	return nil
+}
+
+func call(ctx context.Context, to Sender, batch string, drafts []*fleetv1.Draft) error {
+	ctx, cancel := context.WithTimeout(ctx, callFor)
+	defer cancel()
+	_, err := to.Report(ctx, connect.NewRequest(&fleetv1.ReportRequest{Batch: batch, Drafts: drafts}))
+	return err
+}
+
+func refused(err error) bool {
+	e, ok := errors.AsType[*connect.Error](err)
+	return ok && e.Code() == connect.CodeInvalidArgument
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -125,7 +125,7 @@ func (d *data) keepPolicies(old *data) {
 func (d *data) record(digest string) (policy.Record, error) {
 	img := d.images[digest]
 	if img == nil {
-		unknown := policy.Record{Digest: digest, Head: d.head}
+		unknown := policy.Unknown(digest, d.head)
 		unknown.Recalls = d.overlay(digest, nil, policy.Record{})
 		return unknown, nil
 	}

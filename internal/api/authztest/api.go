@@ -160,9 +160,9 @@ func (a *API) exception(t *testing.T, target Target) string {
 	t.Helper()
 	by := evidence.Actor{Account: "spare"}
 	made, err := a.Record.Append(t.Context(), nil, evidence.Draft{
-		Subjects: []evidence.Subject{{Name: "policy:has-record"}},
+		Subjects: []evidence.Subject{{Name: "policy:digest-pinned"}},
 		Predicate: evidence.Exception{
-			Event: evidence.Requested, Policy: "has-record", Scope: evidence.ExceptionScope{Image: string(a.Digest(target))}, Reason: "test", Ticket: "T-1",
+			Event: evidence.Requested, Policy: "digest-pinned", Scope: evidence.ExceptionScope{Image: string(a.Digest(target))}, Reason: "test", Ticket: "T-1",
 			Expires: time.Now().Add(time.Hour), Actor: by,
 		},
 		Issuer: by.Issuer(), Assurance: evidence.Authenticated,

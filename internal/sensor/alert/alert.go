@@ -76,7 +76,7 @@ type Alert struct {
 // Container is where it happened.
 type Container struct {
 	ID        string        `json:"id"`
-	Name      string        `json:"name,omitempty"`
+	Name      string        `json:"container,omitempty"` // "name" is the workload's
 	Runtime   string        `json:"runtime"`
 	Pod       string        `json:"pod,omitempty"`
 	Image     digest.Digest `json:"image,omitempty"`

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -235,5 +237,26 @@ func TestLayersThatGoInCirclesEnd(t *testing.T) {
 	c, err := p.Find(context.Background(), Ref{ID: id1})
 	if err != nil || c.DiffIDs != nil || len(c.Gaps) != 1 {
 		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestAnImagePulledByDigestIsStillCalledByItsName(t *testing.T) {
+	t.Parallel()
+	id := "sha256:" + id1
+	pinned := "registry.example/acme/shop@sha256:" + strings.Repeat("2b", 32)
+	for name, test := range map[string]struct {
+		told string
+		is   *cri.Image
+		want string
+	}{
+		"by tag":       {"registry.example/acme/shop:1", &cri.Image{RepoDigests: []string{pinned}}, "registry.example/acme/shop:1"},
+		"by digest":    {id, &cri.Image{RepoDigests: []string{pinned}}, pinned},
+		"by both":      {id, &cri.Image{RepoTags: []string{"registry.example/acme/shop:1"}, RepoDigests: []string{pinned}}, "registry.example/acme/shop:1"},
+		"by no name":   {id, &cri.Image{}, id},
+		"told by none": {"", &cri.Image{RepoDigests: []string{pinned}}, pinned},
+	} {
+		if got := nameOf(test.told, test.is); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
 	}
 }

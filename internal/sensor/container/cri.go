@@ -132,6 +132,7 @@ func (c *CRI) image(ctx context.Context, out *Container, st *cri.ContainerStatus
 			continue // removed, or not known by this name
 		}
 		out.Image = manifestOf(r.Image, st.GetImageRef())
+		out.Reference = nameOf(out.Reference, r.Image)
 		out.DiffIDs = diffIDs(r.Info["info"])
 		if len(out.DiffIDs) == 0 {
 			out.Gaps = append(out.Gaps, "the runtime does not tell the layers of the image")
@@ -141,6 +142,18 @@ func (c *CRI) image(ctx context.Context, out *Container, st *cri.ContainerStatus
 	out.Image = manifestOf(nil, st.GetImageRef())
 	out.Gaps = append(out.Gaps, "the image of the container was removed from this node")
 	return nil
+}
+
+// nameOf is what people call an image. Of one that was pulled by digest, as pods are that admission has
+// pinned, the runtime tells the id of its configuration, which nobody knows by heart.
+func nameOf(told string, image *cri.Image) string {
+	if _, err := digest.Parse(told); told != "" && err != nil {
+		return told
+	}
+	if names := append(image.GetRepoTags(), image.GetRepoDigests()...); len(names) > 0 {
+		return names[0]
+	}
+	return told
 }
 
 func diffIDs(info string) []digest.Digest {

@@ -52,26 +52,32 @@ func privilegeCall(which uint8, name string, number int, code int8) call {
 	return call{name: name, number: number, program: "call_privilege", Kind: Privilege, Call: which, Code: code}
 }
 
-// attachCalls puts the programs on the system calls that this kernel has and returns what it lacks.
-func (s *Sensor) attachCalls(t *tracefs) (lacks []string, err error) {
+// attachCalls puts the programs on the system calls that this kernel has, and notes which it lacks.
+func (s *Sensor) attachCalls() error {
+	t, err := openTracefs()
+	if err != nil {
+		return err
+	}
+	defer t.Close()
 	table := s.collection.Maps["calls"]
 	for _, c := range calls() {
-		if s.traced && (c.program == "call_open" || c.program == "call_mmap") {
+		program, ok := s.collection.Programs[c.program]
+		if !ok || s.traced && (c.program == "call_open" || c.program == "call_mmap") {
 			continue
 		}
 		if !c.withoutEntry {
 			if err := putCall(table, c); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		event, err := t.attach("syscalls", "sys_exit_"+c.name, s.collection.Programs[c.program])
+		event, err := t.attach("syscalls", "sys_exit_"+c.name, program)
 		if err != nil {
-			lacks = append(lacks, c.name)
+			s.lacks = append(s.lacks, c.name)
 			continue
 		}
 		s.closers = append(s.closers, event)
 	}
-	return lacks, nil
+	return nil
 }
 
 func putCall(table *ebpf.Map, c call) error {

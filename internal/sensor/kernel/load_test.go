@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/cilium/ebpf/asm"
+
 	"github.com/hullmark/hullmark/internal/sensor/kernel/lab"
 )
 
@@ -96,4 +98,23 @@ func TestACgroupThatWasNotNamedIsWatchedOnRequest(t *testing.T) {
 		}
 		return w.Watch(false)
 	})
+}
+
+func TestWhatAnOlderKernelRefusesIsLeftOutAndSaid(t *testing.T) {
+	needsKernel(t)
+	programs, err := spec(sensorObject, Config{}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A number that no kernel has a helper for, as an older one has none for some of those in use.
+	broken := programs.Programs["connect4"]
+	broken.Instructions = append(asm.Instructions{asm.BuiltinFunc(60000).Call()}, broken.Instructions...)
+	loaded, lacks, err := loadWhatGoes(programs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer loaded.Close()
+	if loaded.Programs["process_exec"] == nil || loaded.Programs["call_open"] == nil || loaded.Programs["connect4"] != nil || len(lacks) != 1 {
+		t.Errorf("left out: %q", lacks)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -98,4 +99,25 @@ func collection(s *ebpf.CollectionSpec, shared map[string]*ebpf.Map) (*ebpf.Coll
 		Programs:        ebpf.ProgramOptions{ExtraRelocationTargets: extra},
 		MapReplacements: replace,
 	})
+}
+
+// loadWhatGoes loads the programs, and where that fails those that the sensor is nothing without: older
+// kernels allow less to the hooks of addresses and of calls. It says what it left out, and why.
+func loadWhatGoes(s *ebpf.CollectionSpec) (loaded *ebpf.Collection, lacks []string, err error) {
+	loaded, err = collection(s, nil)
+	for _, optional := range []struct {
+		what   string
+		choose func(*ebpf.ProgramSpec) bool
+	}{
+		{"peers", func(p *ebpf.ProgramSpec) bool { return p.Type == ebpf.CGroupSockAddr }},
+		{"system calls", func(p *ebpf.ProgramSpec) bool { return p.Type == ebpf.TracePoint }},
+	} {
+		if err == nil {
+			break
+		}
+		lacks = append(lacks, fmt.Sprintf("no events of %s: %s", optional.what, reason(err)))
+		maps.DeleteFunc(s.Programs, func(_ string, p *ebpf.ProgramSpec) bool { return optional.choose(p) })
+		loaded, err = collection(s, nil)
+	}
+	return loaded, lacks, err
 }

@@ -77,6 +77,7 @@ type Sensor struct {
 	critical   *ring
 	bulk       *ring
 	lacks      []string
+	network    bool // peers are seen, and can be denied
 	traced     bool // opens and mappings are told by functions, not by calls
 
 	mu      sync.Mutex // guards blocks
@@ -100,11 +101,10 @@ func Load(config Config) (*Sensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := collection(programs, nil)
-	if err != nil {
+	s := &Sensor{config: config, patterns: paths}
+	if s.collection, s.lacks, err = loadWhatGoes(programs); err != nil {
 		return nil, fmt.Errorf("kernel: load programs: %w", err)
 	}
-	s := &Sensor{config: config, patterns: paths, collection: loaded}
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -125,20 +125,18 @@ func (s *Sensor) start() (err error) {
 		return err
 	}
 	if err := s.attachNetwork(); err != nil {
-		return err
+		s.lacks = append(s.lacks, reason(err))
 	}
-	t, err := openTracefs()
-	if err != nil {
-		return err
-	}
-	defer t.Close()
 	if s.config.Tracing {
 		s.traced = s.attachTracing() == nil
 	}
-	if s.lacks, err = s.attachCalls(t); err != nil || !s.config.LSM {
-		return err
+	if err := s.attachCalls(); err != nil {
+		s.lacks = append(s.lacks, reason(err))
 	}
-	return s.attachLSM()
+	if s.config.LSM {
+		return s.attachLSM()
+	}
+	return nil
 }
 
 // attachProcesses attaches what the sensor is nothing without.
@@ -162,24 +160,34 @@ func (s *Sensor) attachNetwork() error {
 	if err != nil {
 		return err
 	}
-	for program, at := range map[string]ebpf.AttachType{
-		"connect4": ebpf.AttachCGroupInet4Connect, "connect6": ebpf.AttachCGroupInet6Connect,
-		"sendmsg4": ebpf.AttachCGroupUDP4Sendmsg, "sendmsg6": ebpf.AttachCGroupUDP6Sendmsg,
-		"bind4": ebpf.AttachCGroupInet4Bind, "bind6": ebpf.AttachCGroupInet6Bind,
-	} {
-		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: at, Program: s.collection.Programs[program]})
+	for name, at := range addressHooks() {
+		program, ok := s.collection.Programs[name]
+		if !ok {
+			return nil // told when it could not be loaded
+		}
+		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: at, Program: program})
 		if err != nil {
-			return fmt.Errorf("kernel: attach %s to %s: %w", program, root, err)
+			return fmt.Errorf("kernel: attach %s to %s: %w", name, root, err)
 		}
 		s.closers = append(s.closers, l)
 	}
+	s.network = true
 	return nil
+}
+
+func addressHooks() map[string]ebpf.AttachType {
+	return map[string]ebpf.AttachType{
+		"connect4": ebpf.AttachCGroupInet4Connect, "connect6": ebpf.AttachCGroupInet6Connect,
+		"sendmsg4": ebpf.AttachCGroupUDP4Sendmsg, "sendmsg6": ebpf.AttachCGroupUDP6Sendmsg,
+		"bind4": ebpf.AttachCGroupInet4Bind, "bind6": ebpf.AttachCGroupInet6Bind,
+	}
 }
 
 // Traced tells whether Config.Tracing took effect.
 func (s *Sensor) Traced() bool { return s.traced }
 
-// Lacks returns the system calls that this kernel or architecture does not have.
+// Lacks returns what this machine could not give: system calls that the kernel or the architecture does
+// not have, and why peers or calls are not told at all. It is for people.
 func (s *Sensor) Lacks() []string { return s.lacks }
 
 // Close detaches and unloads everything. It must not run while Run does.
@@ -217,6 +225,9 @@ func (f Follow) flags() uint32 {
 // Follow watches the processes of a cgroup, and of the cgroups that are made in it from now on.
 // Calling it again changes what is done about them.
 func (s *Sensor) Follow(cgroup uint64, f Follow) error {
+	if (f.DenyEgress || f.DenyTaintedEgress) && !s.network {
+		return errors.New("kernel: egress cannot be denied on this machine, see Lacks")
+	}
 	if err := s.collection.Maps["cgroups"].Put(cgroup, follow{Flags: f.flags()}); err != nil {
 		return fmt.Errorf("kernel: follow cgroup %d: %w", cgroup, err)
 	}
