@@ -11,7 +11,7 @@ POINTS   ?= 1000
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test tools e2e cluster crash bench demo fuzz proto bpf kernels clean $(BIN)
+.PHONY: help build check test tools e2e cluster crash bench bench-sensor demo fuzz proto bpf kernels clean $(BIN)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -55,7 +55,7 @@ bench: build ## measure side by side with the peers; installs them first
 
 bench-sensor: build ## the part of bench that needs root: what the sensor costs and loses, and the agent on its reference load
 	go run ./e2e/bench/sensor
-	go run ./e2e/bench/agentmix -hullmark $(BIN)
+	CGO_ENABLED=0 go run ./e2e/bench/agentmix -hullmark $(BIN)
 
 demo: build ## a release that travels into an image, and a worm that meets the four gates
 	$(BIN) demo

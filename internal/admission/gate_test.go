@@ -13,8 +13,6 @@ import (
 	"github.com/hullmark/hullmark/internal/policy"
 )
 
-const pinnedShop = registry + "/acme/shop:1@sha256:"
-
 func TestADenialNamesEverythingThatIsToBeKnown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shipped())

@@ -335,7 +335,7 @@ func (c *AgentConfig) openKernel(p *parts) error {
 
 // prove loads the programs for a level and runs the self-test. It leaves nothing loaded when it fails.
 func (c *AgentConfig) prove(p *parts, level kernel.Level) error {
-	eyes, err := kernel.Load(kernel.Config{Clock: c.Clock, LSM: level == kernel.DenyLSM})
+	eyes, err := kernel.Load(kernel.Config{Clock: c.Clock, LSM: level == kernel.DenyLSM, Tracing: true})
 	if err != nil {
 		return err
 	}

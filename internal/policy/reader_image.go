@@ -48,9 +48,11 @@ func (s *session) record(manifest string) (Record, error) {
 		return out, err
 	}
 	if len(listed) > 0 && !s.inIndex {
-		return out, s.index(&out, listed)
+		err = s.index(&out, listed)
+	} else {
+		err = s.contents(&out, id)
 	}
-	return out, s.contents(&out, id)
+	return out, err
 }
 
 // newRecord returns the record of nothing: every list is there, because an expression may ask for its size.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/evidence/inside"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 )
@@ -20,6 +21,7 @@ func (s *Service) RecordFor(ctx context.Context, actor evidence.Actor, manifest 
 		return record, err
 	}
 	v := &viewer{
+		ctx: ctx, reader: s.reader,
 		may: func(ecosystem, name string) (bool, error) {
 			err := s.access.Authorize(ctx, actor, evidence.Read, ecosystem, name)
 			if err == nil {
@@ -33,18 +35,17 @@ func (s *Service) RecordFor(ctx context.Context, actor evidence.Actor, manifest 
 		},
 		known: map[[2]string]bool{},
 	}
-	err = s.reader.read(ctx, head, func(r *session) error {
-		v.session = r
-		return v.redact(&record)
-	})
+	err = v.redact(&record)
 	return record, err
 }
 
-// viewer leaves out of a record what somebody may not read.
+// viewer leaves out of a record what somebody may not read. It holds no reader of the store while it asks
+// who may: the answer may need one itself, and with as many viewers as readers nobody would get one.
 type viewer struct {
-	*session
-	may   func(ecosystem, name string) (bool, error)
-	known map[[2]string]bool
+	ctx    context.Context
+	reader *Reader
+	may    func(ecosystem, name string) (bool, error)
+	known  map[[2]string]bool
 }
 
 func (v *viewer) reads(name [2]string) (bool, error) {
@@ -173,12 +174,14 @@ func (v *viewer) components(r *Record) error {
 // publishedUnder returns the ecosystem and name of each publication.
 func (v *viewer) publishedUnder(seqs []int64) (map[int64][2]string, error) {
 	out := map[int64][2]string{}
-	return out, v.In(`SELECT x.seq, p.ecosystem, p.name FROM publication x JOIN package p ON p.id = x.package_id WHERE x.seq IN (%s)`, values(seqs),
-		func(rows *sql.Rows) error {
-			var seq int64
-			var name [2]string
-			err := rows.Scan(&seq, &name[0], &name[1])
-			out[seq] = name
-			return err
-		})
+	return out, v.reader.read(v.ctx, inside.Newest, func(s *session) error {
+		return s.In(`SELECT x.seq, p.ecosystem, p.name FROM publication x JOIN package p ON p.id = x.package_id WHERE x.seq IN (%s)`, values(seqs),
+			func(rows *sql.Rows) error {
+				var seq int64
+				var name [2]string
+				err := rows.Scan(&seq, &name[0], &name[1])
+				out[seq] = name
+				return err
+			})
+	})
 }

@@ -1,6 +1,7 @@
 package sensor
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -21,16 +22,23 @@ func TestARecallIsInForceBeforeEveryContainerIsKnown(t *testing.T) {
 		synctest.Wait()
 		w.Handle(event(kernel.Open, 20, bundle, kernel.OriginLower, 1))
 		w.expect("recalled-content observed " + bundle)
-		if len(w.desk.urgent) != 1 { // the alert's
-			t.Errorf("%d reports before it is known what else runs here", len(w.desk.urgent))
+		if reports := w.desk.urgently(); len(reports) != 1 { // the alert's
+			t.Errorf("%d reports before it is known what else runs here", len(reports))
 		}
 
 		<-returned // after a bounded time
-		if len(w.desk.urgent) != 2 {
-			t.Fatalf("%d reports", len(w.desk.urgent))
+		reports := w.desk.urgently()
+		if len(reports) != 2 {
+			t.Fatalf("%d reports", len(reports))
 		}
-		if r := w.desk.urgent[1].Predicate.(evidence.Decision).Receipt; r == nil || r.Outcome != "observed" {
+		if r := reports[1].Predicate.(evidence.Decision).Receipt; r == nil || r.Outcome != "observed" {
 			t.Errorf("receipt %+v", r)
 		}
 	})
+}
+
+func (r *desk) urgently() []evidence.Draft {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.urgent)
 }

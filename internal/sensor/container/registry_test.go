@@ -131,7 +131,7 @@ func TestARuntimeThatVanishesMidLookUpLeavesAGapAndIsAskedAgain(t *testing.T) {
 
 func TestAClockThatIsSetBackEndsNoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var shift atomic.Int64
+		var shift atomic.Int64 // of the clock; lookups run beside the registry
 		w := watch(t, &scripted{find: func(context.Context, int) (*Container, error) {
 			shift.Add(-int64(time.Hour))
 			return nil, errors.New("not now")

@@ -35,18 +35,6 @@ func TestTheBestLevelOfThisMachineIsProved(t *testing.T) {
 	}
 }
 
-func TestTheBestLevelIsChosenAndSaysWhatBetterOnesLack(t *testing.T) {
-	needsKernel(t)
-	sensor, level, reasons, err := LoadBest(t.Context(), Config{}, DenyLSM)
-	if err != nil {
-		t.Fatal(err, reasons)
-	}
-	defer sensor.Close()
-	if level < Kill || (level < DenyLSM) != (len(reasons) > 0) {
-		t.Errorf("level %s, reasons %q", level, reasons)
-	}
-}
-
 func TestALevelThatIsNotThereIsNotProved(t *testing.T) {
 	needsKernel(t)
 	sensor, err := Load(Config{})

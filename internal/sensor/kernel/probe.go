@@ -35,7 +35,7 @@ type Capabilities struct {
 	Signal         Feature `json:"signal"`          // level kill
 	Fanotify       Feature `json:"fanotify"`        // level deny-fanotify
 	LSM            Feature `json:"lsm"`             // level deny-lsm: attached and seen to be called
-	Tracing        Feature `json:"tracing"`         // fentry; told only, nothing needs it
+	Tracing        Feature `json:"tracing"`         // fentry: opens also by io_uring; no level needs it
 
 	// Level is the best that these allow. [Sensor.SelfTest] proves it.
 	Level Level `json:"level"`

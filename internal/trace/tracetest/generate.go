@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
 )
@@ -17,19 +18,20 @@ type Scale struct {
 	Bases    int // base images of five layers
 	Teams    int // that own the packages and repositories
 	Public   int // packages of other registries, found in layers only
+	Pods     int // with one container each; the images take turns
 }
 
 // Full is the scale of the blast-radius target: 10,000 images, 50,000 releases, about 40,000
-// layers and a million component rows.
+// layers, a million component rows and 150,000 pods.
 func Full() Scale {
-	return Scale{Images: 10000, Packages: 5000, Versions: 10, Bases: 40, Teams: 300, Public: 20000}
+	return Scale{Images: 10000, Packages: 5000, Versions: 10, Bases: 40, Teams: 300, Public: 20000, Pods: 150_000}
 }
 
 // Part returns the scale with everything but the teams divided by n.
 func (s Scale) Part(n int) Scale {
 	return Scale{
 		Images: s.Images / n, Packages: s.Packages / n, Versions: s.Versions, Bases: max(s.Bases/n, 2),
-		Teams: s.Teams, Public: s.Public / n,
+		Teams: s.Teams, Public: s.Public / n, Pods: s.Pods / n,
 	}
 }
 
@@ -49,7 +51,8 @@ type World struct {
 	files  [][]evidence.File
 	bases  [][]evidence.ImageLayer
 	debs   [][]purl.PURL // of each base's second layer, to be removed again
-	Images []string      // references by tag
+	pulled []digest.Digest
+	Images []string // references by tag
 }
 
 // Generate fills record with a company of that scale. Equal scales give equal records.
@@ -63,7 +66,7 @@ func Generate(ctx context.Context, record *evidence.Record, s Scale) (*World, er
 	steps := []struct {
 		n    int
 		make func(int)
-	}{{s.Packages, w.publish}, {s.Bases, w.base}, {s.Images, w.image}}
+	}{{s.Packages, w.publish}, {s.Bases, w.base}, {s.Images, w.image}, {s.Pods, w.pod}}
 	for _, step := range steps {
 		for i := range step.n {
 			step.make(i)
@@ -134,7 +137,20 @@ func (w *World) image(i int) {
 	team := w.team(i)
 	repository, tag := fmt.Sprintf("%s/app%d", team, i/w.scale.Teams%8), fmt.Sprintf("1.%d", i)
 	w.Images = append(w.Images, repository+":"+tag)
-	w.b.Image(team+"-ci", repository, tag, hidden, stack...)
+	w.pulled = append(w.pulled, w.b.Image(team+"-ci", repository, tag, hidden, stack...))
+}
+
+// pod runs an image somewhere; the pods of an image are one workload.
+func (w *World) pod(i int) {
+	n := i % len(w.pulled)
+	w.b.drafts = append(w.b.drafts, evidence.Draft{
+		Subjects: []evidence.Subject{evidence.About("", w.pulled[n])},
+		Predicate: evidence.Placement{
+			WorkloadRef: evidence.WorkloadRef{Cluster: "prod", Namespace: w.team(n), Kind: "Deployment", Name: fmt.Sprintf("app%d", n)},
+			Node:        fmt.Sprintf("node-%d", i%5000), Pod: fmt.Sprintf("app%d-%d", n, i), Container: fmt.Sprintf("c%d", i), Running: true,
+		},
+		Issuer: evidence.Issuer{Kind: evidence.Agent, ID: fmt.Sprintf("agent/prod/node-%d", i%5000)}, Assurance: evidence.Observed,
+	})
 }
 
 func (w *World) layer(i int, sort string, purls []purl.PURL, files []evidence.File) evidence.ImageLayer {
