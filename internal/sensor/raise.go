@@ -116,6 +116,9 @@ func seenProcess(ev *kernel.Event, p process.Process, ancestors []process.Ancest
 	out := alert.Process{
 		PID: ev.PID, Started: ev.Started, Comm: ev.Comm, Path: p.Path, Args: p.Args, UID: ev.UID, Ancestors: ancestors,
 	}
+	if out.Path == "" && ev.Kind == kernel.Exec && ev.Action != kernel.Denied { // it has ended meanwhile
+		out.Path = ev.File.Path
+	}
 	if ev.Kind == kernel.Exec && ev.Args != "" {
 		out.Args = ev.Args
 	}
