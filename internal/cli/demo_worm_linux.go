@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -19,7 +20,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/spf13/cobra"
 
-	"github.com/hullmark/hullmark/internal/app"
 	"github.com/hullmark/hullmark/internal/cli/output"
 	"github.com/hullmark/hullmark/internal/sensor"
 )
@@ -83,32 +83,51 @@ func (w *wormStory) pull(ctx context.Context) (v1.Image, error) {
 	return remote.Image(ref, remote.WithContext(ctx), remote.WithAuth(authn.Anonymous))
 }
 
-// startAgent runs the agent beside the demo until it ends, and returns where its alerts arrive.
+// startAgent runs `hullmark agent` until the demo ends, and returns where its alerts arrive. It is a process
+// of its own: one that judges executions on an overlay must not itself execute there.
 func (w *wormStory) startAgent(ctx context.Context, c *demoContainer) (<-chan string, error) {
-	r, lines := io.Pipe()
-	ready, alerts := make(chan app.AgentInfo, 1), make(chan string, 16)
-	known := make(chan struct{}, 1)
-	go w.listen(r, alerts, known)
+	token, state := filepath.Join(w.folder, "agent.token"), filepath.Join(w.folder, "agent")
+	if err := os.WriteFile(token, []byte(w.tokens["agent"]), 0o600); err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancel(ctx)
+	cmd := exec.CommandContext(ctx, c.binary, "agent", "--server", w.url, "--token-file", token, "--state", state, "--node", "node-1",
+		"--cluster", wormCluster, "--stdout", "--alerts-only", "--drift", "stop", "--excepted", "stop",
+		"--container", c.rule(w.image, w.host+"/"+wormImage))
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	talk, err := os.Create(filepath.Join(w.folder, "agent.log"))
+	if err != nil {
+		end()
+		return nil, err
+	}
+	defer talk.Close() // the agent has its own
+	cmd.Stderr = talk
+	lines, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		end()
+		return nil, err
+	}
+	alerts, known := make(chan string, 16), make(chan struct{}, 1)
+	gone := make(chan error, 1)
 	w.beside(func(ctx context.Context) error {
-		err := app.RunAgent(ctx, app.AgentConfig{
-			Node: "node-1", Cluster: wormCluster, Server: w.url, Token: w.tokens["agent"], State: filepath.Join(w.folder, "agent"),
-			Stdout: lines, AlertsOnly: true, Enforce: "auto", StopDrift: true, ContainExcepted: true,
-			CRI: "none", Podman: "none",
-			Rules: []string{c.rule(w.image, w.host+"/"+wormImage)},
-		}, func(i app.AgentInfo) { ready <- i })
-		return errors.Join(err, lines.Close())
+		context.AfterFunc(ctx, end)
+		w.listen(lines, alerts, known)
+		gone <- cmd.Wait()
+		end()
+		return nil
 	})
 	select {
-	case i := <-ready:
-		w.p.Line("   the sensor is in the kernel; level %s, proven by a self-test", output.Good(i.Level))
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
 	case <-known:
-		return alerts, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		said, err := os.ReadFile(talk.Name())
+		w.p.Line("   $ hullmark agent … --drift stop --excepted stop  → %s", firstLine(string(said)))
+		return alerts, err
+	case err := <-gone:
+		said, _ := os.ReadFile(talk.Name())
+		return nil, fmt.Errorf("the agent ended (%v): %s", err, said)
 	}
 }
 
