@@ -122,13 +122,11 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newAdmission(e),
 		newDemo(e),
 		newAdmin(e),
-		newAgent(e),
 		newTrace(e),
 		newInspect(e),
 		newRecord(e),
 		newVerify(e),
 		newLog(e),
-		newDoctor(e),
 		newApprove(e),
 		newHold(e),
 		newRecall(e),
@@ -144,6 +142,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newEnroll(e),
 		newVersion(e),
 	)
+	root.AddCommand(nodeCommands(e)...)
 	addHelp(e, root)
 	return root
 }

@@ -10,6 +10,10 @@ import (
 	"github.com/hullmark/hullmark/internal/cli/output"
 )
 
+// Other systems than Linux have the server, the client and admission; what needs a node's kernel is not there.
+
+func nodeCommands(*env) []*cobra.Command { return nil }
+
 func demoCommands(e *env) []*cobra.Command { return []*cobra.Command{newDemoWorm(e)} }
 
 // runs says what is missing: the last gate is Linux's.

@@ -39,6 +39,9 @@ const agentExample = `  hullmark agent --stdout --alerts-only | jq .alert.senten
   hullmark agent --server https://hullmark.example.com --token-file /etc/hullmark/agent.token --cluster prod
   hullmark agent --stdout --container /demo/web=sha256:…,namespace=shop,kind=Deployment,name=web`
 
+// nodeCommands are those that need the node's kernel.
+func nodeCommands(e *env) []*cobra.Command { return []*cobra.Command{newAgent(e), newDoctor(e)} }
+
 func newAgent(e *env) *cobra.Command {
 	var c app.AgentConfig
 	var f agentFlags
