@@ -26,9 +26,6 @@ type demoContainer struct {
 	binary string // this program, mounted into the container as its runtime
 }
 
-// runtimePath is where the container finds its runtime; the image has an empty file there.
-const runtimePath = "runtime/node"
-
 // newDemoContainer unpacks image below folder and mounts it. close undoes everything.
 func newDemoContainer(folder string, image v1.Image) (_ *demoContainer, err error) {
 	c := &demoContainer{merged: filepath.Join(folder, "merged"), upper: filepath.Join(folder, "upper")}

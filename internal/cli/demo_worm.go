@@ -44,6 +44,9 @@ const (
 	goodRelease = "pkg:npm/%40acme/ui-kit@4.1.0"
 )
 
+// runtimePath is where the container finds its runtime; the image has an empty file there.
+const runtimePath = "runtime/node"
+
 // wormStory is a demo with the people of the story and what is running.
 type wormStory struct {
 	*demo

@@ -187,13 +187,21 @@ func (s *Service) step(x Exception, event evidence.ExceptionEvent, reason string
 }
 
 func (s *Service) append(ctx context.Context, guard evidence.Guard, actor evidence.Actor, x evidence.Exception) (id int64, err error) {
-	made, err := s.record.Append(ctx, guard, evidence.Draft{
+	drafts := []evidence.Draft{{
 		Subjects: subjectsOf(x), Predicate: x, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
-	})
+	}}
+	if s.record.Head() == 0 { // an exception has its statement's number, and 0 means none
+		drafts = append([]evidence.Draft{{
+			Subjects:  subjectsOf(x),
+			Predicate: evidence.Gap{What: "what was decided before", Reason: "the record begins here"},
+			Issuer:    evidence.Issuer{Kind: evidence.Gate, ID: "admit"}, Assurance: evidence.Observed,
+		}}, drafts...)
+	}
+	made, err := s.record.Append(ctx, guard, drafts...)
 	if err != nil {
 		return 0, fmt.Errorf("exception: %w", err)
 	}
-	return made[0].Seq, nil
+	return made[len(made)-1].Seq, nil
 }
 
 // subjectsOf are what the record of an exception is found by: the policy, and the image or component that
