@@ -409,6 +409,21 @@ func TestEgressIsToldOfWhatLoadedRecalledContentAndOfItsChildren(t *testing.T) {
 	}
 }
 
+func TestARecallByNameDoesNotReachFilesThatOnlyLookLikeTheRelease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Level = kernel.Observe })
+	r := w.box.image.Releases[uiKit]
+	r.ByContent = true
+	w.box.image.Releases[uiKit] = r
+	w.SetRecalls([]Recall{{Seq: 4, Components: []string{uiKit}, Reason: "mine"}})
+	w.Handle(event(kernel.Open, 20, bundle, kernel.OriginLower, 1))
+	w.expect() // somebody published a copy of these files, and recalls that
+	own := sum(strings.TrimPrefix(bundle, "/"))
+	w.SetRecalls([]Recall{{Seq: 5, Components: []string{uiKit}, Files: []string{fmt.Sprintf("sha256:%x", own)}, Reason: "worm"}})
+	w.Handle(event(kernel.Open, 21, bundle, kernel.OriginLower, 1))
+	w.expect("recalled-content observed " + bundle)
+}
+
 func TestTheScopeOfARecallDecidesWhatIsStopped(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

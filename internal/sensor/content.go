@@ -36,6 +36,8 @@ type content struct {
 	release *alert.Release // nil when the file belongs to no component that is known
 	key     string         // what behaviour is counted under; "" for what is not of the image
 	recall  *recall        // the recall that it falls under
+	// byContent: nothing in the image names the release, the file has the bytes of one of its files.
+	byContent bool
 	gaps    []string
 }
 
@@ -102,7 +104,8 @@ func (b *box) explain(c *content, f kernel.File) {
 		return
 	}
 	c.key = found.Component
-	c.release = release(b.image.Releases[found.Component], found.Component)
+	known := b.image.Releases[found.Component]
+	c.release, c.byContent = release(known, found.Component), known.ByContent
 }
 
 func release(r layer.Release, purl string) *alert.Release {

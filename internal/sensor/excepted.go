@@ -39,7 +39,7 @@ func (a *Agent) contain(b *box) {
 	c, indexes := b.c, b.index
 	b.contained = len(wanted.Components) > 0
 	a.mu.Unlock()
-	let := &recall{wanted: wanted}
+	let := &recall{wanted: wanted, copies: true}
 	files := a.recalledFiles(c.Root.Layers, c.Root.Lower, indexes, let)
 	for _, f := range files {
 		a.mark(b, f)

@@ -31,6 +31,8 @@ type recall struct {
 	Recall
 	wanted layer.Wanted
 	images map[digest.Digest]bool // recalled as a whole
+	// copies are meant too, by the name of the release; see covers.
+	copies bool
 }
 
 func newRecall(r Recall) *recall {
@@ -74,13 +76,30 @@ func (rs *recalls) match(b *box, c *content) *recall {
 	return nil
 }
 
-// covers reports whether the recall means this content.
+// covers reports whether the recall means this content. A release that nothing in the image names is reached
+// by the files that the recall names: otherwise whoever publishes a copy of other people's files could
+// stop their processes by recalling it.
 func (r *recall) covers(c *content) bool {
-	if c.release != nil && r.wanted.Components[c.release.PURL] {
+	if c.release != nil && (r.copies || !c.byContent) && r.wanted.Components[c.release.PURL] {
 		return true
 	}
 	raw, err := hex.DecodeString(c.file.SHA256.Hex())
 	return err == nil && len(raw) == 32 && r.wanted.Files[[32]byte(raw)]
+}
+
+// in is the recall for the files of one image; see covers.
+func (r *recall) in(img *layer.Image) *recall {
+	if img == nil {
+		return r
+	}
+	narrow := *r
+	narrow.wanted.Components = map[string]bool{}
+	for name := range r.wanted.Components {
+		if !img.Releases[name].ByContent {
+			narrow.wanted.Components[name] = true
+		}
+	}
+	return &narrow
 }
 
 // wholeImage reports whether the container's image itself is recalled.

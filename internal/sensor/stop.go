@@ -40,11 +40,11 @@ func (a *Agent) applyTo(b *box, r *recall) effect {
 		a.mu.Unlock()
 		return effect{}
 	}
-	c, indexes := b.c, b.index
+	c, indexes, img := b.c, b.index, b.image
 	whole, stop := r.wholeImage(b), a.mayStop(b, r)
 	a.mu.Unlock()
 
-	files := a.recalledFiles(c.Root.Layers, c.Root.Lower, indexes, r)
+	files := a.recalledFiles(c.Root.Layers, c.Root.Lower, indexes, r.in(img))
 	if len(files) == 0 && !whole {
 		return effect{}
 	}

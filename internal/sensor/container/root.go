@@ -49,8 +49,8 @@ func (l Locator) Locate(c *Container) error {
 	if err != nil {
 		return err
 	}
-	c.Root = Root{Dev: overlay.Dev, Upper: overlay.Upper, Mount: point, Lower: overlay.Lower}
-	layers, err := explain(overlay.Lower, c.DiffIDs, c.Lower)
+	c.Root = Root{Dev: overlay.Dev, Upper: overlay.Upper, Mount: point, Lower: overlay.Folders()}
+	layers, err := explain(c.Root.Lower, c.DiffIDs, c.Lower)
 	if err != nil {
 		c.Gaps = append(c.Gaps, err.Error())
 		return nil

@@ -28,6 +28,8 @@ type Release struct {
 	Approved   bool      `json:"approved,omitempty"`
 	Approver   string    `json:"approver,omitempty"`
 	Recalled   string    `json:"recalled,omitempty"` // reason, when the image was fetched
+	// ByContent says that nothing in the image names the release: its files are there.
+	ByContent bool `json:"byContent,omitempty"`
 }
 
 // Image is what the record says about an image: its layers, and the releases in it by purl.

@@ -58,6 +58,22 @@ func TestLowerLayersComeOutInTheKernelsOrder(t *testing.T) {
 	}
 }
 
+func TestShortNamesAreBelowTheFolderOfAllLayers(t *testing.T) {
+	t.Parallel()
+	o := mount.Overlay{Lower: []string{"3/fs", "/elsewhere/2/fs"}, Upper: "/r/snapshots/4/fs"}
+	if got := o.Folders(); !reflect.DeepEqual(got, []string{"/r/snapshots/3/fs", "/elsewhere/2/fs"}) {
+		t.Error(got)
+	}
+	o = mount.Overlay{Lower: []string{"l/ABC"}, Upper: "/s/overlay/0123/diff"}
+	if got := o.Folders(); !reflect.DeepEqual(got, []string{"/s/overlay/l/ABC"}) {
+		t.Error(got)
+	}
+	o = mount.Overlay{Lower: []string{"3/fs"}} // read-only: nothing says where
+	if got := o.Folders(); !reflect.DeepEqual(got, []string{"3/fs"}) {
+		t.Error(got)
+	}
+}
+
 func TestAMalformedLineIsAnErrorAndNotSkipped(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{

@@ -2,6 +2,7 @@ package mount
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 )
 
@@ -38,6 +39,20 @@ func (e Entry) Overlay() (Overlay, error) {
 		return Overlay{}, fmt.Errorf("overlay at %s: %d lower layers", e.Point, len(o.Lower))
 	}
 	return o, nil
+}
+
+// Folders are the lower layers by names that can be opened in the host's view. containerd and podman
+// shorten the names when there are many, to what they are below the folder that holds all layers: two
+// above the writable one.
+func (o Overlay) Folders() []string {
+	out := make([]string, len(o.Lower))
+	for i, dir := range o.Lower {
+		if !filepath.IsAbs(dir) && o.Upper != "" {
+			dir = filepath.Join(filepath.Dir(filepath.Dir(o.Upper)), dir)
+		}
+		out[i] = dir
+	}
+	return out
 }
 
 // lowerList splits lowerdir=. A double colon introduces data-only layers, which hold no names of their own.

@@ -76,7 +76,7 @@ func imageOf(in *fleetv1.Image) (*layer.Image, []string) {
 	for _, c := range in.Components {
 		r := layer.Release{
 			PURL: c.Purl, Artifact: c.Artifact, Publisher: c.Publisher, Credential: c.Credential, Approved: c.Approved,
-			Approver: c.Approver, Recalled: c.Recalled,
+			Approver: c.Approver, Recalled: c.Recalled, ByContent: c.Grounds == "content",
 		}
 		if c.Published != nil {
 			r.Published = c.Published.AsTime()
