@@ -22,9 +22,7 @@ func summary(s evidence.Statement) string {
 	case evidence.ContentsType:
 		return say(s, contentsSummary)
 	case evidence.DecisionType:
-		return say(s, func(d evidence.Decision) string {
-			return strings.TrimSpace(fmt.Sprintf("%s gate: %s %s (%s) %s", d.Gate, d.Verdict, d.Action, d.Policy, strings.Join(d.Reasons, "; ")))
-		})
+		return say(s, decisionSummary)
 	case evidence.ApprovalType:
 		return say(s, func(a evidence.Approval) string { return fmt.Sprintf("approved by %s: %s", a.Actor.Account, a.Reason) })
 	case evidence.RecallType:
@@ -38,10 +36,40 @@ func summary(s evidence.Statement) string {
 		return say(s, func(p evidence.PolicySet) string {
 			return fmt.Sprintf("policies %s put in force by %s: %s", p.Revision, p.Actor.Account, strings.Join(p.Policies, ", "))
 		})
+	case evidence.PlacementType:
+		return say(s, func(p evidence.Placement) string {
+			verb := "ended"
+			if p.Running {
+				verb = "runs"
+			}
+			return fmt.Sprintf("%s in %s/%s %s on node %s", verb, p.Namespace, p.Kind, p.Name, p.Node)
+		})
+	case evidence.BehaviourType:
+		return say(s, func(b evidence.Behaviour) string {
+			return fmt.Sprintf("%s %d times in %s/%s %s on node %s", b.Fact, b.Count, b.Namespace, b.Kind, b.Name, b.Node)
+		})
+	case evidence.GapType:
+		return say(s, func(g evidence.Gap) string { return fmt.Sprintf("not known: %s: %s", g.What, g.Reason) })
 	case evidence.ExceptionType:
 		return say(s, func(x evidence.Exception) string { return exceptionSummary(s, x) })
 	}
 	return s.PredicateType
+}
+
+// decisionSummary has a line for each further reason: an admission decision has many.
+func decisionSummary(d evidence.Decision) string {
+	text := d.Gate + " gate: " + d.Verdict + " " + d.Action
+	if d.Policy != "" {
+		text += " (" + d.Policy + ")"
+	}
+	for i, reason := range d.Reasons {
+		separator := " "
+		if i > 0 {
+			separator = "\n  "
+		}
+		text += separator + reason
+	}
+	return text
 }
 
 func exceptionSummary(s evidence.Statement, x evidence.Exception) string {
