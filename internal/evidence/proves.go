@@ -21,12 +21,13 @@ var limits = map[string]string{
 	BehaviourType:    "It says what was seen; what was not seen may still have happened.",
 	ExceptionType:    "It says who let the subject past a policy; it does not make the subject safe.",
 	RecallType:       "It says that the subject was recalled; whether every gate has acted is in their receipts.",
+	PolicySetType:    "It says which policies were in force from then on; it does not say that they were right, or enforced everywhere.",
 	GapType:          "It says that something could not be seen, and nothing about what it was.",
 }
 
 // grounds says what each assurance adds.
 var grounds = map[Assurance]string{
-	Observed:      "the server saw it itself",
+	Observed:      "it saw that itself",
 	Authenticated: "a party that had authenticated said so",
 	Verified:      "a signature or proof was checked and held",
 }
