@@ -155,6 +155,9 @@ func RunAgent(ctx context.Context, c AgentConfig, ready func(AgentInfo)) (err er
 	if p.line != nil {
 		carriers.Go(func() error { return p.line.Run(carry, orders{a, c.Logger}) })
 	}
+	if err := shedStart(); err != nil {
+		c.Logger.Debug("what the start needed stays in memory", "error", err)
+	}
 	ready(AgentInfo{Node: c.Node, Level: p.config.Level.String(), Lacks: p.eyes.Lacks(), Standalone: p.line == nil})
 	working, stop := context.WithCancel(ctx)
 	defer stop()
