@@ -38,7 +38,7 @@ type content struct {
 	recall  *recall        // the recall that it falls under
 	// byContent: nothing in the image names the release, the file has the bytes of one of its files.
 	byContent bool
-	gaps    []string
+	gaps      []string
 }
 
 // content returns what is known about the file of an event. a.mu is held; nothing is read or hashed.
