@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -133,6 +134,40 @@ func TestARecalledFileEndsTheProcessThatOpensIt(t *testing.T) {
 			return fmt.Errorf("after: %q %w", out, err)
 		}
 		return nil
+	})
+}
+
+func TestAMarkedFileMayBeReadAndIsToldAndABlockStaysOne(t *testing.T) {
+	cat := program(t, "cat")
+	w := watch(t, Config{})
+	inTestLab(t, func(l *lab.Lab) error {
+		if err := w.Follow(l.ID, Follow{KillRecalled: true}); err != nil {
+			return err
+		}
+		below := l.Path("lower1", "bundle.json")
+		if err := os.WriteFile(below, []byte("work"), 0o644); err != nil {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(below, &st); err != nil {
+			return err
+		}
+		if err := w.Mark(st.Dev, st.Ino); err != nil {
+			return err
+		}
+		if out, err := l.Run(t.Context(), cat, l.Merged("bundle.json")); err != nil || out != "work" {
+			return fmt.Errorf("marked: %q %w", out, err)
+		}
+		if _, err := w.find(l.ID, func(e Event) bool { return e.Recalled && e.Kind == Open && e.Action == Observed }); err != nil {
+			return err
+		}
+		if err := errors.Join(w.Block(st.Dev, st.Ino), w.Mark(st.Dev, st.Ino)); err != nil {
+			return err
+		}
+		if out, err := l.Run(t.Context(), cat, l.Merged("bundle.json")); err == nil || out != "" {
+			return fmt.Errorf("a blocked file that was marked again gave %q, %v", out, err)
+		}
+		return w.Unblock(st.Dev, st.Ino)
 	})
 }
 
