@@ -128,7 +128,7 @@ func (h *hub) exceptionChanges(ctx context.Context, kinds map[string]bool, head 
 		return nil, nil
 	}
 	h.usesStale, h.used = false, now
-	all, err := h.Records.Exceptions(ctx, head) // what is newer comes with a newer head: a decision names it
+	all, err := h.Records.Exceptions(ctx, inside.Newest)
 	if err != nil {
 		return nil, err
 	}
