@@ -336,7 +336,7 @@ func (c *homemade) image() []*fleetv1.ImageResponse {
 	return []*fleetv1.ImageResponse{
 		{Part: &fleetv1.ImageResponse_Image{Image: &fleetv1.Image{
 			Digest: string(digest.FromBytes([]byte("image"))), DiffIds: []string{low, high},
-			Components: []*fleetv1.Component{{Purl: "pkg:npm/%40acme/ui-kit@4.2.1", Publisher: "mallory", Credential: "token:ci-7"}},
+			Components: []*fleetv1.Component{{Purl: "pkg:npm/%40acme/ui-kit@4.2.1", Publisher: "mallory", Credential: "token:tok_7", Label: "ci-7"}},
 		}}},
 		files(low, &fleetv1.LayerFile{Path: "bin/busybox", Sha256: sum("low/bin/busybox"), Component: -1}, &fleetv1.LayerFile{Path: "bin/sh", Sha256: sum("low/bin/sh"), Component: -1}),
 		files(high, &fleetv1.LayerFile{Path: bundle, Sha256: sum("high/" + bundle)}),
@@ -386,7 +386,7 @@ func TestARecallStopsTheProcessesThatHaveLoadedTheReleaseAndThoseThatTry(t *test
 		t.Errorf("a process that had nothing to do with it: %v", err)
 	}
 	al := a.awaitAlert(alert.RecalledContent, alert.Killed)
-	if al.Exception != 12 || al.Release == nil || al.Release.Credential != "token:ci-7" {
+	if al.Exception != 12 || al.Release == nil || al.Release.Label != "ci-7" {
 		t.Errorf("alert %+v", al)
 	}
 

@@ -93,7 +93,7 @@ func (s *Service) admit(ctx context.Context, c *credential, remoteAddr string) (
 		return evidence.Actor{}, err
 	}
 	s.noteUse(ctx, c, now)
-	return evidence.Actor{Account: c.account, Credential: c.name, Method: c.method, AddressHash: hash}, nil
+	return evidence.Actor{Account: c.account, Credential: c.name, Label: c.label, Method: c.method, AddressHash: hash}, nil
 }
 
 // noteUse writes down that a token was used, at most once per useInterval. A failure is not the

@@ -24,6 +24,7 @@ const (
 // credential is a live token, or a user who gave their password, as the cache keeps it.
 type credential struct {
 	name     string // as in evidence.Actor.Credential
+	label    string // a token's description
 	hash     string // of a token
 	account  string
 	admin    bool
@@ -68,7 +69,7 @@ func (c *credential) usable(now time.Time, from netip.Addr) error {
 		"the token may not be used from this network address; use it from where it was made for or make another")
 }
 
-const selectCredential = `SELECT t.id, t.hash, t.account, u.admin, t.ecosystem, t.names, t.permission, t.networks, t.expires, t.last_used
+const selectCredential = `SELECT t.id, t.description, t.hash, t.account, u.admin, t.ecosystem, t.names, t.permission, t.networks, t.expires, t.last_used
 	FROM access_token t JOIN account_user u ON u.name = t.account WHERE t.revoked = 0 AND `
 
 // tokenBySecret returns the token that secret is, from the cache or the table.
@@ -132,7 +133,7 @@ func scanCredential(row *sql.Row) (*credential, error) {
 	c := &credential{method: "token"}
 	var id, names, networks string
 	var expires, lastUsed int64
-	err := row.Scan(&id, &c.hash, &c.account, &c.admin, &c.scope.Ecosystem, &names, &c.scope.Permission, &networks, &expires, &lastUsed)
+	err := row.Scan(&id, &c.label, &c.hash, &c.account, &c.admin, &c.scope.Ecosystem, &names, &c.scope.Permission, &networks, &expires, &lastUsed)
 	if err != nil {
 		return nil, credentialError(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -21,8 +22,9 @@ const (
 
 // Token describes a token; its secret is known to whoever made it and to nobody else.
 type Token struct {
-	ID          string // "tok_…"
-	Account     string
+	ID      string // "tok_…"
+	Account string
+	// Description becomes part of the record with everything that is published with the token.
 	Description string
 	Scope       Scope
 	// Networks are from where it may be used; none means everywhere.
@@ -76,6 +78,8 @@ func (s *Service) draft(c *credential, t Token) (Token, error) {
 	switch {
 	case len(t.Description) > maxDescription || len(t.Networks) > maxNetworks:
 		return t, fault.New(fault.Invalid, "scope-invalid", "a token takes %d bytes of description and %d networks at most", maxDescription, maxNetworks)
+	case strings.ContainsFunc(t.Description, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return t, fault.New(fault.Invalid, "scope-invalid", "a token's description is one line of printable text")
 	case !t.Expires.IsZero() && !t.Expires.After(s.clk.Now()):
 		return t, fault.New(fault.Invalid, "scope-invalid", "the token would have expired already; choose a later time")
 	case !c.scope.covers(t.Scope), !containsNetworks(c.networks, t.Networks):

@@ -133,7 +133,7 @@ func (w *wormStory) hire(ctx context.Context, admin *client.Client, name, role s
 	if err := admin.SetMember(ctx, "acme", name, role); err != nil {
 		return err
 	}
-	made, err := admin.CreateToken(ctx, resource.NewToken{Account: name, Description: "demo", Permission: "own"})
+	made, err := admin.CreateToken(ctx, resource.NewToken{Account: name, Description: name + "-ci", Permission: "own"})
 	w.people[name] = made.Secret
 	return err
 }

@@ -31,6 +31,8 @@ type Actor struct {
 	Account string `json:"account,omitempty"`
 	// Credential names the credential, never its secret: "token:tok_ab12".
 	Credential string `json:"credential,omitempty"`
+	// Label is what the credential's holder called it: "ci-7". It is theirs to choose and proves nothing.
+	Label string `json:"label,omitempty"`
 	// Method is how they authenticated: "token", "password"; later "totp", "webauthn", "oidc".
 	Method string `json:"method,omitempty"`
 	// AddressHash is a keyed hash of the caller's network address: equal addresses compare

@@ -90,9 +90,9 @@ func (b *batch) insertPublication(s Statement, p Publication, pkg int64) error {
 	if err != nil {
 		return err
 	}
-	return b.exec(`INSERT INTO publication (seq, package_id, event, version, tags, account, credential, method, address_hash, assurance, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		s.Seq, pkg, p.Event, p.Version, string(tags), p.Actor.Account, p.Actor.Credential, p.Actor.Method,
+	return b.exec(`INSERT INTO publication (seq, package_id, event, version, tags, account, credential, label, method, address_hash, assurance, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		s.Seq, pkg, p.Event, p.Version, string(tags), p.Actor.Account, p.Actor.Credential, p.Actor.Label, p.Actor.Method,
 		p.Actor.AddressHash, s.Assurance, stamp(s.Time))
 }
 

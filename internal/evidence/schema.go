@@ -15,9 +15,12 @@ var runtimeSQL string
 //go:embed recall.sql
 var recallSQL string
 
+// labelSQL keeps what a publisher's credential is called. Publications before it named none.
+const labelSQL = `ALTER TABLE publication ADD COLUMN label TEXT NOT NULL DEFAULT '';`
+
 // Schema returns the tables of the record: the statements, and every projection of them.
 func Schema() store.Schema {
-	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL, recallSQL}}
+	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL, recallSQL, labelSQL}}
 }
 
 // projections are the tables that Rebuild drops and fills again, children before parents.

@@ -163,20 +163,20 @@ func described(r *inside.Reader, o *owners) ([]*fleetv1.Component, error) {
 			releases = append(releases, i.Release)
 		}
 	}
-	err := r.In(`SELECT l.id, a.digest, l.publisher, coalesce(b.credential, ''), l.published, coalesce((SELECT account FROM approval
+	err := r.In(`SELECT l.id, a.digest, l.publisher, coalesce(b.credential, ''), coalesce(b.label, ''), l.published, coalesce((SELECT account FROM approval
 			WHERE purl = l.purl AND account <> l.publisher ORDER BY seq DESC LIMIT 1), '')
 		FROM release l JOIN artifact a ON a.id = l.artifact_id LEFT JOIN publication b ON b.seq = l.seq WHERE l.id IN (%s)`, releases,
 		func(rows *sql.Rows) error {
 			var id int64
 			var published string
 			var c fleetv1.Component
-			err := rows.Scan(&id, &c.Artifact, &c.Publisher, &c.Credential, &published, &c.Approver)
+			err := rows.Scan(&id, &c.Artifact, &c.Publisher, &c.Credential, &c.Label, &published, &c.Approver)
 			if err != nil {
 				return err
 			}
 			at, err := time.Parse(time.RFC3339Nano, published)
 			to := byRelease[id]
-			to.Artifact, to.Publisher, to.Credential, to.Approver = c.Artifact, c.Publisher, c.Credential, c.Approver
+			to.Artifact, to.Publisher, to.Credential, to.Label, to.Approver = c.Artifact, c.Publisher, c.Credential, c.Label, c.Approver
 			to.Approved, to.Published = c.Approver != "", timestamppb.New(at)
 			return err
 		})

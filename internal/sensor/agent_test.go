@@ -136,7 +136,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	a.settle(w.box, &layer.Image{
 		Digest: d("image"), DiffIDs: []digest.Digest{d("low"), d("high")},
 		Releases: map[string]layer.Release{uiKit: {
-			PURL: uiKit, Publisher: "mallory", Credential: "token:ci-7", Published: noon.Add(-57 * time.Minute),
+			PURL: uiKit, Publisher: "mallory", Credential: "token:tok_7", Label: "ci-7", Published: noon.Add(-57 * time.Minute),
 		}},
 	}, []*layer.Index{index(t, "low", map[string]string{"bin/sh": "pkg:deb/dash@1", "usr/bin/nc": "pkg:deb/netcat@1"}),
 		index(t, "high", map[string]string{"app/node_modules/@acme/ui-kit/bundle.js": uiKit, "app/own.js": ""})})

@@ -110,7 +110,7 @@ func (b *box) explain(c *content, f kernel.File) {
 
 func release(r layer.Release, purl string) *alert.Release {
 	return &alert.Release{
-		PURL: purl, Publisher: r.Publisher, Credential: r.Credential, Published: r.Published,
+		PURL: purl, Publisher: r.Publisher, Credential: r.Credential, Label: r.Label, Published: r.Published,
 		Approved: r.Approved, Approver: r.Approver, Recalled: r.Recalled,
 	}
 }

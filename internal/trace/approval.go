@@ -14,7 +14,7 @@ func (r *reader) addApprovals(n *Node, l release) error {
 			if err := rows.Scan(&seq, &account, &reason, &at); err != nil {
 				return err
 			}
-			c := &Node{Kind: KindApproval, ID: strconv.FormatInt(seq, 10), Title: "approved" + by(account, "") + " at " + minute(at) + ": " + reason}
+			c := &Node{Kind: KindApproval, ID: strconv.FormatInt(seq, 10), Title: "approved" + by(account, "", "") + " at " + minute(at) + ": " + reason}
 			n.add(c.set("account", account).set("reason", reason).set("at", at).rests(seq))
 			return nil
 		})

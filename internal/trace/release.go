@@ -234,7 +234,7 @@ func (r *reader) fromArtifact(artifact int64) (*Node, string, error) {
 
 // addHistory hangs what the record knows of how l came to be below n.
 func (r *reader) addHistory(n *Node, l release) error {
-	err := r.Each(`SELECT seq, event, account, credential, method, address_hash, assurance, at FROM publication
+	err := r.Each(`SELECT seq, event, account, credential, label, method, address_hash, assurance, at FROM publication
 		WHERE package_id = $1 AND version = $2 ORDER BY seq`, []any{l.packageID, l.version}, func(rows *sql.Rows) error {
 		p, err := scanPublication(rows)
 		n.add(p)
@@ -255,10 +255,10 @@ func (r *reader) addHistory(n *Node, l release) error {
 
 func scanPublication(rows *sql.Rows) (*Node, error) {
 	var seq int64
-	var event, account, credential, method, address, assurance, at string
-	err := rows.Scan(&seq, &event, &account, &credential, &method, &address, &assurance, &at)
-	n := &Node{Kind: KindPublication, ID: strconv.FormatInt(seq, 10), Title: event + by(account, credential) + " at " + minute(at)}
-	n.set("event", event).set("account", account).set("credential", credential).set("method", method)
+	var event, account, credential, label, method, address, assurance, at string
+	err := rows.Scan(&seq, &event, &account, &credential, &label, &method, &address, &assurance, &at)
+	n := &Node{Kind: KindPublication, ID: strconv.FormatInt(seq, 10), Title: event + by(account, credential, label) + " at " + minute(at)}
+	n.set("event", event).set("account", account).set("credential", credential).set("label", label).set("method", method)
 	return n.set("addressHash", address).set("assurance", assurance).set("at", at).rests(seq), err
 }
 
@@ -270,13 +270,16 @@ func minute(at string) string {
 	return strings.Replace(at[:len("2006-01-02T15:04")], "T", " ", 1) + " UTC"
 }
 
-// by says who did something and with which credential.
-func by(account, credential string) string {
+// by says who did something and with which credential, by its id and by what its holder calls it.
+func by(account, credential, label string) string {
 	if account == "" {
 		return " by an anonymous caller"
 	}
 	if credential == "" {
 		return " by " + account
+	}
+	if label != "" {
+		credential += " (" + label + ")"
 	}
 	return " by " + account + " with " + credential
 }
@@ -310,7 +313,7 @@ func scanDecision(rows *sql.Rows) (*Node, error) {
 	if code != "" {
 		n.Title += " (" + code + ")"
 	}
-	n.Title += by(account, "") + " at " + minute(at)
+	n.Title += by(account, "", "") + " at " + minute(at)
 	n.set("gate", gate).set("account", account).set("action", action).set("verdict", verdict).set("code", code).set("policy", policy).set("at", at)
 	return n.set("count", strconv.FormatInt(count, 10)).rests(seq), err
 }
@@ -327,7 +330,7 @@ func (r *reader) addRecall(n *Node, l release) error {
 			if err := rows.Scan(&seq, &subject, &reason, &account, &at, &receipts, &via); err != nil {
 				return err
 			}
-			c := &Node{Kind: KindRecall, ID: strconv.FormatInt(seq, 10), Title: "recalled" + by(account, "") + " at " + minute(at) + ": " + reason}
+			c := &Node{Kind: KindRecall, ID: strconv.FormatInt(seq, 10), Title: "recalled" + by(account, "", "") + " at " + minute(at) + ": " + reason}
 			if via != "" {
 				c.Title += " (it holds " + via + ")"
 			}
@@ -350,6 +353,9 @@ func cut(nodes []*Node, limit int, what string) []*Node {
 
 // publishedBy is the part of a summary that names who published l.
 func (r *reader) publishedBy(l release) (string, error) {
-	credential, err := inside.One[string](r.Reader, `SELECT credential FROM publication WHERE seq = $1`, l.seq)
-	return "published" + by(l.publisher, credential) + " at " + minute(l.created), err
+	var credential, label string
+	err := r.Each(`SELECT credential, label FROM publication WHERE seq = $1`, []any{l.seq}, func(rows *sql.Rows) error {
+		return rows.Scan(&credential, &label)
+	})
+	return "published" + by(l.publisher, credential, label) + " at " + minute(l.created), err
 }

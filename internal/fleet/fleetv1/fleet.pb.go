@@ -1156,6 +1156,7 @@ type Component struct {
 	Approver      string                 `protobuf:"bytes,7,opt,name=approver,proto3" json:"approver,omitempty"`
 	Recalled      string                 `protobuf:"bytes,8,opt,name=recalled,proto3" json:"recalled,omitempty"` // reason
 	Grounds       string                 `protobuf:"bytes,9,opt,name=grounds,proto3" json:"grounds,omitempty"`   // metadata, content, both
+	Label         string                 `protobuf:"bytes,10,opt,name=label,proto3" json:"label,omitempty"`      // what its holder calls the credential
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1249,6 +1250,13 @@ func (x *Component) GetRecalled() string {
 func (x *Component) GetGrounds() string {
 	if x != nil {
 		return x.Grounds
+	}
+	return ""
+}
+
+func (x *Component) GetLabel() string {
+	if x != nil {
+		return x.Label
 	}
 	return ""
 }
@@ -1456,7 +1464,7 @@ const file_fleet_proto_rawDesc = "" +
 	"\n" +
 	"components\x18\x04 \x03(\v2\x1c.hullmark.fleet.v1.ComponentR\n" +
 	"components\x12\x12\n" +
-	"\x04gaps\x18\x05 \x03(\tR\x04gaps\"\xa1\x02\n" +
+	"\x04gaps\x18\x05 \x03(\tR\x04gaps\"\xb7\x02\n" +
 	"\tComponent\x12\x12\n" +
 	"\x04purl\x18\x01 \x01(\tR\x04purl\x12\x1a\n" +
 	"\bartifact\x18\x02 \x01(\tR\bartifact\x12\x1c\n" +
@@ -1468,7 +1476,9 @@ const file_fleet_proto_rawDesc = "" +
 	"\bapproved\x18\x06 \x01(\bR\bapproved\x12\x1a\n" +
 	"\bapprover\x18\a \x01(\tR\bapprover\x12\x1a\n" +
 	"\brecalled\x18\b \x01(\tR\brecalled\x12\x18\n" +
-	"\agrounds\x18\t \x01(\tR\agrounds\"Y\n" +
+	"\agrounds\x18\t \x01(\tR\agrounds\x12\x14\n" +
+	"\x05label\x18\n" +
+	" \x01(\tR\x05label\"Y\n" +
 	"\n" +
 	"LayerFiles\x12\x17\n" +
 	"\adiff_id\x18\x01 \x01(\tR\x06diffId\x122\n" +

@@ -112,6 +112,7 @@ type Release struct {
 	PURL       string    `json:"purl"`
 	Publisher  string    `json:"publisher,omitempty"`
 	Credential string    `json:"credential,omitempty"`
+	Label      string    `json:"label,omitempty"`    // what its holder calls the credential
 	Published  time.Time `json:"published,omitzero"` // zero when it was not published here
 	Approved   bool      `json:"approved"`
 	Approver   string    `json:"approver,omitempty"`

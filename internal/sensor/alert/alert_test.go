@@ -31,7 +31,7 @@ func sample() Alert {
 
 func TestSentences(t *testing.T) {
 	t.Parallel()
-	kit := &Release{PURL: "pkg:npm/%40acme/ui-kit@4.2.1", Credential: "token:ci-7", Published: noon.Add(-57 * time.Minute)}
+	kit := &Release{PURL: "pkg:npm/%40acme/ui-kit@4.2.1", Credential: "token:tok_7", Label: "ci-7", Published: noon.Add(-57 * time.Minute)}
 	tests := map[string]struct {
 		change func(*Alert)
 		want   string

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strings"
@@ -90,7 +91,7 @@ func (a *Alert) provenance() []string {
 	published := "published " + when(r.Published, a.Time)
 	switch credential := strings.TrimPrefix(r.Credential, "token:"); {
 	case credential != r.Credential:
-		published += " by token `" + clean(credential) + "`"
+		published += " by token `" + clean(cmp.Or(r.Label, credential)) + "`"
 		if r.Publisher != "" {
 			published += " of " + clean(r.Publisher)
 		}

@@ -24,6 +24,7 @@ type Release struct {
 	Artifact   string    `json:"artifact,omitempty"`
 	Publisher  string    `json:"publisher,omitempty"`
 	Credential string    `json:"credential,omitempty"`
+	Label      string    `json:"label,omitempty"` // what its holder calls the credential
 	Published  time.Time `json:"published,omitzero"`
 	Approved   bool      `json:"approved,omitempty"`
 	Approver   string    `json:"approver,omitempty"`

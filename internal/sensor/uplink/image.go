@@ -75,7 +75,7 @@ func imageOf(in *fleetv1.Image) (*layer.Image, []string) {
 	var purls []string
 	for _, c := range in.Components {
 		r := layer.Release{
-			PURL: c.Purl, Artifact: c.Artifact, Publisher: c.Publisher, Credential: c.Credential, Approved: c.Approved,
+			PURL: c.Purl, Artifact: c.Artifact, Publisher: c.Publisher, Credential: c.Credential, Label: c.Label, Approved: c.Approved,
 			Approver: c.Approver, Recalled: c.Recalled, ByContent: c.Grounds == "content",
 		}
 		if c.Published != nil {
