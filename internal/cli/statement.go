@@ -17,7 +17,11 @@ func summary(s evidence.Statement) string {
 	switch s.PredicateType {
 	case evidence.PublicationType:
 		return say(s, func(p evidence.Publication) string {
-			return fmt.Sprintf("%s %s of %s by %s with %s", p.Event, p.Version, p.Name, p.Actor.Account, p.Actor.Credential)
+			credential := p.Actor.Credential
+			if p.Actor.Label != "" {
+				credential += " (" + p.Actor.Label + ")"
+			}
+			return fmt.Sprintf("%s %s of %s by %s with %s", p.Event, p.Version, p.Name, p.Actor.Account, credential)
 		})
 	case evidence.ContentsType:
 		return say(s, contentsSummary)
