@@ -22,7 +22,7 @@ var permissions = map[Role]evidence.Permission{
 
 // ranks orders the permissions; a permission that does not exist ranks above all others, so that it
 // is never granted.
-var ranks = map[evidence.Permission]int{evidence.Read: 1, evidence.Publish: 2, evidence.Own: 3}
+var ranks = map[evidence.Permission]int{evidence.Read: 1, evidence.Stage: 2, evidence.Publish: 3, evidence.Own: 4}
 
 // includes reports whether whoever holds has may do want.
 func includes(has, want evidence.Permission) bool {

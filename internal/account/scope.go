@@ -82,7 +82,7 @@ func (sc Scope) check() error {
 		}
 	}
 	if ranks[sc.Permission] == 0 {
-		return fault.New(fault.Invalid, "scope-invalid", "%q is not a permission; use read, publish or own", clip(string(sc.Permission)))
+		return fault.New(fault.Invalid, "scope-invalid", "%q is not a permission; use read, stage, publish or own", clip(string(sc.Permission)))
 	}
 	if len(sc.Names) > maxPatterns {
 		return fault.New(fault.Invalid, "scope-invalid", "a token takes at most %d name patterns", maxPatterns)

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -11,8 +12,9 @@ import (
 type reviewer struct{ *publish.Service }
 
 // Review implements registry.Reviewer.
-func (r reviewer) Review(ctx context.Context, u registry.Upload) (*registry.Hold, error) {
+func (r reviewer) Review(ctx context.Context, actor evidence.Actor, u registry.Upload) (*registry.Hold, error) {
 	f, err := r.Service.Review(ctx, publish.Candidate{
+		Actor:     actor,
 		Ecosystem: u.Ecosystem, Name: u.Name, Version: u.Version, PURL: u.PURL, Inventory: u.Inventory, Order: u.Order,
 	})
 	if f == nil || err != nil {

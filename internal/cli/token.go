@@ -61,7 +61,7 @@ make one that may do more than it may itself.`
 	flags.StringVar(&t.Account, "account", "", "whose it is (default: yours; another's only for site administrators)")
 	flags.StringVar(&t.Ecosystem, "ecosystem", "", "npm or oci (default: all)")
 	flags.StringArrayVar(&t.Names, "name", nil, "names that it reaches, as a pattern like @acme/* or acme/**; may be repeated (default: all)")
-	flags.StringVar(&t.Permission, "permission", "read", "the most that it may do: read, publish or own")
+	flags.StringVar(&t.Permission, "permission", "read", "the most that it may do: read, stage, publish or own")
 	flags.StringArrayVar(&t.Networks, "network", nil, "networks that it works from, as CIDR; may be repeated (default: everywhere)")
 	flags.StringVar(&expires, "expires", "90d", "after how long it ends, like 90d or 12h; 'never' for none")
 	return cmd

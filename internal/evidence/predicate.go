@@ -33,11 +33,35 @@ type Actor struct {
 	Credential string `json:"credential,omitempty"`
 	// Label is what the credential's holder called it: "ci-7". It is theirs to choose and proves nothing.
 	Label string `json:"label,omitempty"`
-	// Method is how they authenticated: "token", "password"; later "totp", "webauthn", "oidc".
+	// Method is how they authenticated: "token", "password"; "session", "oidc".
 	Method string `json:"method,omitempty"`
 	// AddressHash is a keyed hash of the caller's network address: equal addresses compare
 	// equal within one server, and the record discloses none.
 	AddressHash string `json:"addressHash,omitempty"`
+	// Factor is the second factor that was proven for the request; empty for none.
+	Factor Factor `json:"factor,omitempty"`
+	// Workload is the pipeline run that acts by a trusted publisher; nil for an account.
+	Workload *WorkloadIdentity `json:"workload,omitempty"`
+}
+
+// Factor is a proof beside the credential that a person is there.
+type Factor string
+
+// The factors. Only WebAuthn cannot be relayed by a page that looks like ours.
+const (
+	TOTP         Factor = "totp"
+	RecoveryCode Factor = "recovery"
+	WebAuthn     Factor = "webauthn"
+)
+
+// WorkloadIdentity is a run of a pipeline that proved itself by its provider's OpenID Connect token.
+type WorkloadIdentity struct {
+	Publisher string `json:"publisher"` // "tp_…": the trusted publisher that the token matched
+	Provider  string `json:"provider"`  // "github", "gitlab", "buildkite", "circleci", "google", "kubernetes", "generic"
+	Issuer    string `json:"issuer"`
+	Subject   string `json:"subject"`
+	// Claims are those that the publisher pins and those that name the run and its source.
+	Claims map[string]string `json:"claims,omitempty"`
 }
 
 // Anonymous reports whether nobody authenticated.
@@ -52,6 +76,7 @@ type Permission string
 // The permissions.
 const (
 	Read    Permission = "read"    // see and download
+	Stage   Permission = "stage"   // bring in a version that waits for a person's approval
 	Publish Permission = "publish" // add versions, move tags, deprecate
 	Own     Permission = "own"     // unpublish, change who may publish
 )

@@ -17,6 +17,7 @@ const (
 
 // Candidate is a version that is about to be published.
 type Candidate struct {
+	Actor     evidence.Actor
 	Ecosystem string
 	Name      string
 	Version   string

@@ -13,8 +13,9 @@ import (
 // Reviewer decides which uploads wait for a person. It is asked after the right to publish was
 // found and before anything is written.
 type Reviewer interface {
-	// Review returns why the upload must wait, or nil when it need not.
-	Review(ctx context.Context, u Upload) (*Hold, error)
+	// Review returns why the actor's upload must wait, or nil when it need not. A fault refuses the
+	// upload; the core records that.
+	Review(ctx context.Context, actor evidence.Actor, u Upload) (*Hold, error)
 }
 
 // Hold is why a release waits for a person. It becomes the publish gate's decision about it.
@@ -34,11 +35,11 @@ func (c *Core) WithReviewer(by Reviewer) *Core {
 
 // reviewed asks the reviewer about a release that comes to be, or comes back: what was rejected must
 // not return as if it had been withdrawn from everybody.
-func (c *Core) reviewed(ctx context.Context, event evidence.PublicationEvent, u Upload) (*Hold, error) {
+func (c *Core) reviewed(ctx context.Context, actor evidence.Actor, event evidence.PublicationEvent, u Upload) (*Hold, error) {
 	if c.review == nil || event == evidence.Tagged {
 		return nil, nil
 	}
-	hold, err := c.review.Review(ctx, u)
+	hold, err := c.review.Review(ctx, actor, u)
 	if err != nil {
 		return nil, fmt.Errorf("review %s: %w", u.PURL, err)
 	}

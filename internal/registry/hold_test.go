@@ -18,7 +18,7 @@ import (
 // strict holds every version but 1.0.0.
 type strict struct{}
 
-func (strict) Review(_ context.Context, u registry.Upload) (*registry.Hold, error) {
+func (strict) Review(_ context.Context, _ evidence.Actor, u registry.Upload) (*registry.Hold, error) {
 	if u.Version == "1.0.0" {
 		return nil, nil
 	}

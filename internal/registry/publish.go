@@ -46,9 +46,9 @@ func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hol
 			return nil, err
 		}
 	}
-	hold, err := c.reviewed(ctx, event, u)
+	hold, err := c.reviewed(ctx, actor, event, u)
 	if err != nil {
-		return nil, err
+		return nil, c.refused(ctx, actor, "publish", u.PURL, err)
 	}
 	files, err := c.filesOf(ctx, u)
 	if err != nil {
@@ -214,6 +214,9 @@ func (c *Core) mayWrite(ctx context.Context, actor evidence.Actor, perm evidence
 // Refuse records that the publish gate said no because of err, and returns err. Adapters call it
 // when their own checks fail (a manifest that contradicts its tarball, say).
 func (c *Core) Refuse(ctx context.Context, actor evidence.Actor, action string, p purl.PURL, err error) error {
+	if errors.As(err, new(recorded)) {
+		return err
+	}
 	d := c.allowed(actor, action, p, "")
 	decision := d.Predicate.(evidence.Decision)
 	f := fault.As(err)
@@ -222,7 +225,20 @@ func (c *Core) Refuse(ctx context.Context, actor evidence.Actor, action string, 
 	if _, rerr := c.record.Append(ctx, nil, d); rerr != nil {
 		return fmt.Errorf("record a refusal: %w", rerr)
 	}
-	return err
+	return recorded{err}
+}
+
+// recorded is a refusal that is on the record, so that nobody puts it there twice.
+type recorded struct{ error }
+
+func (r recorded) Unwrap() error { return r.error }
+
+// refused is [Core.Refuse] for an error that may also be a failure of ours, which is no decision.
+func (c *Core) refused(ctx context.Context, actor evidence.Actor, action string, p purl.PURL, err error) error {
+	if fault.KindOf(err) == fault.Internal || actor.Anonymous() {
+		return err
+	}
+	return c.Refuse(ctx, actor, action, p, err)
 }
 
 // allowed is a decision about a release and, where there is one, its artifact: the record of the digest

@@ -18,8 +18,8 @@ import (
 // reviewer is the publish stage, as internal/app wires it.
 type reviewer struct{ *publish.Service }
 
-func (r reviewer) Review(ctx context.Context, u registry.Upload) (*registry.Hold, error) {
-	f, err := r.Service.Review(ctx, publish.Candidate{
+func (r reviewer) Review(ctx context.Context, actor evidence.Actor, u registry.Upload) (*registry.Hold, error) {
+	f, err := r.Service.Review(ctx, publish.Candidate{Actor: actor,
 		Ecosystem: u.Ecosystem, Name: u.Name, Version: u.Version, PURL: u.PURL, Inventory: u.Inventory, Order: u.Order,
 	})
 	if f == nil || err != nil {
