@@ -22,11 +22,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/similar"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/store"
@@ -41,9 +43,12 @@ var schemaSQL string
 //go:embed fleet.sql
 var fleetSQL string
 
+//go:embed names.sql
+var namesSQL string
+
 // Schema returns the package's tables.
 func Schema() store.Schema {
-	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL, fleetSQL}}
+	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL, fleetSQL, namesSQL}}
 }
 
 // Service answers who may do what. It is safe for concurrent use.
@@ -66,6 +71,12 @@ type Service struct {
 	// left tells who holds a stream open for a fleet member that the member was revoked.
 	left departures
 
+	// similar compares the names of each ecosystem.
+	similar map[string]*similar.Names
+	// resolver proves domains, and onTransfer ends what others hold about names that change hands.
+	resolver   Resolver
+	onTransfer []func(ctx context.Context, tx *sql.Tx, ecosystem, pattern string) error
+
 	attempts *limiter
 	hashing  chan struct{} // one slot per password hash that may be computed at a time
 }
@@ -76,6 +87,10 @@ func New(db *store.DB, clk clock.Clock, rand io.Reader) *Service {
 	s := &Service{
 		db: db, clk: clk, rand: rand,
 		attempts: newLimiter(), hashing: make(chan struct{}, maxHashing),
+		similar: map[string]*similar.Names{}, resolver: net.DefaultResolver,
+	}
+	for ecosystem := range rules {
+		s.similar[ecosystem] = similar.In(ecosystem)
 	}
 	s.cache.Store(newCache())
 	return s

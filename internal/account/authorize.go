@@ -20,6 +20,7 @@ type grant struct {
 	owner      string // organisation
 	visibility Visibility
 	cooldown   int64 // seconds
+	unproven   bool  // the namespace is a domain, and its proof is missing or gone
 	role       Role
 }
 
@@ -30,7 +31,7 @@ type grant struct {
 // administrators may read everything; for publishing and owning they need a role like anyone else.
 //
 // Codes: login-required (401), credential-invalid, token-expired; name-unknown for a private name
-// that the actor must not learn of; namespace-unowned, namespace-not-yours, token-scope (403);
+// that the actor must not learn of; namespace-unowned, namespace-unproven, namespace-not-yours, token-scope (403);
 // name-invalid and ecosystem-unknown.
 func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error {
 	g, err := s.grant(ctx, actor.Account, ecosystem, name, perm)
@@ -78,6 +79,8 @@ func (g grant) decide(c *credential, perm evidence.Permission, ecosystem, name s
 	switch {
 	case g.namespace == "":
 		return errUnowned(ecosystem, name)
+	case g.unproven && perm != evidence.Read && g.role.Allows(perm):
+		return errUnproven(ecosystem, g.namespace)
 	case g.role.Allows(perm), perm == evidence.Read && c.admin:
 		return nil
 	case perm == evidence.Read:
@@ -99,8 +102,7 @@ func wanted(perm evidence.Permission) string {
 }
 
 func errUnowned(ecosystem, name string) error {
-	holders := rules[ecosystem].holders(name)
-	root := holders[len(holders)-1]
+	root := rules[ecosystem].root(name)
 	return fault.New(fault.Denied, "namespace-unowned",
 		"%q is not owned by anyone here; claim it with: hullmark namespace claim %s %s --org <your organisation>", root, ecosystem, root)
 }
@@ -149,13 +151,14 @@ func readGrant(ctx context.Context, q querier, k grantKey) (grant, error) {
 		places[i] = fmt.Sprintf("$%d", len(args))
 	}
 	query := `SELECT n.pattern, n.organisation, n.visibility, n.cooldown,
+		EXISTS (SELECT 1 FROM namespace_proof f WHERE f.ecosystem = n.ecosystem AND f.pattern = n.pattern AND f.valid = 0),
 		COALESCE((SELECT m.role FROM organisation_member m WHERE m.organisation = n.organisation AND m.account = $2), ''),
 		COALESCE((SELECT p.role FROM package_member p WHERE p.ecosystem = n.ecosystem AND p.name = $3 AND p.account = $2), '')
 		FROM namespace n WHERE n.ecosystem = $1 AND n.pattern IN (` + strings.Join(places, ", ") + `)
-		ORDER BY length(n.pattern) DESC LIMIT 1`
+		ORDER BY (n.pattern = $3) DESC, length(n.pattern) DESC LIMIT 1`
 	var g grant
 	var byOrg, byName Role
-	err := q.QueryRowContext(ctx, query, args...).Scan(&g.namespace, &g.owner, &g.visibility, &g.cooldown, &byOrg, &byName)
+	err := q.QueryRowContext(ctx, query, args...).Scan(&g.namespace, &g.owner, &g.visibility, &g.cooldown, &g.unproven, &byOrg, &byName)
 	if errors.Is(err, sql.ErrNoRows) {
 		return grant{}, nil
 	}

@@ -142,7 +142,11 @@ func (a *API) claimNamespace(w http.ResponseWriter, r *http.Request, actor evide
 	if visibility == "" {
 		visibility = account.Private
 	}
-	if err := a.Accounts.ClaimNamespace(r.Context(), actor, organisation, in.Ecosystem, in.Pattern, visibility); err != nil {
+	claim := a.Accounts.ClaimNamespace
+	if in.AlthoughSimilar {
+		claim = a.Accounts.ClaimSimilarNamespace
+	}
+	if err := claim(r.Context(), actor, organisation, in.Ecosystem, in.Pattern, visibility); err != nil {
 		return err
 	}
 	return reply(w, r, http.StatusCreated, resource.Namespace{

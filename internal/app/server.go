@@ -30,6 +30,7 @@ const (
 	shutdownTimeout = 10 * time.Second // for requests under way when the server is told to stop
 	maxHeader       = 64 << 10         // bytes
 	pruneEvery      = time.Hour
+	verifyEvery     = time.Hour
 	abandoned       = 24 * time.Hour // since the last byte of an upload
 	maxStreams      = 1000           // that one HTTP/2 connection may hold open
 	pingAfter       = 30 * time.Second
@@ -183,6 +184,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.Fleet.Run(gctx) })
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
+	g.Go(func() error { return every(gctx, verifyEvery, s.verifyNamespaces) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
 }
 
@@ -224,6 +226,13 @@ func drain(ctx context.Context, server *http.Server, patience time.Duration) err
 func (s *Server) flushPulls(ctx context.Context) {
 	if err := s.app.Core.FlushPulls(ctx); err != nil {
 		s.app.Config.Logger.Error("pull decisions were not recorded", "error", err)
+	}
+}
+
+// verifyNamespaces looks again for the records of domains that were proved.
+func (s *Server) verifyNamespaces(ctx context.Context) {
+	if _, err := s.app.Accounts.VerifyNamespaces(ctx); err != nil && ctx.Err() == nil {
+		s.app.Config.Logger.Error("proofs of domains were not looked for", "error", err)
 	}
 }
 

@@ -112,6 +112,16 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 	switch row.Pattern {
 	case "/namespaces/{ecosystem}/{name}":
 		values["name"] = "@" + string(target)
+	case "/namespaces/{ecosystem}/{name}/offer":
+		values["name"] = "@" + string(target)
+	case "/namespaces/{ecosystem}/{name}/proof":
+		values["ecosystem"], values["name"] = "maven", "com."+string(target)
+	case "/organisations/{organisation}/namespaces/{ecosystem}/{name}":
+		values["name"] = fmt.Sprintf("@given%d", a.n)
+		must(t, a.Accounts.ClaimNamespace(t.Context(), a.Admin, "third", "npm", values["name"], account.Private))
+		if target == Own || target == Other {
+			must(t, a.Accounts.OfferNamespace(t.Context(), a.Admin, "npm", values["name"], string(target)))
+		}
 	case "/tokens/{id}":
 		values["id"] = a.SpareToken(t, role)
 	case "/enrolments/{id}":
@@ -209,9 +219,11 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /decisions/{id}/explanation": "",
 		"GET /users":                      "", "GET /enrolments": "", "DELETE /enrolments/{id}": "", "GET /organisations": "",
 		"GET /organisations/{organisation}/members": "", "GET /organisations/{organisation}/namespaces": "",
-		"DELETE /organisations/{organisation}/members/{account}": "",
-		"GET /namespaces/{ecosystem}/{name}":                     "",
-		"GET /tokens":                                            "", "DELETE /tokens/{id}": "", "POST /logins/{code}/approval": "",
+		"DELETE /organisations/{organisation}/members/{account}":          "",
+		"GET /namespaces/{ecosystem}/{name}":                              "",
+		"GET /namespaces/{ecosystem}/{name}/proof":                        "",
+		"PUT /organisations/{organisation}/namespaces/{ecosystem}/{name}": "",
+		"GET /tokens": "", "DELETE /tokens/{id}": "", "POST /logins/{code}/approval": "",
 	}
 }
 
@@ -228,6 +240,8 @@ func (a *API) bodies(target Target) map[string]string {
 		"PUT /organisations/{organisation}/members/{account}": `{"role": "reader"}`,
 		"POST /organisations/{organisation}/namespaces":       fmt.Sprintf(`{"ecosystem": "npm", "pattern": "@claim%d"}`, a.n),
 		"PUT /namespaces/{ecosystem}/{name}":                  `{"visibility": "private"}`,
-		"POST /tokens":                                        `{"permission": "read"}`,
+		"POST /namespaces/{ecosystem}/{name}/proof":           `{}`,
+		"POST /namespaces/{ecosystem}/{name}/offer":           `{"organisation": "third"}`,
+		"POST /tokens": `{"permission": "read"}`,
 	}
 }
