@@ -5,8 +5,10 @@
 package app
 
 import (
+	"context"
 	"io"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -36,6 +38,9 @@ type Config struct {
 	// PullsEvery is how long equal pull decisions are counted before they become one statement.
 	// Shorter means a longer record; a crash loses at most this much. Default 1 min.
 	PullsEvery time.Duration
+	// DNS is the name server that is asked for proofs of domains, "host:port". Whoever answers in its
+	// place can prove any domain: name one on a trusted path. Default: the machine's resolver.
+	DNS string
 
 	// Version is what the API calls the program.
 	Version string
@@ -49,5 +54,15 @@ type Config struct {
 
 // DefaultListen is npm people's habit: the port that the best-known private registry uses.
 const DefaultListen = "127.0.0.1:4873"
+
+// resolver asks DNS, or whom the machine asks.
+func (c *Config) resolver() *net.Resolver {
+	if c.DNS == "" {
+		return net.DefaultResolver
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, c.DNS)
+	}}
+}
 
 func (c *Config) file(name string) string { return filepath.Join(c.Data, name) }

@@ -50,6 +50,7 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 	cmd.Flags().StringVar(&c.Data, "data", defaultData(), "folder for the database, the blobs and the keys")
 	cmd.Flags().StringVar(&c.Listen, "listen", app.DefaultListen, "address to listen on; port 0 picks a free one")
 	cmd.Flags().StringVar(&c.PublicURL, "public-url", "", "how clients reach the server, when a proxy stands in front")
+	cmd.Flags().StringVar(&c.DNS, "dns", "", "name server to ask for proofs of domains, host:port (default: the machine's)")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log what happens, to standard error")
 	return cmd
 }

@@ -146,6 +146,8 @@ func slip(a, b string) string {
 		return ""
 	}
 	switch d := distance(a, b); {
+	case d == 1 && single(a) == single(b):
+		return "a letter is doubled"
 	case d == 1 && len(a) == len(b) && onKeyboard(a, b):
 		return "neighbouring keys"
 	case d == 1 && len(a) == len(b) && swapped(a, b):
@@ -160,6 +162,11 @@ func slip(a, b string) string {
 
 // series is a name without the number at its end: team1 and team2 are nobody's misspelling.
 func series(name string) string { return strings.TrimRight(name, "0123456789") }
+
+// single is a name with repeated letters written once.
+func single(name string) string {
+	return string(slices.Compact([]byte(name)))
+}
 
 // swapped reports whether two strings of one length differ by a transposition.
 func swapped(a, b string) bool {

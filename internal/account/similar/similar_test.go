@@ -29,7 +29,7 @@ func TestKnownSquatsAreFound(t *testing.T) {
 		{"maven", "com.fasterxml.jackson.c0re", "com.fasterxml.jackson.core"},
 		{"oci", "ngnix", "nginx"},
 		{"npm", "@bable", "@babel"},
-		{"npm", "@acme", ""},
+		{"npm", "@acme", ""}, {"npm", "chalkk", "chalk"}, {"npm", "gloob", "glob"},
 		{"npm", "acme-internal-tools", ""},
 		{"npm", "preact", ""}, // a well-known name of its own
 		{"npm", "ui", ""},     // too short to say
