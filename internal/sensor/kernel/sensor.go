@@ -77,8 +77,9 @@ type Sensor struct {
 	critical   *ring
 	bulk       *ring
 	lacks      []string
-	network    bool // peers are seen, and can be denied
-	traced     bool // opens and mappings are told by functions, not by calls
+	overlay    *overlay // nil where it is not known: files on one are then of unknown origin
+	network    bool     // peers are seen, and can be denied
+	traced     bool     // opens and mappings are told by functions, not by calls
 
 	mu      sync.Mutex // guards blocks
 	blocks  uint32     // how many files are blocked; the kernel looks none up while it is 0
@@ -102,8 +103,13 @@ func Load(config Config) (*Sensor, error) {
 		return nil, err
 	}
 	s := &Sensor{config: config, patterns: paths}
-	if s.collection, s.lacks, err = loadWhatGoes(programs); err != nil {
+	found, unknown := findOverlay()
+	s.overlay = found
+	if s.collection, s.lacks, err = loadWhatGoes(programs, s.overlay.extra()); err != nil {
 		return nil, fmt.Errorf("kernel: load programs: %w", err)
+	}
+	if unknown != nil {
+		s.lacks = append(s.lacks, "no origin of files: "+reason(unknown))
 	}
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.Close())

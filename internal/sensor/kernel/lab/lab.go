@@ -67,11 +67,10 @@ func enter(cgroups, name string) (*Lab, error) {
 			return nil, fmt.Errorf("lab: %w", err)
 		}
 	}
-	if err := os.WriteFile(l.Path("lower2", "lower"), Program(), 0o755); err != nil {
-		return nil, fmt.Errorf("lab: %w", err)
-	}
-	if err := os.WriteFile(l.Path("lower2", "changed"), Program(), 0o755); err != nil {
-		return nil, fmt.Errorf("lab: %w", err)
+	for _, file := range []string{l.Path("lower1", "top"), l.Path("lower2", "lower"), l.Path("lower2", "changed"), l.Path("lower2", "replaced")} {
+		if err := os.WriteFile(file, Program(), 0o755); err != nil {
+			return nil, fmt.Errorf("lab: %w", err)
+		}
 	}
 	options := fmt.Sprintf("lowerdir=%s:%s,upperdir=%s,workdir=%s", l.Path("lower1"), l.Path("lower2"), l.Path("upper"), l.Path("work"))
 	if err := unix.Mount("overlay", l.Path("merged"), "overlay", 0, options); err != nil {
