@@ -25,44 +25,42 @@ type layout struct {
 	types   *btf.Spec
 }
 
-// layouts are those that mainline kernels have had since 5.8, on 64-bit machines. The inode's own size is
-// the running kernel's; only what lies behind it is claimed.
+// layouts are those that mainline kernels have had since 5.8, on 64-bit machines, the newest first: from 5.19
+// to 6.4 the older one is there as well. The inode's own size is the running kernel's; only what lies behind
+// it is claimed.
 //
 // Source: fs/overlayfs/ovl_entry.h of 5.8, 5.18, 5.19, 6.4, 6.5 and 6.12.
 func layouts(inode *btf.Struct) ([]layout, error) {
-	const pointer = 8
-	behind := (inode.Size + pointer - 1) / pointer * pointer // overlay's own part of an inode
+	const word = 8
+	behind := (inode.Size + word - 1) / word * word // overlay's own part of an inode
 	number := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
 	address := &btf.Pointer{Target: &btf.Void{}}
-
+	structure := func(name string, members ...btf.Member) *btf.Struct {
+		return &btf.Struct{Name: name, Size: behind + 8*word, Members: members}
+	}
 	member := func(name string, t btf.Type, at uint32) btf.Member {
 		return btf.Member{Name: name, Type: t, Offset: btf.Bits(at * 8)}
 	}
-	path := &btf.Struct{Name: "ovl_path", Size: 2 * pointer, Members: []btf.Member{
-		member("layer", address, 0), member("dentry", address, pointer),
+	// Behind the mount, the trap and the file system; the same in all of them.
+	layer := structure("ovl_layer", member("idx", number, 3*word))
+	path := &btf.Struct{Name: "ovl_path", Size: 2 * word, Members: []btf.Member{
+		member("layer", address, 0), member("dentry", address, word),
 	}}
 	stack := &btf.Array{Index: number, Type: path, Nelems: 1}
-	// Behind the mount, the trap and the file system; the same in all of them.
-	layer := &btf.Struct{Name: "ovl_layer", Size: 4 * pointer, Members: []btf.Member{member("idx", number, 3*pointer)}}
-	// An anonymous structure: a second "inode" would contend with the kernel's.
-	inner := &btf.Struct{Size: inode.Size}
-	overlay := func(more ...btf.Member) *btf.Struct {
-		return &btf.Struct{Name: "ovl_inode", Size: behind + 3*pointer, Members: append([]btf.Member{
-			member("vfs_inode", inner, 0), member("__upperdentry", address, behind),
-		}, more...)}
-	}
+	// Without a name: a second "inode" would contend with the kernel's.
+	inner := member("vfs_inode", &btf.Struct{Size: inode.Size}, 0)
+	upper := member("__upperdentry", address, behind)
+
 	var out []layout
 	for _, claim := range []struct {
 		kernels string
 		types   []btf.Type
 	}{
-		{"5.8 to 5.18", []btf.Type{layer, overlay(), &btf.Struct{Name: "ovl_entry", Size: 5 * pointer, Members: []btf.Member{
-			member("numlower", number, 2*pointer), member("lowerstack", stack, 3*pointer), // behind a struct rcu_head
-		}}}},
-		{"5.19 to 6.4", []btf.Type{layer, overlay(member("lowerpath", path, behind+pointer))}},
-		{"6.5 and later", []btf.Type{layer, overlay(member("oe", address, behind+pointer)), &btf.Struct{Name: "ovl_entry", Size: 3 * pointer, Members: []btf.Member{
-			member("__numlower", number, 0), member("__lowerstack", stack, pointer),
-		}}}},
+		{since65, []btf.Type{layer, structure("ovl_inode", inner, upper, member("oe", address, behind+word)),
+			structure("ovl_entry", member("__numlower", number, 0), member("__lowerstack", stack, word))}},
+		{since519, []btf.Type{layer, structure("ovl_inode", inner, upper, member("lowerpath", path, behind+word))}},
+		{since58, []btf.Type{layer, structure("ovl_inode", inner, upper), // the stack is behind a struct rcu_head
+			structure("ovl_entry", member("numlower", number, 2*word), member("lowerstack", stack, 3*word))}},
 	} {
 		b, err := btf.NewBuilder(claim.types, nil)
 		if err != nil {
@@ -144,45 +142,57 @@ func numberOf(file string) (inode uint64, dev uint32, err error) {
 // prove reads the witnesses by this layout, with the sensor's own code, and fails unless every number of
 // them is the one that stat tells. kernel is the running kernel's description; nil loads it.
 func (c layout) prove(ctx context.Context, l *lab.Lab, files []witness, kernel *btf.Spec) error {
-	programs, err := spec(layoutObject, Config{}.withDefaults())
-	if err != nil {
-		return err
-	}
-	for name := range programs.Maps {
-		if name != "found" && name[0] != '.' {
-			delete(programs.Maps, name) // the sensor's, which this object declares and does not use
-		}
-	}
-	if err := programs.Variables["lab_cgroup"].Set(l.ID); err != nil {
-		return fmt.Errorf("kernel: set lab_cgroup: %w", err)
-	}
-	loaded, err := ebpf.NewCollectionWithOptions(programs, ebpf.CollectionOptions{
-		Programs: ebpf.ProgramOptions{KernelTypes: kernel, ExtraRelocationTargets: []*btf.Spec{c.types}},
-	})
+	look, err := c.load(l.ID, kernel)
 	if err != nil {
 		return fmt.Errorf("kernel: load the proof of a layout: %w", err)
 	}
-	defer loaded.Close()
-	attached, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_process_exec", Program: loaded.Programs["look"]})
+	defer look.Close()
+	attached, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_process_exec", Program: look.Programs["look"]})
 	if err != nil {
 		return fmt.Errorf("kernel: attach the proof of a layout: %w", err)
 	}
 	defer attached.Close()
 	var errs []error
 	for _, w := range files {
-		if err := loaded.Maps["found"].Put(uint32(0), found{}); err != nil {
-			return fmt.Errorf("kernel: proof of a layout: %w", err)
-		}
-		if out, err := l.Run(ctx, w.program); err != nil || out != "!" {
-			return fmt.Errorf("kernel: %s did not run: %q, %w", w.program, out, err)
-		}
-		var got found
-		if err := loaded.Maps["found"].Lookup(uint32(0), &got); err != nil {
-			return fmt.Errorf("kernel: proof of a layout: %w", err)
+		got, err := read(ctx, l, w.program, look.Maps["found"])
+		if err != nil {
+			return err
 		}
 		if got != w.want {
 			errs = append(errs, fmt.Errorf("kernel: layout of %s: %s was read as %+v and is %+v", c.kernels, w.program, got, w.want))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (c layout) load(cgroup uint64, kernel *btf.Spec) (*ebpf.Collection, error) {
+	programs, err := spec(layoutObject, Config{}.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	for name := range programs.Maps {
+		if name != "found" && name[0] != '.' {
+			delete(programs.Maps, name) // the sensor's, which this object declares and does not use
+		}
+	}
+	if err := programs.Variables["lab_cgroup"].Set(cgroup); err != nil {
+		return nil, err
+	}
+	o := overlay{kernel: kernel, extra: []*btf.Spec{c.types}}
+	return o.collection(programs, nil)
+}
+
+// read runs a program and returns what the kernel made of its file.
+func read(ctx context.Context, l *lab.Lab, program string, result *ebpf.Map) (found, error) {
+	if err := result.Put(uint32(0), found{}); err != nil {
+		return found{}, fmt.Errorf("kernel: proof of a layout: %w", err)
+	}
+	if out, err := l.Run(ctx, program); err != nil || out != "!" {
+		return found{}, fmt.Errorf("kernel: proof of a layout: %s did not run: %q, %w", program, out, err)
+	}
+	var got found
+	if err := result.Lookup(uint32(0), &got); err != nil {
+		return found{}, fmt.Errorf("kernel: proof of a layout: %w", err)
+	}
+	return got, nil
 }

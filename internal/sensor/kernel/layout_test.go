@@ -9,20 +9,25 @@ import (
 )
 
 // withoutOverlay is the running kernel's description of what the sensor reads, as a kernel would give it that
-// does not describe overlay.
-func withoutOverlay(t *testing.T) (types *btf.Spec, inode *btf.Struct) {
+// does not describe overlay, and the layouts that would be tried there.
+func withoutOverlay(t *testing.T) (types *btf.Spec, known []layout) {
 	t.Helper()
+	needsKernel(t)
 	all, err := btf.LoadKernelSpec()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var kept []btf.Type
-	for _, name := range []string{"linux_binprm", "file", "dentry", "super_block", "vfsmount", "mount", "task_struct", "inode"} {
-		inode = nil // the last one is it
-		if err := all.TypeByName(name, &inode); err != nil {
+	for _, name := range []string{
+		"linux_binprm", "file", "dentry", "super_block", "vfsmount", "mount", "task_struct", "inode", "cgroup", "cgroup_subsys_state",
+		"cgroup_root", "kernfs_node", "sock", "sock_common", "socket", "pt_regs", "fdtable", "files_struct", "fs_struct", "nsproxy",
+		"mnt_namespace", "signal_struct", "mm_struct", "cred", "bpf_func_id",
+	} {
+		of, err := all.AnyTypesByName(name)
+		if err != nil {
 			t.Fatal(err)
 		}
-		kept = append(kept, inode)
+		kept = append(kept, of...)
 	}
 	b, err := btf.NewBuilder(kept, nil)
 	if err != nil {
@@ -31,82 +36,90 @@ func withoutOverlay(t *testing.T) (types *btf.Spec, inode *btf.Struct) {
 	if types, err = b.Spec(); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := described(types); ok {
+	if described(types) != "" {
 		t.Fatal("the description still has overlay in it")
 	}
-	return types, inode
+	var inode *btf.Struct
+	if err := types.TypeByName("inode", &inode); err != nil {
+		t.Fatal(err)
+	}
+	if known, err = layouts(inode); err != nil {
+		t.Fatal(err)
+	}
+	return types, known
 }
 
-func TestOfAllLayoutsOnlyThisKernelsProvesItself(t *testing.T) {
-	needsKernel(t)
-	types, inode := withoutOverlay(t)
-	known, err := layouts(inode)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := findOverlay()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(found.how)
+func proved(t *testing.T, types *btf.Spec, known []layout) (out []layout) {
+	t.Helper()
 	inTestLab(t, func(l *lab.Lab) error {
 		files, err := witnesses(l)
 		if err != nil {
 			return err
 		}
-		var proved []string
 		for _, one := range known {
 			if err := one.prove(t.Context(), l, files, types); err != nil {
 				t.Log(err)
 				continue
 			}
-			proved = append(proved, one.kernels)
-		}
-		if len(proved) != 1 {
-			t.Errorf("%q proved themselves", proved)
-		} else if is, ok := describedOfThisKernel(t); ok && is != proved[0] {
-			t.Errorf("the layout of %s proved itself; this kernel describes that of %s", proved[0], is)
+			out = append(out, one)
 		}
 		return nil
 	})
+	return out
 }
 
-func describedOfThisKernel(t *testing.T) (kernels string, ok bool) {
-	t.Helper()
-	types, err := btf.LoadKernelSpec()
+func TestTheFirstLayoutThatProvesItselfIsThisKernels(t *testing.T) {
+	types, known := withoutOverlay(t)
+	want, err := findOverlay()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kernels, ok = described(types); ok {
-		return kernels, true
+	t.Log(want)
+	got := proved(t, types, known)
+	if len(got) == 0 || got[0].kernels != want.layout {
+		t.Fatalf("want %s, proved are %+v", want.layout, got)
 	}
-	module, err := btf.LoadKernelModuleSpec("overlay")
+	// And with it all of the sensor works.
+	sensor, err := load(Config{}, overlay{layout: got[0].kernels, extra: []*btf.Spec{got[0].types}, kernel: types})
 	if err != nil {
-		return "", false
+		t.Fatal(err)
 	}
-	return described(module)
+	defer sensor.Close()
+	if err := sensor.SelfTest(t.Context(), Kill); err != nil {
+		t.Error(err)
+	}
 }
 
-// A wrong claim must not prove itself by being near: here the first lower path is looked for one word off.
-func TestALayoutThatIsAWordOffIsNotUsed(t *testing.T) {
-	needsKernel(t)
-	types, inode := withoutOverlay(t)
+func TestALayoutThatIsAWordOffDoesNotProveItself(t *testing.T) {
+	types, _ := withoutOverlay(t)
+	var inode *btf.Struct
+	if err := types.TypeByName("inode", &inode); err != nil {
+		t.Fatal(err)
+	}
 	wrong := *inode
 	wrong.Size += 8
 	known, err := layouts(&wrong)
 	if err != nil {
 		t.Fatal(err)
 	}
-	inTestLab(t, func(l *lab.Lab) error {
-		files, err := witnesses(l)
-		if err != nil {
-			return err
+	if got := proved(t, types, known); len(got) > 0 {
+		t.Errorf("proved are %+v", got)
+	}
+}
+
+func TestWhereNoLayoutIsKnownOriginsAreUnknownAndNothingIsKilledForThem(t *testing.T) {
+	types, _ := withoutOverlay(t)
+	sensor, err := load(Config{}, overlay{kernel: types})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sensor.Close()
+	for _, level := range []Level{Observe, DenyFanotify} {
+		if err := sensor.SelfTest(t.Context(), level); err != nil {
+			t.Errorf("%s: %v", level, err)
 		}
-		for _, one := range known {
-			if one.prove(t.Context(), l, files, types) == nil {
-				t.Errorf("%s proved itself", one.kernels)
-			}
-		}
-		return nil
-	})
+	}
+	if err := sensor.SelfTest(t.Context(), Kill); err == nil {
+		t.Error("kill proved itself without knowing what is drift")
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
 
@@ -67,25 +66,10 @@ func hostMountNamespace() uint32 {
 	return 0 // nobody is excused
 }
 
-// collection loads an object. Maps of the same name that shared has are used instead of new ones; extra
-// describes what the kernel's own types leave out.
-func collection(s *ebpf.CollectionSpec, shared map[string]*ebpf.Map, extra []*btf.Spec) (*ebpf.Collection, error) {
-	replace := map[string]*ebpf.Map{}
-	for name := range s.Maps {
-		if m, ok := shared[name]; ok && name[0] != '.' {
-			replace[name] = m
-		}
-	}
-	return ebpf.NewCollectionWithOptions(s, ebpf.CollectionOptions{
-		Programs:        ebpf.ProgramOptions{ExtraRelocationTargets: extra},
-		MapReplacements: replace,
-	})
-}
-
 // loadWhatGoes loads the programs, and where that fails those that the sensor is nothing without: older
 // kernels allow less to the hooks of addresses and of calls. It says what it left out, and why.
-func loadWhatGoes(s *ebpf.CollectionSpec, extra []*btf.Spec) (loaded *ebpf.Collection, lacks []string, err error) {
-	loaded, err = collection(s, nil, extra)
+func (o overlay) loadWhatGoes(s *ebpf.CollectionSpec) (loaded *ebpf.Collection, lacks []string, err error) {
+	loaded, err = o.collection(s, nil)
 	for _, optional := range []struct {
 		what   string
 		choose func(*ebpf.ProgramSpec) bool
@@ -98,7 +82,7 @@ func loadWhatGoes(s *ebpf.CollectionSpec, extra []*btf.Spec) (loaded *ebpf.Colle
 		}
 		lacks = append(lacks, fmt.Sprintf("no events of %s: %s", optional.what, reason(err)))
 		maps.DeleteFunc(s.Programs, func(_ string, p *ebpf.ProgramSpec) bool { return optional.choose(p) })
-		loaded, err = collection(s, nil, extra)
+		loaded, err = o.collection(s, nil)
 	}
 	return loaded, lacks, err
 }

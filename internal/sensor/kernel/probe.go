@@ -115,7 +115,7 @@ func probeOverlay() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return o.how, nil
+	return o.String(), nil
 }
 
 func probeRing() (string, error) {

@@ -100,7 +100,7 @@ func (s *Sensor) prove(ctx context.Context, l *lab.Lab, level Level, events *tra
 
 // recognised checks that the kernel called the two files what they are.
 func (s *Sensor) recognised(ctx context.Context, l *lab.Lab, level Level, events *trail) error {
-	if s.overlay == nil && (level == Observe || level == DenyFanotify) {
+	if s.overlay.layout == "" && (level == Observe || level == DenyFanotify) {
 		return s.unknown(ctx, l, events)
 	}
 	action := map[Level]Action{Observe: Observed, Kill: Killed, DenyLSM: Denied}[level]

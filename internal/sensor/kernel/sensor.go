@@ -77,9 +77,9 @@ type Sensor struct {
 	critical   *ring
 	bulk       *ring
 	lacks      []string
-	overlay    *overlay // nil where it is not known: files on one are then of unknown origin
-	network    bool     // peers are seen, and can be denied
-	traced     bool     // opens and mappings are told by functions, not by calls
+	overlay    overlay
+	network    bool // peers are seen, and can be denied
+	traced     bool // opens and mappings are told by functions, not by calls
 
 	mu      sync.Mutex // guards blocks
 	blocks  uint32     // how many files are blocked; the kernel looks none up while it is 0
@@ -89,27 +89,31 @@ type Sensor struct {
 // Load puts the programs into the kernel. It needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, which is
 // root for most; [Probe] says what is missing where it fails.
 func Load(config Config) (*Sensor, error) {
+	// Kernels before 5.11 count maps against the limit of locked memory.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("kernel: lift the limit of locked memory: %w", err)
+	}
+	o, err := findOverlay()
+	s, failed := load(config, o)
+	if failed == nil && err != nil {
+		s.lacks = append(s.lacks, "no origin of files: "+reason(err))
+	}
+	return s, failed
+}
+
+func load(config Config, o overlay) (*Sensor, error) {
 	config = config.withDefaults()
 	paths, err := newPatterns(config.Sensitive)
 	if err != nil {
 		return nil, err
 	}
-	// Kernels before 5.11 count maps against the limit of locked memory.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("kernel: lift the limit of locked memory: %w", err)
-	}
 	programs, err := spec(sensorObject, config)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sensor{config: config, patterns: paths}
-	found, unknown := findOverlay()
-	s.overlay = found
-	if s.collection, s.lacks, err = loadWhatGoes(programs, s.overlay.extra()); err != nil {
+	s := &Sensor{config: config, patterns: paths, overlay: o}
+	if s.collection, s.lacks, err = o.loadWhatGoes(programs); err != nil {
 		return nil, fmt.Errorf("kernel: load programs: %w", err)
-	}
-	if unknown != nil {
-		s.lacks = append(s.lacks, "no origin of files: "+reason(unknown))
 	}
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.Close())
