@@ -79,25 +79,47 @@ func enter(cgroups, name string) (*Lab, error) {
 	return l, l.makeCgroup()
 }
 
+// patience is how long a lab waits for another of its name, which is that of another process, in steps of 10 ms.
+const patience = 3000
+
+// makeCgroup makes the cgroup and holds it: two labs of one name follow each other, also in two processes.
 func (l *Lab) makeCgroup() error {
-	if err := os.Mkdir(l.Cgroup, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("lab: make cgroup: %w", err)
+	for range patience {
+		if err := os.Mkdir(l.Cgroup, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("lab: make cgroup: %w", err)
+		}
+		ok, err := l.hold()
+		if ok || err != nil {
+			return err
+		}
+		unix.Poll(nil, 10)
 	}
-	var err error
-	if l.fd, err = os.Open(l.Cgroup); err != nil {
-		return fmt.Errorf("lab: open cgroup: %w", err)
+	return fmt.Errorf("lab: %s is in use by another process", l.Cgroup)
+}
+
+// hold locks the cgroup's folder, unless another has it, or had it and removed it meanwhile.
+func (l *Lab) hold() (ok bool, err error) {
+	fd, err := os.Open(l.Cgroup)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(l.fd.Fd()), &st); err != nil {
-		return fmt.Errorf("lab: identify cgroup: %w", err)
+	if err != nil {
+		return false, fmt.Errorf("lab: open cgroup: %w", err)
 	}
-	l.ID = st.Ino
-	return nil
+	var held, named unix.Stat_t
+	if err := unix.Fstat(int(fd.Fd()), &held); err != nil {
+		return false, errors.Join(fmt.Errorf("lab: identify cgroup: %w", err), fd.Close())
+	}
+	if unix.Flock(int(fd.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || unix.Stat(l.Cgroup, &named) != nil || named.Ino != held.Ino {
+		return false, fd.Close()
+	}
+	l.fd, l.ID = fd, held.Ino
+	return true, nil
 }
 
 // close removes the cgroup; a process that is still ending in it holds it for a moment.
 func (l *Lab) close() error {
-	l.fd.Close()
+	defer l.fd.Close()
 	var err error
 	for range 100 {
 		if err = os.Remove(l.Cgroup); err == nil || errors.Is(err, os.ErrNotExist) {
