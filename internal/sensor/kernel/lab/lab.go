@@ -37,8 +37,7 @@ type Lab struct {
 // folder of the cgroup v2 tree.
 func In(root, name string, try func(*Lab) error) error {
 	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the runtime ends the thread, and its mounts with it
+	onThreadOfItsOwn(func() {
 		result <- func() (err error) {
 			l, err := enter(root, name)
 			if err != nil {
@@ -47,8 +46,28 @@ func In(root, name string, try func(*Lab) error) error {
 			defer func() { err = errors.Join(err, l.close()) }()
 			return try(l)
 		}()
-	}()
+	})
 	return <-result
+}
+
+// onThreadOfItsOwn starts do on a thread that ends with it, and its mounts with the thread. The process's
+// first thread would not do: Go never ends it, and what /proc/PID tells of a process's mounts is what that one has.
+func onThreadOfItsOwn(do func()) {
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that the runtime ends the thread
+		if unix.Gettid() != os.Getpid() {
+			do()
+			return
+		}
+		started := make(chan struct{})
+		go func() {
+			runtime.LockOSThread() // another one, while the first is held here
+			close(started)
+			do()
+		}()
+		<-started
+		runtime.UnlockOSThread()
+	}()
 }
 
 func enter(cgroups, name string) (*Lab, error) {

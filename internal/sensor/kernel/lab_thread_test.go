@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 
@@ -35,6 +36,31 @@ func TestLabsOfOneNameFollowEachOther(t *testing.T) {
 	for range 4 {
 		if err := <-errs; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// What /proc/PID says of a process is what its first thread has: a lab there would hide all later mounts.
+func TestALabLeavesTheFirstThreadOfTheProcessAlone(t *testing.T) {
+	needsKernel(t)
+	root, err := CgroupRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		err := lab.In(root, "hullmark-test-first-thread", func(*lab.Lab) error {
+			now, err := os.Readlink("/proc/self/ns/mnt")
+			if err == nil && now != before {
+				err = errors.New("the lab is on the first thread")
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 }
