@@ -27,9 +27,9 @@ type layout struct {
 
 // layouts are those that mainline kernels have had since 5.8, on 64-bit machines, the newest first: from 5.19
 // to 6.4 the older one is there as well. The inode's own size is the running kernel's; only what lies behind
-// it is claimed.
+// it is claimed. The names are no more than that: vendors have taken newer layouts into older kernels.
 //
-// Source: fs/overlayfs/ovl_entry.h of 5.8, 5.18, 5.19, 6.4, 6.5 and 6.12.
+// Source: fs/overlayfs/ovl_entry.h, structs ovl_inode, ovl_entry, ovl_path and ovl_layer.
 func layouts(inode *btf.Struct) ([]layout, error) {
 	const word = 8
 	behind := (inode.Size + word - 1) / word * word // overlay's own part of an inode
