@@ -17,6 +17,7 @@ package account
 
 import (
 	"context"
+	"crypto/cipher"
 	"database/sql"
 	_ "embed"
 	"encoding/hex"
@@ -26,6 +27,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -41,9 +44,15 @@ var schemaSQL string
 //go:embed fleet.sql
 var fleetSQL string
 
+//go:embed factor.sql
+var factorSQL string
+
 // Schema returns the package's tables.
 func Schema() store.Schema {
-	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL, fleetSQL}}
+	return store.Schema{Owner: "account", Steps: []string{
+		schemaSQL, cooldownSQL, fleetSQL,
+		factorSQL,
+	}}
 }
 
 // Service answers who may do what. It is safe for concurrent use.
@@ -68,6 +77,13 @@ type Service struct {
 
 	attempts *limiter
 	hashing  chan struct{} // one slot per password hash that may be computed at a time
+
+	settings   Settings
+	sealer     cipher.AEAD // nil: nothing can be sealed
+	proofs     proofs
+	ceremonies ceremonies
+	relying    atomic.Pointer[webauthn.WebAuthn] // nil until ServeAt
+	pages      atomic.Pointer[string]            // where people reach the pages; nil until ServeAt
 }
 
 // New returns the service on a database that [Schema] was migrated into. rand is the source of
@@ -77,6 +93,7 @@ func New(db *store.DB, clk clock.Clock, rand io.Reader) *Service {
 		db: db, clk: clk, rand: rand,
 		attempts: newLimiter(), hashing: make(chan struct{}, maxHashing),
 	}
+	s.settings = Settings{}.withDefaults()
 	s.cache.Store(newCache())
 	return s
 }

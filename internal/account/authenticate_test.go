@@ -243,9 +243,9 @@ func TestTheLimiterForgetsWhatHasPassedBeforeItGrows(t *testing.T) {
 	t.Parallel()
 	l, now := newLimiter(), time.Unix(0, 0)
 	for i := range maxWindows {
-		l.take(now, []attempt{{fmt.Sprint(i), 1}})
+		l.take(now, []attempt{{fmt.Sprint(i), 1, attemptWindow}})
 	}
-	l.take(now.Add(attemptWindow), []attempt{{"last", 1}})
+	l.take(now.Add(attemptWindow), []attempt{{"last", 1, attemptWindow}})
 	if len(l.windows) != 1 {
 		t.Errorf("%d windows kept, want 1", len(l.windows))
 	}

@@ -14,8 +14,9 @@ const (
 
 // attempt is something to count and how often it may happen in a window.
 type attempt struct {
-	key string
-	max int
+	key    string
+	max    int
+	window time.Duration
 }
 
 // attemptKeys limits failures per account and address, which stops guessing; per account, which
@@ -24,9 +25,9 @@ type attempt struct {
 func attemptKeys(user string, from netip.Addr) []attempt {
 	network := networkOf(from)
 	return []attempt{
-		{"both\x00" + user + "\x00" + network, 10},
-		{"user\x00" + user, 100},
-		{"address\x00" + network, 100},
+		{"both\x00" + user + "\x00" + network, 10, attemptWindow},
+		{"user\x00" + user, 100, attemptWindow},
+		{"address\x00" + network, 100, attemptWindow},
 	}
 }
 
@@ -67,7 +68,7 @@ func (l *limiter) take(now time.Time, attempts []attempt) bool {
 	for _, a := range attempts {
 		w := l.windows[a.key]
 		if w == nil || !now.Before(w.until) {
-			w = &window{until: now.Add(attemptWindow)}
+			w = &window{until: now.Add(a.window)}
 			l.windows[a.key] = w
 		}
 		w.count++

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/clock"
 )
 
@@ -36,6 +37,10 @@ type Config struct {
 	// PullsEvery is how long equal pull decisions are counted before they become one statement.
 	// Shorter means a longer record; a crash loses at most this much. Default 1 min.
 	PullsEvery time.Duration
+
+	// Accounts are the settings of passwords, sessions, tokens and second factors; see
+	// account.Settings. Its SealKey comes from the file account.key in Data unless it is set.
+	Accounts account.Settings
 
 	// Version is what the API calls the program.
 	Version string
