@@ -76,7 +76,8 @@ type Service struct {
 	left departures
 
 	attempts *limiter
-	hashing  chan struct{} // one slot per password hash that may be computed at a time
+	factors  *limiter // of second factors: only who has a credential gets at it, so that nobody can flood it
+	hashing  *hashQueue
 
 	settings   Settings
 	sealer     cipher.AEAD // nil: nothing can be sealed
@@ -91,7 +92,7 @@ type Service struct {
 func New(db *store.DB, clk clock.Clock, rand io.Reader) *Service {
 	s := &Service{
 		db: db, clk: clk, rand: rand,
-		attempts: newLimiter(), hashing: make(chan struct{}, maxHashing),
+		attempts: newLimiter(), factors: newLimiter(), hashing: newHashQueue(),
 	}
 	s.settings = Settings{}.withDefaults()
 	s.cache.Store(newCache())

@@ -40,7 +40,7 @@ func (s *Service) StartChallenge(ctx context.Context, actor evidence.Actor, leve
 		return "", "", err
 	}
 	now := s.clk.Now()
-	if !s.attempts.take(now, []attempt{{"challenge\x00" + c.account, maxAsked, attemptWindow}}) {
+	if !s.factors.take(now, []attempt{{"challenge\x00" + c.account, maxAsked, attemptWindow}}) {
 		return "", "", errTooMany()
 	}
 	address, err := s.hashAddress(ctx, parseAddress(remoteAddr))

@@ -78,7 +78,7 @@ CREATE INDEX account_session_account ON account_session (account);
 
 CREATE TABLE account_device (
 	account TEXT NOT NULL REFERENCES account_user (name),
-	device  TEXT NOT NULL,             -- keyed hash of the network and the browser
+	device  TEXT NOT NULL,             -- keyed hash: "ses:" of network and browser, "net:" of a network with the right password
 	seen    BIGINT NOT NULL,
 	PRIMARY KEY (account, device)
 );

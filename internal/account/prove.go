@@ -46,14 +46,14 @@ func (s *Service) Prove(ctx context.Context, actor evidence.Actor, otp, remoteAd
 		return actor, nil
 	}
 	limits := factorAttempts(c.account)
-	if !s.attempts.take(now, limits) {
+	if !s.factors.take(now, limits) {
 		return evidence.Actor{}, errTooMany()
 	}
 	factor, until, err := s.spend(ctx, c, code, now)
 	if err != nil {
 		return evidence.Actor{}, err
 	}
-	s.attempts.giveBack(limits)
+	s.factors.giveBack(limits)
 	s.proofs.put(key, proof{factor, until}, now)
 	actor.Factor = factor
 	return actor, nil

@@ -90,7 +90,7 @@ func (s *Service) openSession(ctx context.Context, account, method string, f evi
 		return "", err
 	}
 	agent := strings.ToValidUTF8(from.Agent[:min(len(from.Agent), maxAgent)], "")
-	device, err := s.hashDevice(ctx, addr, agent)
+	device, err := s.hashDevice(ctx, addr, "ses:", agent)
 	if err != nil {
 		return "", err
 	}
@@ -126,20 +126,21 @@ func (s *Service) sweepSessions(ctx context.Context, tx *sql.Tx, account string,
 }
 
 // hashDevice tells networks and browsers apart without keeping either in clear.
-func (s *Service) hashDevice(ctx context.Context, addr netip.Addr, agent string) (string, error) {
+func (s *Service) hashDevice(ctx context.Context, addr netip.Addr, kind, agent string) (string, error) {
 	key, err := s.addressSecret(ctx)
 	if err != nil {
 		return "", err
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("device\x00" + networkOf(addr) + "\x00" + agent))
-	return hex.EncodeToString(mac.Sum(nil)[:addressHashBytes]), nil
+	return kind + hex.EncodeToString(mac.Sum(nil)[:addressHashBytes]), nil
 }
 
 // noteDevice remembers where the account was used from. The first device of all is no news.
 func (s *Service) noteDevice(ctx context.Context, tx *sql.Tx, account, device, method, agent string) error {
 	var known, all int
-	const query = `SELECT COALESCE(SUM(CASE WHEN device = $2 THEN 1 ELSE 0 END), 0), count(*) FROM account_device WHERE account = $1`
+	const query = `SELECT COALESCE(SUM(CASE WHEN device = $2 THEN 1 ELSE 0 END), 0), count(*) FROM account_device
+		WHERE account = $1 AND substr(device, 1, 4) = 'ses:'`
 	if err := tx.QueryRowContext(ctx, query, account, device).Scan(&known, &all); err != nil {
 		return fmt.Errorf("look for device: %w", err)
 	}

@@ -75,7 +75,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, actor evidence.Actor, code, r
 	if err != nil {
 		return nil, err
 	}
-	if !s.attempts.take(s.clk.Now(), factorAttempts(c.account)) {
+	if !s.factors.take(s.clk.Now(), factorAttempts(c.account)) {
 		return nil, errTooMany()
 	}
 	err = s.change(ctx, func(tx *sql.Tx) error {

@@ -27,7 +27,7 @@ func (s *Service) CreateUser(ctx context.Context, actor evidence.Actor, name, pa
 	if err := checkAccountName(name); err != nil {
 		return err
 	}
-	stored, err := s.optionalPassword(ctx, password)
+	stored, err := s.optionalPassword(ctx, name, password)
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,11 @@ func (s *Service) CreateUser(ctx context.Context, actor evidence.Actor, name, pa
 	})
 }
 
-func (s *Service) optionalPassword(ctx context.Context, password string) (string, error) {
+func (s *Service) optionalPassword(ctx context.Context, account, password string) (string, error) {
 	if password == "" {
 		return "", nil
 	}
-	return s.hashPassword(ctx, password)
+	return s.hashPassword(ctx, account, password)
 }
 
 // ListUsers returns every user by name; only site administrators may ask.
