@@ -17,6 +17,7 @@ package account
 
 import (
 	"context"
+	"crypto/cipher"
 	"database/sql"
 	_ "embed"
 	"encoding/hex"
@@ -27,6 +28,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/hullmark/hullmark/internal/account/similar"
 	"github.com/hullmark/hullmark/internal/clock"
@@ -46,9 +49,15 @@ var fleetSQL string
 //go:embed names.sql
 var namesSQL string
 
+//go:embed factor.sql
+var factorSQL string
+
 // Schema returns the package's tables.
 func Schema() store.Schema {
-	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL, fleetSQL, namesSQL}}
+	return store.Schema{Owner: "account", Steps: []string{
+		schemaSQL, cooldownSQL, fleetSQL, namesSQL,
+		factorSQL,
+	}}
 }
 
 // Service answers who may do what. It is safe for concurrent use.
@@ -78,7 +87,15 @@ type Service struct {
 	onTransfer []func(ctx context.Context, tx *sql.Tx, ecosystem, pattern string) error
 
 	attempts *limiter
-	hashing  chan struct{} // one slot per password hash that may be computed at a time
+	factors  *limiter // of second factors: only who has a credential gets at it, so that nobody can flood it
+	hashing  *hashQueue
+
+	settings   Settings
+	sealer     cipher.AEAD // nil: nothing can be sealed
+	proofs     proofs
+	ceremonies ceremonies
+	relying    atomic.Pointer[webauthn.WebAuthn] // nil until ServeAt
+	pages      atomic.Pointer[string]            // where people reach the pages; nil until ServeAt
 }
 
 // New returns the service on a database that [Schema] was migrated into. rand is the source of
@@ -86,12 +103,13 @@ type Service struct {
 func New(db *store.DB, clk clock.Clock, rand io.Reader) *Service {
 	s := &Service{
 		db: db, clk: clk, rand: rand,
-		attempts: newLimiter(), hashing: make(chan struct{}, maxHashing),
+		attempts: newLimiter(), factors: newLimiter(), hashing: newHashQueue(),
 		similar: map[string]*similar.Names{}, resolver: net.DefaultResolver,
 	}
 	for ecosystem := range rules {
 		s.similar[ecosystem] = similar.In(ecosystem)
 	}
+	s.settings = Settings{}.withDefaults()
 	s.cache.Store(newCache())
 	return s
 }

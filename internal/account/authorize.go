@@ -22,6 +22,7 @@ type grant struct {
 	cooldown   int64 // seconds
 	unproven   bool  // the namespace is a domain, and its proof is missing or gone
 	role       Role
+	demands    demands // second factors that the rules ask for
 }
 
 // Authorize reports, as an error, why actor may not do perm with a name of an ecosystem.
@@ -30,9 +31,14 @@ type grant struct {
 // needs a live credential, a role that allows it and a token whose scope reaches it. Site
 // administrators may read everything; for publishing and owning they need a role like anyone else.
 //
+// Whoever holds the right may still be frozen after a change of credentials, or lack the second
+// factor that a rule asks for; [evidence.NeedsFactor] tells the latter from all other refusals.
+//
 // Codes: login-required (401), credential-invalid, token-expired; name-unknown for a private name
-// that the actor must not learn of; namespace-unowned, namespace-unproven, namespace-not-yours, token-scope (403);
-// name-invalid and ecosystem-unknown.
+// that the actor must not learn of; namespace-unowned, namespace-unproven, namespace-not-yours,
+// token-scope (403);
+// publishing-frozen; otp-required, webauthn-required (401), factor-missing; name-invalid and
+// ecosystem-unknown.
 func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error {
 	g, err := s.grant(ctx, actor.Account, ecosystem, name, perm)
 	if err != nil {
@@ -52,12 +58,37 @@ func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evid
 		return fault.New(fault.Denied, "token-scope",
 			"the token does not reach this: it needs %s on %s %s; use another token or make one with that scope", perm, ecosystem, name)
 	}
-	return nil
+	if perm == evidence.Read {
+		return nil
+	}
+	if perm != evidence.Stage { // what is staged waits for somebody all the same
+		if err := s.thawed(ctx, c); err != nil {
+			return err
+		}
+	}
+	return s.require(ctx, c, actor, g.demands[ranks[perm]])
 }
 
-// live returns the credential that the actor authenticated with, if it still is valid.
-// The address was checked when the actor authenticated.
+// live returns the credential that the actor authenticated with, if it still is valid and, where the
+// account has a second factor, is more than a password.
 func (s *Service) live(ctx context.Context, actor evidence.Actor) (*credential, error) {
+	c, err := s.known(ctx, actor)
+	if err != nil || !c.half || actor.Factor != "" {
+		return c, err
+	}
+	st, err := s.standing(ctx, c.account)
+	if err != nil {
+		return nil, err
+	}
+	if st.hasFactor() {
+		return nil, errFactor()
+	}
+	return c, nil
+}
+
+// known returns the credential that the actor authenticated with, if it still is valid.
+// The address was checked when the actor authenticated.
+func (s *Service) known(ctx context.Context, actor evidence.Actor) (*credential, error) {
 	if actor.Anonymous() {
 		return nil, fault.New(fault.Unauthenticated, "login-required", "this needs a login; log in or send a token")
 	}
@@ -162,6 +193,10 @@ func readGrant(ctx context.Context, q querier, k grantKey) (grant, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return grant{}, nil
 	}
+	if err != nil {
+		return grant{}, err
+	}
 	g.role = higher(byOrg, byName)
+	g.demands, err = readDemands(ctx, q, k, g)
 	return g, err
 }

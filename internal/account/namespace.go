@@ -190,6 +190,13 @@ func (s *Service) changeNamespace(ctx context.Context, actor evidence.Actor, eco
 		if err := requireRole(ctx, tx, c, g.owner, Owner); err != nil {
 			return err
 		}
+		level, err := managing(ctx, tx, g.owner)
+		if err != nil {
+			return err
+		}
+		if err := s.govern(ctx, c, actor, level); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, update, value, ecosystem, pattern); err != nil {
 			return fmt.Errorf("change namespace: %w", err)
 		}

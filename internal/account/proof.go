@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// proofPrefix begins the TXT record that proves a domain.
-	proofPrefix = "hullmark-domain-verification="
+	// recordPrefix begins the TXT record that proves a domain.
+	recordPrefix = "hullmark-domain-verification="
 	// proofAge is how old a proof may grow before the record is looked for again.
 	proofAge = 24 * time.Hour
 	// proofGrace is how long a record may be missing before publishing stops: domains expire, and
@@ -91,7 +91,7 @@ func scanProof(row *sql.Row, pattern string) (Proof, error) {
 	p := Proof{Domain: domainOf(pattern)}
 	var proven, missing int64
 	err := row.Scan(&p.Record, &p.Valid, &p.VouchedBy, &proven, &missing)
-	p.Record, p.Proven, p.Missing = proofPrefix+p.Record, fromMillis(proven), fromMillis(missing)
+	p.Record, p.Proven, p.Missing = recordPrefix+p.Record, fromMillis(proven), fromMillis(missing)
 	return p, err
 }
 

@@ -234,7 +234,7 @@ func tokenOf(t account.Token) resource.Token {
 	out := resource.Token{
 		ID: t.ID, Account: t.Account, Description: t.Description, Ecosystem: t.Scope.Ecosystem, Names: t.Scope.Names,
 		Permission: string(t.Scope.Permission), Expires: optional(t.Expires), Created: t.Created, LastUsed: optional(t.LastUsed),
-		MadeBy: t.MadeBy,
+		MadeBy: t.MadeBy, Bypass: t.Bypass,
 	}
 	for _, n := range t.Networks {
 		out.Networks = append(out.Networks, n.String())
@@ -255,7 +255,7 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request, actor evidence
 		return err
 	}
 	t := account.Token{
-		Account: in.Account, Description: in.Description,
+		Account: in.Account, Description: in.Description, Bypass: in.Bypass,
 		Scope: account.Scope{Ecosystem: in.Ecosystem, Names: in.Names, Permission: evidence.Permission(in.Permission)},
 	}
 	if in.Expires != nil {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/clock"
 )
 
@@ -41,6 +42,10 @@ type Config struct {
 	// DNS is the name server that is asked for proofs of domains, "host:port". Whoever answers in its
 	// place can prove any domain: name one on a trusted path. Default: the machine's resolver.
 	DNS string
+
+	// Accounts are the settings of passwords, sessions, tokens and second factors; see
+	// account.Settings. Its SealKey comes from the file account.key in Data unless it is set.
+	Accounts account.Settings
 
 	// Version is what the API calls the program.
 	Version string

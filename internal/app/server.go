@@ -73,12 +73,16 @@ func (a *App) Listen() (*Server, error) {
 
 func (s *Server) build() error {
 	c := s.app.Config
+	if err := s.app.Accounts.ServeAt(s.URL); err != nil {
+		return err
+	}
+	ask := stepUp{s.app.Accounts, s.URL}
 	signer, err := c.signer("npm.key")
 	if err != nil {
 		return err
 	}
 	s.NPM, err = npm.New(s.app.Core, npm.Config{
-		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, Clock: c.Clock, Log: c.Logger,
+		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Clock: c.Clock, Log: c.Logger,
 	})
 	if err != nil {
 		return err
@@ -100,7 +104,7 @@ func (s *Server) build() error {
 	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled,
+		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled, StepUp: ask,
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/api/authztest"
 	"github.com/hullmark/hullmark/internal/app"
 )
@@ -40,7 +41,7 @@ func listen(t testing.TB, a *app.App) *app.Server {
 // matrixServer is a server with everything mounted and the matrix's people.
 func matrixServer(t *testing.T) (*app.App, *app.Server, *authztest.People) {
 	t.Helper()
-	a := open(t, app.Config{Data: t.TempDir()})
+	a := open(t, app.Config{Data: t.TempDir(), Accounts: account.Settings{Freeze: -1}})
 	s := listen(t, a)
 	return a, s, authztest.PopulateAs(t, a.Accounts, a.AdminToken)
 }

@@ -96,6 +96,7 @@ type Token struct {
 	Created     time.Time  `json:"created"`
 	LastUsed    *time.Time `json:"lastUsed,omitempty"` // none: never
 	MadeBy      string     `json:"madeBy,omitempty"`
+	Bypass      bool       `json:"bypass,omitempty"` // passes without a second factor where a rule permits automation
 }
 
 // NewToken asks for a token.
@@ -107,6 +108,7 @@ type NewToken struct {
 	Permission  string     `json:"permission"`
 	Networks    []string   `json:"networks,omitempty"`
 	Expires     *time.Time `json:"expires,omitempty"`
+	Bypass      bool       `json:"bypass,omitempty"`
 }
 
 // CreatedToken is a new token with its secret, which is not shown again.

@@ -49,6 +49,8 @@ type Token struct {
 	Networks   []netip.Prefix
 	Created    time.Time
 	Expires    time.Time // zero: never
+	// Bypass lets it through without a second factor where a rule permits automation.
+	Bypass bool
 }
 
 // Collaborator is somebody who holds a role on a name.

@@ -65,6 +65,10 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 func (p *publication) notice(h *registry.Hold) string {
 	text := fmt.Sprintf("held: %s@%s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s",
 		p.name, p.version, h.Summary, purl.New(purl.NPM, p.name, p.version))
+	return oneLine(text)
+}
+
+func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
@@ -109,7 +113,7 @@ func (p *publication) close() {
 // our side, is not a decision. The core has recorded its own refusals.
 func (p *publication) refuse(ctx context.Context, err error) error {
 	switch fault.As(err).Code {
-	case "internal", "body-malformed", "namespace-not-yours", "namespace-unowned", "token-scope", "login-required":
+	case "internal", "body-malformed", "namespace-not-yours", "namespace-unowned", "token-scope", "login-required", "otp-required", "webauthn-required", "otp-invalid":
 		return err
 	}
 	return p.r.core.Refuse(ctx, p.actor, "publish", purl.New(purl.NPM, p.name, p.version), err)
