@@ -49,7 +49,7 @@ func run() error {
 		return err
 	}
 	fmt.Printf("security modules: %s\n", modules)
-	tests := exec.Command("/sensor.test", "-test.v", "-test.run", os.Getenv("RUN"), "-test.timeout", "8m")
+	tests := exec.Command("/sensor.test", "-test.v", "-test.run", os.Getenv("RUN"), "-test.timeout", "15m")
 	tests.Env = []string{"PATH=/bin:/usr/bin", "HOME=/", "GOMAXPROCS=2", "CI=true"} // nothing may skip
 	tests.Stdout, tests.Stderr = os.Stdout, os.Stdout
 	return tests.Run()
