@@ -36,11 +36,12 @@ type instance struct {
 	accounts *account.Service
 	tokens   map[string]string // by user
 	offset   *atomic.Int64     // nanoseconds by which the clock runs ahead
+	settings []func(*npm.Config)
 }
 
-func start(t testing.TB) *instance {
+func start(t testing.TB, settings ...func(*npm.Config)) *instance {
 	t.Helper()
-	in := &instance{tokens: map[string]string{}, offset: new(atomic.Int64)}
+	in := &instance{tokens: map[string]string{}, offset: new(atomic.Int64), settings: settings}
 	clk := clock.Func(func() time.Time { return time.Now().UTC().Add(time.Duration(in.offset.Load())) })
 	folder := t.TempDir()
 	db, err := sqlite.Open(filepath.Join(folder, "db"))
@@ -67,9 +68,13 @@ func start(t testing.TB) *instance {
 // handler returns a new registry over the same core: one that has nothing cached.
 func (in *instance) handler(t testing.TB, clk clock.Clock) http.Handler {
 	t.Helper()
-	reg, err := npm.New(in.core, npm.Config{
+	cfg := npm.Config{
 		PublicURL: in.url, Signer: newKey(t), Accounts: accounts{in.accounts}, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
+	}
+	for _, set := range in.settings {
+		set(&cfg)
+	}
+	reg, err := npm.New(in.core, cfg)
 	check(t, err)
 	return http.StripPrefix("/npm", reg.Handler())
 }

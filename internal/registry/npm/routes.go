@@ -28,6 +28,7 @@ func (r *Registry) Routes() []registry.Route {
 
 		r.anyone("GET", "/-/ping", r.ping),
 		r.anyone("GET", "/-/npm/v1/keys", r.serveKeys),
+		r.release("GET", "/-/npm/v1/attestations/{release}", read, r.serveAttestations),
 		r.visitor("GET", "/-/v1/search", r.search),
 		r.visitor("POST", "/-/npm/v1/security/advisories/bulk", r.bulkAdvisories),
 		r.visitor("POST", "/-/npm/v1/security/audits/quick", r.quickAudit),
