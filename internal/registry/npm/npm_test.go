@@ -65,6 +65,19 @@ func start(t testing.TB, settings ...func(*npm.Config)) *instance {
 	return in
 }
 
+// again serves the same core by another registry, as after a restart with other settings, and returns it.
+func (in *instance) again(t testing.TB, settings ...func(*npm.Config)) *instance {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	next := *in
+	next.url, next.settings = "http://"+listener.Addr().String()+"/npm/", settings
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: next.handler(t, clock.System{})}}
+	server.Start()
+	t.Cleanup(server.Close)
+	return &next
+}
+
 // handler returns a new registry over the same core: one that has nothing cached.
 func (in *instance) handler(t testing.TB, clk clock.Clock) http.Handler {
 	t.Helper()

@@ -1,10 +1,15 @@
 package npm_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
+	"io"
+	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"testing"
 	"time"
 
@@ -70,17 +75,77 @@ func signedBy(key *ecdsa.PrivateKey, old ...npm.OldKey) func(*npm.Config) {
 	return func(c *npm.Config) { c.Signer, c.OldKeys = key, old }
 }
 
-func TestNpmAuditVerifiesRegistrySignatures(t *testing.T) {
-	t.Parallel()
-	s := newSigstore(t)
-	in := start(t)
+// installed publishes @acme/ui as alice and installs it into her folder "app".
+func installed(t testing.TB, in *instance, s *sigstore) *client {
+	t.Helper()
 	alice := npmClient(t, in, "alice")
 	s.trust(alice)
 	alice.pkg("ui", `{"name":"@acme/ui","version":"1.0.0"}`)
 	alice.run("ui", "publish")
 	alice.pkg("app", `{"name":"app","version":"1.0.0","private":true}`)
 	alice.run("app", "install", "@acme/ui")
+	return alice
+}
+
+// rewriting returns the address of a registry that says what in says, with one text replaced by another:
+// somebody in between.
+func rewriting(t testing.TB, in *instance, old, with string) string {
+	t.Helper()
+	target, err := url.Parse(in.url)
+	check(t, err)
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: target.Scheme, Host: target.Host})
+			r.Out.Header.Del("Accept-Encoding")
+		},
+		ModifyResponse: func(r *http.Response) error {
+			body, err := io.ReadAll(r.Body)
+			body = bytes.ReplaceAll(body, []byte(old), []byte(with))
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+			return err
+		},
+	}
+	server := httptest.NewServer(proxy)
+	t.Cleanup(server.Close)
+	return server.URL + "/npm/"
+}
+
+func TestNpmAuditVerifiesRegistrySignatures(t *testing.T) {
+	t.Parallel()
+	in := start(t)
+	alice := installed(t, in, newSigstore(t))
 	contains(t, alice.run("app", "audit", "signatures"), "1 package has a verified registry signature")
 }
 
-var _ = strings.Contains
+func TestNpmAuditFindsASignatureThatIsAnotherVersions(t *testing.T) {
+	t.Parallel()
+	in := start(t)
+	alice := installed(t, in, newSigstore(t))
+	in.publish(t, "@acme/ui", "1.0.1")
+	signature := func(version string) string {
+		d := in.do(t, "", "GET", "@acme%2fui/"+version, nil).json(t)["dist"].(map[string]any)
+		return d["signatures"].([]any)[0].(map[string]any)["sig"].(string)
+	}
+	between := rewriting(t, in, signature("1.0.0"), signature("1.0.1"))
+	alice.fails("app", []string{"audit", "signatures", "--registry", between}, "1 package has an invalid registry signature", "tampered")
+}
+
+func TestNpmAuditTakesSignaturesOfBothKeysAfterARotation(t *testing.T) {
+	t.Parallel()
+	before, after := newKey(t), newKey(t)
+	in := start(t, signedBy(before))
+	alice := installed(t, in, newSigstore(t))
+
+	rotated := in.again(t, signedBy(after, npm.OldKey{Public: before.Public(), Expires: time.Now().Add(time.Hour)}))
+	alice.point(rotated)
+	alice.pkg("ui", `{"name":"@acme/icons","version":"1.0.0"}`)
+	alice.run("ui", "publish")
+	alice.run("app", "install", "@acme/icons")
+	contains(t, alice.run("app", "audit", "signatures"), "2 packages have verified registry signatures")
+
+	// a key that had stopped signing before the version was published proves nothing about it
+	expired := in.again(t, signedBy(after, npm.OldKey{Public: before.Public(), Expires: time.Now().Add(-time.Hour)}))
+	alice.point(expired)
+	alice.fails("app", []string{"audit", "signatures"}, "public key has expired")
+}
