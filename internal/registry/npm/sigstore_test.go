@@ -61,11 +61,16 @@ func (s *sigstore) trusted(t testing.TB) func(*npm.Config) {
 	return func(c *npm.Config) { c.Attestations, c.Advertise = attestations{v}, true }
 }
 
+// unadvertised keeps quiet about attestations.
+func unadvertised(c *npm.Config) { c.Advertise = false }
+
 // trust makes a client trust the Sigstore in place of the public one: its root is in the client's cache
 // before the client first looks for it.
 func (s *sigstore) trust(c *client) {
 	c.t.Helper()
-	write(c.t, filepath.Join(c.home, "cache/_tuf/tuf-repo-cdn.sigstore.dev/root.json"), string(s.tuf.Root()))
+	for _, cache := range []string{"cache/_tuf", ".local/share/sigstore-js"} { // npm audit's and npm publish's
+		write(c.t, filepath.Join(c.home, cache, "tuf-repo-cdn.sigstore.dev/root.json"), string(s.tuf.Root()))
+	}
 	write(c.t, filepath.Join(c.home, "ca.pem"), string(s.proxy.CA()))
 	c.env = append(c.env, "HTTPS_PROXY="+s.url, "NO_PROXY=127.0.0.1", "NODE_EXTRA_CA_CERTS="+filepath.Join(c.home, "ca.pem"))
 }
