@@ -48,7 +48,7 @@ var namesSQL string
 
 // Schema returns the package's tables.
 func Schema() store.Schema {
-	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL, fleetSQL, namesSQL}}
+	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL, fleetSQL, namesSQL, teamSQL}}
 }
 
 // Service answers who may do what. It is safe for concurrent use.

@@ -162,6 +162,10 @@ func readGrant(ctx context.Context, q querier, k grantKey) (grant, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return grant{}, nil
 	}
-	g.role = higher(byOrg, byName)
+	if err != nil {
+		return grant{}, err
+	}
+	byTeam, err := teamRole(ctx, q, g.owner, k)
+	g.role = higher(higher(byOrg, byName), byTeam)
 	return g, err
 }
