@@ -237,3 +237,10 @@ func teamRole(ctx context.Context, q querier, organisation string, k grantKey) (
 	}
 	return role, err
 }
+
+// RoleOn returns the strongest role that a user has on a name, through the organisation, a team or
+// directly; empty for none. Whether the caller may know is the caller's to authorise.
+func (s *Service) RoleOn(ctx context.Context, ecosystem, name, user string) (Role, error) {
+	g, err := s.grant(ctx, user, ecosystem, name, evidence.Read)
+	return g.role, err
+}

@@ -34,6 +34,7 @@ type instance struct {
 	url      string // of the registry, with a final slash
 	core     *registry.Core
 	accounts *account.Service
+	front    accounts // what the registry is given of them
 	tokens   map[string]string // by user
 	offset   *atomic.Int64     // nanoseconds by which the clock runs ahead
 	settings []func(*npm.Config)
@@ -53,6 +54,7 @@ func start(t testing.TB, settings ...func(*npm.Config)) *instance {
 	record, err := evidence.Open(t.Context(), db, blobs, clk)
 	check(t, err)
 	in.accounts = account.New(db, clk, rand.Reader)
+	in.front = accounts{in.accounts, &npm.Profile{Email: "alice@acme.example", EmailVerified: true}, map[string][2]bool{}}
 	in.core = registry.New(record, blobs, in.accounts)
 	in.people(t)
 
@@ -82,7 +84,7 @@ func (in *instance) again(t testing.TB, settings ...func(*npm.Config)) *instance
 func (in *instance) handler(t testing.TB, clk clock.Clock) http.Handler {
 	t.Helper()
 	cfg := npm.Config{
-		PublicURL: in.url, Signer: newKey(t), Accounts: accounts{in.accounts}, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		PublicURL: in.url, Signer: newKey(t), Accounts: in.front, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for _, set := range in.settings {
 		set(&cfg)
