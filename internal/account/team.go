@@ -104,7 +104,7 @@ func (s *Service) SetTeamRole(ctx context.Context, actor evidence.Actor, organis
 	if err != nil {
 		return err
 	}
-	if !rule.validName(g.Name) && !rule.validNamespace(g.Name) {
+	if g.Name = rule.spelt(g.Name); !rule.validName(g.Name) && !rule.validNamespace(g.Name) {
 		return errName(g.Ecosystem, g.Name, evidence.Own)
 	}
 	return s.manageTeam(ctx, actor, organisation, team, func(tx *sql.Tx) error {
