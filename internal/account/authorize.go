@@ -196,7 +196,11 @@ func readGrant(ctx context.Context, q querier, k grantKey) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	g.role = higher(byOrg, byName)
+	byTeam, err := teamRole(ctx, q, g.owner, k)
+	if err != nil {
+		return grant{}, err
+	}
+	g.role = higher(higher(byOrg, byName), byTeam)
 	g.demands, err = readDemands(ctx, q, k, g)
 	return g, err
 }

@@ -109,10 +109,11 @@ func (s *Service) claim(ctx context.Context, actor evidence.Actor, organisation,
 	})
 }
 
-// endPackageRoles takes back the roles on single names that a namespace covers, when it is claimed
+// endPackageRoles takes back the roles on single names, people's and teams', that a namespace covers, when it is claimed
 // inside another one or handed over: they were the former owner's to give.
 func endPackageRoles(ctx context.Context, tx *sql.Tx, ecosystem, pattern string) error {
-	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT name FROM package_member WHERE ecosystem = $1`, ecosystem)
+	rows, err := tx.QueryContext(ctx, `SELECT name FROM package_member WHERE ecosystem = $1
+		UNION SELECT name FROM team_grant WHERE ecosystem = $1`, ecosystem)
 	names, err := collect(rows, err, func(rows *sql.Rows) (string, error) {
 		var name string
 		return name, rows.Scan(&name)
@@ -126,6 +127,9 @@ func endPackageRoles(ctx context.Context, tx *sql.Tx, ecosystem, pattern string)
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM package_member WHERE ecosystem = $1 AND name = $2`, ecosystem, name); err != nil {
 			return fmt.Errorf("end package roles: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM team_grant WHERE ecosystem = $1 AND name = $2`, ecosystem, name); err != nil {
+			return fmt.Errorf("end roles of teams: %w", err)
 		}
 	}
 	return nil

@@ -112,6 +112,9 @@ func (s *Service) RemoveMember(ctx context.Context, actor evidence.Actor, organi
 		if n == 0 {
 			return fault.New(fault.NotFound, "user-unknown", "%q is not a member of %s; list its members to see who is", clip(user), organisation)
 		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM team_member WHERE organisation = $1 AND account = $2`, organisation, user); err != nil {
+			return fmt.Errorf("remove from teams: %w", err)
+		}
 		return requireOwnerLeft(ctx, tx, organisation)
 	})
 }

@@ -42,6 +42,17 @@ type Config struct {
 	// DNS is the name server that is asked for proofs of domains, "host:port". Whoever answers in its
 	// place can prove any domain: name one on a trusted path. Default: the machine's resolver.
 	DNS string
+	// TrustedRoots are the Sigstores whose attestations are taken, by name. Default: none, and then
+	// every publication with provenance is refused.
+	TrustedRoots []TrustedRoot
+	// ProvenanceIssuers are the OpenID Connect issuers whose workloads may make provenance. Default:
+	// GitHub Actions and gitlab.com. Whoever can run a workload there can make provenance, of their own
+	// repositories only.
+	ProvenanceIssuers []string
+	// AdvertiseAttestations tells npm clients of attestations in packuments. A client that does not trust
+	// the Sigstore that they were made with reports them as tampering. Default: off; the attestations can
+	// be fetched all the same.
+	AdvertiseAttestations bool
 
 	// Accounts are the settings of passwords, sessions, tokens and second factors; see
 	// account.Settings. Its SealKey comes from the file account.key in Data unless it is set.

@@ -81,10 +81,16 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
-	s.NPM, err = npm.New(s.app.Core, npm.Config{
+	registry := npm.Config{
 		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Clock: c.Clock, Log: c.Logger,
-	})
-	if err != nil {
+		Advertise: c.AdvertiseAttestations,
+	}
+	if v, err := c.verifier(); err != nil {
+		return err
+	} else if v != nil {
+		registry.Attestations = npmAttestations{v}
+	}
+	if s.NPM, err = npm.New(s.app.Core, registry); err != nil {
 		return err
 	}
 	key, err := c.secret("oci.key")

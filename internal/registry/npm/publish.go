@@ -29,6 +29,8 @@ type publication struct {
 	name    string
 	version string
 	tarball *tarball // nil until its attachment arrives
+	// provenance is nil unless a bundle came along.
+	provenance *provenance
 }
 
 // put answers PUT /{name}: a publication when there is a tarball, else a deprecation.
@@ -126,8 +128,8 @@ func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold
 		return nil, err
 	}
 	p.version = version
-	if p.tarball == nil || len(doc.attachments) != 1 || p.tarball.name != p.name+"-"+version+".tgz" {
-		return nil, malformed("it must hold one attachment, %s-%s.tgz", p.name, version)
+	if err := p.checkAttachments(len(doc.attachments)); err != nil {
+		return nil, err
 	}
 	offer, err := p.newVersion(ctx, version)
 	if err != nil {
@@ -138,6 +140,9 @@ func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold
 	}
 	inside, err := p.readTarball()
 	if err != nil {
+		return nil, err
+	}
+	if err := p.prove(inside); err != nil {
 		return nil, err
 	}
 	metadata, err := p.metadata(manifest, inside)
@@ -154,6 +159,19 @@ func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold
 	}
 	hold, err := p.r.core.Submit(ctx, p.actor, upload)
 	return hold, overPublished(err, version)
+}
+
+// checkAttachments checks that what was attached is of this version: its tarball and, if the publisher
+// has one, its provenance.
+func (p *publication) checkAttachments(n int) error {
+	stem, want := p.name+"-"+p.version, 1
+	if p.provenance != nil {
+		want = 2
+	}
+	if p.tarball == nil || n != want || p.tarball.name != stem+".tgz" || p.provenance != nil && p.provenance.name != stem+attachmentSuffix {
+		return malformed("it must hold the attachment %s.tgz, and may hold %s%s", stem, stem, attachmentSuffix)
+	}
+	return nil
 }
 
 // newVersion returns what the name offers so far (nil: nothing) and fails when the version was
@@ -191,7 +209,7 @@ func withLatest(tags []string) []string {
 	return append(tags, latest)
 }
 
-// store makes tarball, metadata and file index durable, all at once: each costs an fsync of its
+// store makes tarball, metadata, file index and provenance durable, all at once: each costs an fsync of its
 // own. It fills in what the upload names them by.
 func (p *publication) store(ctx context.Context, u *registry.Upload, metadata []byte, inv *evidence.Inventory) error {
 	g, gctx := errgroup.WithContext(ctx)
@@ -210,10 +228,19 @@ func (p *publication) store(ctx context.Context, u *registry.Upload, metadata []
 		stored, err = p.r.core.Record().StoreInventory(gctx, inv)
 		return err
 	})
+	if p.provenance != nil {
+		g.Go(func() error {
+			_, err := p.r.storeBlob(gctx, p.provenance.bundle)
+			return err
+		})
+	}
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("store %s: %w", u.PURL, err)
 	}
 	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, inv)}
+	if p.provenance != nil {
+		u.Contents = append(u.Contents, p.provenance.proof.Statement(u.PURL, u.Artifact, p.provenance.digest()))
+	}
 	return nil
 }
 

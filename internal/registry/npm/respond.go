@@ -56,12 +56,24 @@ func (r *Registry) account(method, pattern string, fn endpoint) registry.Route {
 // named makes a handler for callers who hold perm on the package in the path. A refusal to write
 // is recorded before a byte of the body is read.
 func (r *Registry) named(method, pattern string, perm evidence.Permission, fn endpoint) registry.Route {
+	return r.about(method, pattern, perm, func(req *http.Request) string { return req.PathValue("name") }, fn)
+}
+
+// release is named for a path that has "name@version" in one segment.
+func (r *Registry) release(method, pattern string, perm evidence.Permission, fn endpoint) registry.Route {
+	return r.about(method, pattern, perm, func(req *http.Request) string {
+		name, _ := splitRelease(req.PathValue("release"))
+		return name
+	}, fn)
+}
+
+func (r *Registry) about(method, pattern string, perm evidence.Permission, nameOf func(*http.Request) string, fn endpoint) registry.Route {
 	route := r.anyone(method, pattern, func(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
 		actor, err := r.core.Access().Authenticate(req)
 		if err != nil {
 			return err
 		}
-		name := req.PathValue("name")
+		name := nameOf(req)
 		actor, err = registry.Admit(req.Context(), r.core.Access(), actor, perm, purl.NPM, name, req.Header.Get(otpHeader), req.RemoteAddr)
 		if err != nil {
 			return r.ask(req, actor, r.refused(req, actor, perm, name, err))
