@@ -75,6 +75,8 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"eventually":    eventually,
 		"keep":          keep,
 		"tamper":        tamper,
+		"sigstore":      startSigstore,
+		"attest":        attest,
 	}
 }
 

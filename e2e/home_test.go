@@ -51,6 +51,7 @@ func (w world) setup(env *testscript.Env) error {
 	}
 	env.Values[backgroundKey{}] = map[string]*background{}
 	env.Values[devKey{}] = &dev{env: env, data: filepath.Join(env.WorkDir, "data")}
+	env.Values[sigstoreKey{}] = &sigstore{}
 	return writeContainersConf(containers)
 }
 

@@ -136,6 +136,14 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		if target == Own || target == Other {
 			must(t, a.Accounts.OfferNamespace(t.Context(), a.Admin, "npm", values["name"], string(target)))
 		}
+	case "/organisations/{organisation}/teams/{team}", "/organisations/{organisation}/teams/{team}/members/{account}",
+		"/organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}":
+		values["team"] = fmt.Sprintf("team%d", a.n)
+		if target != None {
+			must(t, a.Accounts.SetMember(t.Context(), a.Admin, string(target), "spare", account.Reader))
+			must(t, a.Accounts.CreateTeam(t.Context(), a.Admin, account.Team{Organisation: string(target), Name: values["team"]}))
+			must(t, a.Accounts.AddTeamMember(t.Context(), a.Admin, string(target), values["team"], "spare"))
+		}
 	case "/tokens/{id}":
 		values["id"] = a.SpareToken(t, role)
 	case "/enrolments/{id}":
@@ -239,19 +247,32 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /decisions/{id}/explanation": "",
 		"GET /users":                      "", "GET /enrolments": "", "DELETE /enrolments/{id}": "", "GET /organisations": "",
 		"GET /organisations/{organisation}/members": "", "GET /organisations/{organisation}/namespaces": "",
-		"DELETE /organisations/{organisation}/members/{account}":          "",
-		"GET /namespaces/{ecosystem}/{name}":                              "",
-		"GET /namespaces/{ecosystem}/{name}/proof":                        "",
-		"PUT /organisations/{organisation}/namespaces/{ecosystem}/{name}": "",
-		"GET /challenges/{poll}":                                          "", "GET /mfa": "", "POST /mfa/totp": "", "DELETE /mfa/totp": "", "POST /mfa/recovery-codes": "",
-		"GET /organisations/{organisation}/mfa": "",
-		"GET /tokens":                           "", "DELETE /tokens/{id}": "", "POST /logins/{code}/approval": "",
+		"DELETE /organisations/{organisation}/members/{account}":                     "",
+		"GET /namespaces/{ecosystem}/{name}":                                         "",
+		"GET /namespaces/{ecosystem}/{name}/proof":                                   "",
+		"PUT /organisations/{organisation}/namespaces/{ecosystem}/{name}":            "",
+		"GET /challenges/{poll}":                                                     "",
+		"GET /mfa":                                                                   "",
+		"POST /mfa/totp":                                                             "",
+		"DELETE /mfa/totp":                                                           "",
+		"POST /mfa/recovery-codes":                                                   "",
+		"GET /organisations/{organisation}/mfa":                                      "",
+		"GET /tokens":                                                                "",
+		"DELETE /tokens/{id}":                                                        "",
+		"POST /logins/{code}/approval":                                               "",
+		"GET /organisations/{organisation}/teams":                                    "",
+		"DELETE /organisations/{organisation}/teams/{team}":                          "",
+		"PUT /organisations/{organisation}/teams/{team}/members/{account}":           "",
+		"DELETE /organisations/{organisation}/teams/{team}/members/{account}":        "",
+		"DELETE /organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}": "",
 	}
 }
 
 // bodies are the rows with a body. What they create is called differently in every cell.
 func (a *API) bodies(target Target) map[string]string {
 	return map[string]string{
+		"POST /organisations/{organisation}/teams":                                fmt.Sprintf(`{"name": "new%d"}`, a.n),
+		"PUT /organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}": `{"role": "maintainer"}`,
 		"POST /recalls":       fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
 		"PUT /policies":       fmt.Sprintf(`{"document": %q}`, fmt.Sprintf(aPolicy, a.n)),
 		"POST /exceptions":    fmt.Sprintf(`{"policy": "*", "scope": {"image": %q}, "reason": "test", "ticket": "T-1", "expires": %q}`, a.Digest(target), time.Now().Add(time.Hour).Format(time.RFC3339)),
