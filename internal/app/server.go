@@ -77,7 +77,7 @@ func (s *Server) build() error {
 		return err
 	}
 	s.NPM, err = npm.New(s.app.Core, npm.Config{
-		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, Clock: c.Clock, Log: c.Logger,
+		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, Stages: npmStages{s.app.Publish}, Clock: c.Clock, Log: c.Logger,
 	})
 	if err != nil {
 		return err
@@ -183,6 +183,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.Fleet.Run(gctx) })
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
+	g.Go(func() error { return every(gctx, pruneEvery, s.expireStages) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
 }
 
@@ -234,6 +235,16 @@ func (s *Server) pruneUploads(ctx context.Context) {
 		s.app.Config.Logger.Error("abandoned uploads were not removed", "error", err)
 	} else if n > 0 {
 		s.app.Config.Logger.Info("abandoned uploads removed", "count", n)
+	}
+}
+
+// expireStages withdraws what was staged and nobody has approved for too long.
+func (s *Server) expireStages(ctx context.Context) {
+	n, err := s.app.Publish.ExpireStages(ctx)
+	if err != nil {
+		s.app.Config.Logger.Error("staged releases were not looked through", "error", err)
+	} else if n > 0 {
+		s.app.Config.Logger.Info("staged releases expired", "count", n)
 	}
 }
 

@@ -113,7 +113,7 @@ func (w *world) publish(version string, inv *evidence.Inventory, tags ...string)
 	check(w.t, err)
 	d := digest.FromBytes([]byte(version))
 	event, decision := evidence.Published, evidence.Decision{Gate: "publish", Action: "publish", Verdict: "allow", Actor: w.people["alice"]}
-	if finding != nil {
+	if finding.Waits() {
 		event, decision.Verdict, decision.Code, decision.Input, decision.Reasons = evidence.Held, "hold", finding.Code, finding.Input, finding.Reasons
 	}
 	w.append(version, evidence.Publication{
@@ -138,9 +138,9 @@ func (w *world) append(version string, predicates ...evidence.Predicate) {
 func (w *world) wantHeld(f *publish.Finding, code string) {
 	w.t.Helper()
 	switch {
-	case code == "" && f != nil:
+	case code == "" && f.Waits():
 		w.t.Errorf("held: %s", f.Summary)
-	case code != "" && f == nil:
+	case code != "" && !f.Waits():
 		w.t.Errorf("not held, want %s", code)
 	case code != "" && f.Code != code:
 		w.t.Errorf("held for %s, want %s", f.Code, code)

@@ -39,6 +39,8 @@ type Config struct {
 	OldKeys []OldKey
 	// Accounts knows users, logins and tokens.
 	Accounts Accounts
+	// Stages keeps what waits for a person; nil means that nothing can be staged.
+	Stages Stages
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
 	Limits Limits
 	// Clock tells the time; nil means the machine's.
@@ -78,6 +80,7 @@ func DefaultLimits() Limits {
 type Registry struct {
 	core     *registry.Core
 	accounts Accounts
+	stages   Stages
 	base     string // Config.PublicURL
 	keys     *keyring
 	limits   Limits
@@ -102,7 +105,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		core: core, accounts: cfg.Accounts, base: cfg.PublicURL, keys: keys,
+		core: core, accounts: cfg.Accounts, stages: cfg.Stages, base: cfg.PublicURL, keys: keys,
 		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
 	}
 	if r.limits == (Limits{}) {

@@ -37,8 +37,10 @@ func joinScope(next http.Handler) http.Handler {
 // joinedPath returns the escaped path with its scope joined, and whether that changed it.
 func joinedPath(path string) (string, bool) {
 	prefix := "/"
-	if strings.HasPrefix(path, "/-/package/") {
-		prefix = "/-/package/"
+	for _, below := range []string{"/-/package/", "/-/stage/package/"} {
+		if strings.HasPrefix(path, below) {
+			prefix = below
+		}
 	}
 	rest := path[min(len(prefix), len(path)):]
 	scope, below, found := strings.Cut(rest, "/")

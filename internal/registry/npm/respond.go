@@ -78,6 +78,9 @@ func (r *Registry) refused(req *http.Request, actor evidence.Actor, perm evidenc
 	if perm == evidence.Read || actor.Anonymous() || kind != fault.Denied && kind != fault.Policy {
 		return err
 	}
+	if perm == evidence.Publish {
+		err = r.stageOnly(req, actor, name, err)
+	}
 	return r.core.Refuse(req.Context(), actor, string(perm), purl.New(purl.NPM, name, ""), err)
 }
 

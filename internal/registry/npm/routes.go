@@ -8,7 +8,7 @@ import (
 // Routes returns every route; Handler serves nothing else.
 func (r *Registry) Routes() []registry.Route {
 	const read, publish, own = evidence.Read, evidence.Publish, evidence.Own
-	return []registry.Route{
+	return append(r.stageRoutes(), []registry.Route{
 		r.named("GET", "/{name}", read, r.servePackument),
 		r.named("GET", "/{name}/{version}", read, r.serveVersion),
 		r.named("GET", "/{name}/-/{file}", read, r.serveTarball),
@@ -46,5 +46,5 @@ func (r *Registry) Routes() []registry.Route {
 		r.account("GET", "/-/npm/v1/tokens", r.listTokens),
 		r.account("POST", "/-/npm/v1/tokens", r.createToken),
 		r.account("DELETE", "/-/npm/v1/tokens/token/{token}", r.revokeToken),
-	}
+	}...)
 }
