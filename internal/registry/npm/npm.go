@@ -19,6 +19,7 @@ import (
 	"crypto"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -125,10 +126,25 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 
 // Handler serves the routes. The caller has stripped the path that PublicURL ends in.
 func (r *Registry) Handler() http.Handler {
-	mux := http.NewServeMux()
+	// "package" could be an id below /-/stage/, which the one mux cannot tell apart.
+	mux, staging := http.NewServeMux(), http.NewServeMux()
 	for _, route := range r.Routes() {
-		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
+		into := mux
+		if strings.HasPrefix(route.Pattern, stagePrefix) {
+			into = staging
+		}
+		into.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
 	}
 	mux.HandleFunc("/", r.unknownRoute)
-	return joinScope(mux)
+	staging.HandleFunc("/", r.unknownRoute)
+	return joinScope(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasPrefix(req.URL.EscapedPath(), stagePrefix) {
+			staging.ServeHTTP(w, req)
+			return
+		}
+		mux.ServeHTTP(w, req)
+	}))
 }
+
+// stagePrefix is where versions are staged.
+const stagePrefix = "/-/stage/package/"

@@ -37,7 +37,7 @@ func joinScope(next http.Handler) http.Handler {
 // joinedPath returns the escaped path with its scope joined, and whether that changed it.
 func joinedPath(path string) (string, bool) {
 	prefix := "/"
-	for _, below := range []string{"/-/package/", "/-/stage/package/"} {
+	for _, below := range []string{"/-/package/", stagePrefix} {
 		if strings.HasPrefix(path, below) {
 			prefix = below
 		}
