@@ -49,8 +49,8 @@ func (s *Service) Waiting(ctx context.Context, actor evidence.Actor, ecosystem, 
 	return found, total, nil
 }
 
-// ByID returns what waits under an id, to who may do perm with its name. To everybody else it does not
-// exist: code stage-unknown.
+// ByID returns what waits under an id, to who may do perm with its name. To who may not even read the
+// name it does not exist: code stage-unknown.
 func (s *Service) ByID(ctx context.Context, actor evidence.Actor, perm evidence.Permission, id string) (Hold, error) {
 	unknown := fault.New(fault.NotFound, "stage-unknown", "nothing waits under this id, or you may not see it; list what does with: hullmark hold list")
 	var p purl.PURL
@@ -70,13 +70,10 @@ func (s *Service) ByID(ctx context.Context, actor evidence.Actor, perm evidence.
 		return Hold{}, unknown
 	}
 	if err := s.access.Authorize(ctx, actor, perm, found[0].ecosystem, found[0].name); err != nil {
-		if s.access.Authorize(ctx, actor, evidence.Stage, found[0].ecosystem, found[0].name) == nil {
-			return Hold{}, err // who may know of it hears what is missing
+		if fault.KindOf(err) != fault.Internal && s.access.Authorize(ctx, actor, evidence.Read, found[0].ecosystem, found[0].name) != nil {
+			err = unknown
 		}
-		if fault.KindOf(err) == fault.Internal {
-			return Hold{}, err
-		}
-		return Hold{}, unknown
+		return Hold{}, err
 	}
 	h, _, err := s.hold(ctx, found[0])
 	return h, err

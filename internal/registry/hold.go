@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -43,10 +44,15 @@ func (c *Core) WithReviewer(by Reviewer) *Core {
 }
 
 // MustStage says whether an upload of the actor's must ask to be staged, for a protocol whose clients
-// cannot: true for who may stage and not publish. It fails as Authorize does for who may do neither.
+// cannot: true for who may stage and not publish, and for who would have to prove a second factor, which
+// the same clients cannot either. It fails as Authorize does for who may do none of it.
 func (c *Core) MustStage(ctx context.Context, actor evidence.Actor, ecosystem, name string) (bool, error) {
 	err := c.access.Authorize(ctx, actor, evidence.Publish, ecosystem, name)
-	if err == nil || fault.KindOf(err) != fault.Denied || c.access.Authorize(ctx, actor, evidence.Stage, ecosystem, name) != nil {
+	if err == nil {
+		return false, nil
+	}
+	stages := fault.KindOf(err) == fault.Denied || slices.Contains([]string{"otp-required", "webauthn-required"}, fault.As(err).Code)
+	if !stages || c.access.Authorize(ctx, actor, evidence.Stage, ecosystem, name) != nil {
 		return false, err
 	}
 	return true, nil

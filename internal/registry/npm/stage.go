@@ -98,11 +98,7 @@ func (r *Registry) listStages(w http.ResponseWriter, req *http.Request, actor ev
 }
 
 // viewStage answers GET /-/stage/{id}.
-func (r *Registry) viewStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	s, err := r.stages.Find(req.Context(), actor, evidence.Stage, req.PathValue("id"))
-	if err != nil {
-		return err
-	}
+func (r *Registry) viewStage(w http.ResponseWriter, req *http.Request, _ evidence.Actor, s Staged) error {
 	item, err := r.stageItem(req.Context(), s)
 	if err != nil {
 		return err
@@ -133,11 +129,7 @@ func (r *Registry) stageItem(ctx context.Context, s Staged) (stageItem, error) {
 
 // serveStaged answers GET /-/stage/{id}/tarball, to who may publish the name. Nobody keeps it: it may be
 // rejected.
-func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	s, err := r.stages.Find(req.Context(), actor, evidence.Publish, req.PathValue("id"))
-	if err != nil {
-		return err
-	}
+func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s Staged) error {
 	rel, err := r.core.Release(req.Context(), purl.NPM, s.Name, s.Version)
 	if err != nil {
 		return err
@@ -158,42 +150,25 @@ func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, actor e
 }
 
 // approveStage answers POST /-/stage/{id}/approve.
-func (r *Registry) approveStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	return r.decide(req, actor, func(actor evidence.Actor, s Staged) error {
-		have, needed, err := r.stages.Approve(req.Context(), actor, s, "npm stage approve")
-		if err != nil {
-			return err
-		}
-		if have < needed {
-			w.Header().Set("Npm-Notice", ascii(fmt.Sprintf("approved, %d of %d: %s@%s waits for more", have, needed, s.Name, s.Version)))
-		}
-		r.respond(w, http.StatusOK, map[string]any{"ok": true, "approvals": have, "needed": needed, "published": have >= needed})
-		return nil
-	})
+func (r *Registry) approveStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s Staged) error {
+	have, needed, err := r.stages.Approve(req.Context(), actor, s, "npm stage approve")
+	if err != nil {
+		return err
+	}
+	if have < needed { // the client says "published" all the same
+		w.Header().Set("Npm-Notice", ascii(fmt.Sprintf("approved, %d of %d: %s@%s waits for more", have, needed, s.Name, s.Version)))
+	}
+	r.respond(w, http.StatusOK, map[string]any{"ok": true, "approvals": have, "needed": needed, "published": have >= needed})
+	return nil
 }
 
 // rejectStage answers DELETE /-/stage/{id}.
-func (r *Registry) rejectStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	return r.decide(req, actor, func(actor evidence.Actor, s Staged) error {
-		if err := r.stages.Reject(req.Context(), actor, s, "npm stage reject"); err != nil {
-			return err
-		}
-		r.respond(w, http.StatusOK, ok)
-		return nil
-	})
-}
-
-// decide finds what waits and does something about it, with the second factor that the client sends
-// when one is asked for.
-func (r *Registry) decide(req *http.Request, actor evidence.Actor, do func(evidence.Actor, Staged) error) error {
-	return registry.WithProof(req.Context(), r.core.Access(), actor, req.Header.Get("Npm-Otp"), req.RemoteAddr,
-		func(actor evidence.Actor) error {
-			s, err := r.stages.Find(req.Context(), actor, evidence.Publish, req.PathValue("id"))
-			if err != nil {
-				return err
-			}
-			return do(actor, s)
-		})
+func (r *Registry) rejectStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s Staged) error {
+	if err := r.stages.Reject(req.Context(), actor, s, "npm stage reject"); err != nil {
+		return err
+	}
+	r.respond(w, http.StatusOK, ok)
+	return nil
 }
 
 // ascii is text for a header: one line of printable bytes.
@@ -206,7 +181,7 @@ func ascii(text string) string {
 	}, text)
 }
 
-// stageRoutes are the routes of staging. Those by id find out whose it is, and ask then.
+// stageRoutes are the routes of staging.
 func (r *Registry) stageRoutes() []registry.Route {
 	if r.stages == nil {
 		return nil
@@ -214,11 +189,24 @@ func (r *Registry) stageRoutes() []registry.Route {
 	return []registry.Route{
 		r.named("POST", "/-/stage/package/{name}", evidence.Stage, r.stage),
 		r.account("GET", "/-/stage", r.listStages),
-		r.account("GET", "/-/stage/{id}", r.viewStage),
-		r.account("GET", "/-/stage/{id}/tarball", r.serveStaged),
-		r.account("POST", "/-/stage/{id}/approve", r.approveStage),
-		r.account("DELETE", "/-/stage/{id}", r.rejectStage),
+		r.staged("GET", "/-/stage/{id}", evidence.Stage, r.viewStage),
+		r.staged("GET", "/-/stage/{id}/tarball", evidence.Publish, r.serveStaged),
+		r.staged("POST", "/-/stage/{id}/approve", evidence.Publish, r.approveStage),
+		r.staged("DELETE", "/-/stage/{id}", evidence.Publish, r.rejectStage),
 	}
+}
+
+// staged makes a handler for callers who hold perm on the package of what waits under the id in the path.
+func (r *Registry) staged(method, pattern string, perm evidence.Permission, fn func(http.ResponseWriter, *http.Request, evidence.Actor, Staged) error) registry.Route {
+	route := r.account(method, pattern, func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+		s, err := r.stages.Find(req.Context(), actor, perm, req.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		return fn(w, req, actor, s)
+	})
+	route.Access, route.Permission = registry.AccessNamespace, perm
+	return route
 }
 
 // stageOnly is what a credential that may only stage is told when it publishes.
