@@ -42,6 +42,13 @@ func (a *API) table() []Route {
 		a.namespace("GET", "/holds/{subject}", evidence.Publish, a.getHold),
 		a.publishing("DELETE", "/holds/{subject}", a.rejectHold),
 		a.publishing("POST", "/approvals", a.approve),
+		a.admin("GET", "/hold-settings", a.getHoldSettings(siteScope)),
+		a.admin("PUT", "/hold-settings", a.putHoldSettings(siteScope)),
+		a.namespace("GET", "/namespaces/{ecosystem}/{name}/hold-settings", own, a.getHoldSettings(namespaceScope)),
+		a.namespace("PUT", "/namespaces/{ecosystem}/{name}/hold-settings", own, a.putHoldSettings(namespaceScope)),
+		a.namespace("GET", "/packages/{ecosystem}/{name}/hold-settings", evidence.Stage, a.getHoldSettings(nameScope)),
+		a.owning("PUT", "/packages/{ecosystem}/{name}/hold-settings", a.putHoldSettings(nameScope)),
+		a.owning("PUT", "/packages/{ecosystem}/{name}/tokens-allowed", a.allowTokens),
 
 		a.anyone("GET", "/packages", a.listPackages),
 		a.namespace("GET", "/packages/{ecosystem}/{name}", read, a.getPackage),
@@ -101,6 +108,11 @@ func (a *API) namespace(method, pattern string, p evidence.Permission, h handler
 // publishing makes a route for who may publish the name, and so for no site administrator as such.
 func (a *API) publishing(method, pattern string, h handler) Route {
 	return a.route(method, pattern, registry.AccessNamespace, evidence.Publish, h)
+}
+
+// owning makes a route for the owners of a name, and so for no site administrator as such.
+func (a *API) owning(method, pattern string, h handler) Route {
+	return a.route(method, pattern, registry.AccessNamespace, evidence.Own, h)
 }
 
 func (a *API) route(method, pattern, access string, p evidence.Permission, h handler) Route {

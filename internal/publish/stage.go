@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -48,6 +50,9 @@ func (s *Service) Waiting(ctx context.Context, actor evidence.Actor, ecosystem, 
 	}
 	return found, total, nil
 }
+
+// IsID reports whether the text has the form of a hold's id.
+func IsID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }
 
 // ByID returns what waits under an id, to who may do perm with its name. To who may not even read the
 // name it does not exist: code stage-unknown.
