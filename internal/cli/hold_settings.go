@@ -142,7 +142,7 @@ func setHold(s *resource.HoldSettings, arg string) (err error) {
 	case "stage-life":
 		s.StageLife, err = orZero(value, normalDuration)
 	case "size-factor":
-		s.SizeFactor, err = orZero(value, func(v string) (float64, error) { return strconv.ParseFloat(v, 64) })
+		s.SizeFactor, err = orZero(value, strconv.Atoi)
 	case "size-growth":
 		s.SizeGrowth, err = orZero(value, func(v string) (int64, error) { return strconv.ParseInt(v, 10, 64) })
 	case "burst":

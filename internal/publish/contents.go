@@ -75,7 +75,7 @@ func (r *review) lookAtSize(before predecessor) {
 	if before.version == "" || was <= 0 {
 		return
 	}
-	if float64(is) < float64(was)*r.settings.SizeFactor && is-was < r.settings.SizeGrowth || is-was < minGrowth {
+	if is < was*int64(r.settings.SizeFactor) && is-was < r.settings.SizeGrowth || is-was < minGrowth {
 		return
 	}
 	r.found(SizeJump, fmt.Sprintf("it is %d bytes large, and %s was %d", is, before.version, was))

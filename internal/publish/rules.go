@@ -55,8 +55,8 @@ type Settings struct {
 	// DependencyAge is from what age on a dependency is no longer young.
 	DependencyAge Duration `json:"dependencyAge,omitempty"`
 	// SizeFactor and SizeGrowth (bytes) are from where on a version is much larger: either will do.
-	SizeFactor float64 `json:"sizeFactor,omitempty"`
-	SizeGrowth int64   `json:"sizeGrowth,omitempty"`
+	SizeFactor int   `json:"sizeFactor,omitempty"`
+	SizeGrowth int64 `json:"sizeGrowth,omitempty"`
 	// Burst is how many publications over how many names within which time are many.
 	Burst *BurstLimit `json:"burst,omitempty"`
 	// StageLife is how long what was staged waits before it is withdrawn.
@@ -157,8 +157,8 @@ func (s Settings) check() error {
 		return errSettings("%d approvals are asked for; use 1 to %d", s.Approvals, maxApprovals)
 	case s.DependencyAge < 0 || s.DependencyAge > maxAge:
 		return errSettings("an age of dependencies is 0s to %s", time.Duration(maxAge))
-	case s.SizeFactor < 0 || s.SizeGrowth < 0:
-		return errSettings("a size cannot be negative")
+	case s.SizeFactor < 0 || s.SizeFactor > 1_000_000 || s.SizeGrowth < 0:
+		return errSettings("a size factor is 1 to 1000000, and a growth is not negative")
 	case s.StageLife != 0 && (s.StageLife < minLife || s.StageLife > maxLife):
 		return errSettings("what is staged waits %s to %s", time.Duration(minLife), time.Duration(maxLife))
 	}

@@ -63,7 +63,7 @@ type HoldSettings struct {
 	Approvals     int               `json:"approvals,omitempty"`
 	Factor        string            `json:"factor,omitempty"`        // webauthn, any, none
 	DependencyAge string            `json:"dependencyAge,omitempty"` // like 72h
-	SizeFactor    float64           `json:"sizeFactor,omitempty"`
+	SizeFactor    int               `json:"sizeFactor,omitempty"`
 	SizeGrowth    int64             `json:"sizeGrowth,omitempty"` // bytes
 	Burst         *Burst            `json:"burst,omitempty"`
 	StageLife     string            `json:"stageLife,omitempty"` // like 720h
