@@ -92,7 +92,7 @@ type Signals struct {
 	Opaque   []Mark `json:"opaque,omitempty"`   // files that look as if they were not to be read, with the heuristic
 	// Dependencies are what an installer fetches with the release.
 	Dependencies []Dependency `json:"dependencies,omitempty"`
-	// More is how many were noticed and not kept.
+	// More is about how many were noticed and not kept.
 	More int `json:"more,omitempty"`
 }
 

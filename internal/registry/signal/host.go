@@ -39,30 +39,43 @@ func (s *Scanner) findHosts(last bool) {
 	}
 }
 
-// authority returns the host of an address that begins after its scheme (RFC 3986, 3.2).
-func authority(b []byte) string {
+// authority returns the host of an address that begins after its scheme (RFC 3986, 3.2), as it is written.
+func authority(b []byte) []byte {
 	end := 0
-	for end < len(b) && end < 2*maxHost && b[end] > ' ' && b[end] < 0x7f && !strings.ContainsRune("/?#\"'`<>\\)}],;$", rune(b[end])) {
+	for end < len(b) && end < 2*maxHost && addressChar[b[end]] {
 		end++
 	}
-	host := string(b[:end])
-	if _, after, found := strings.Cut(host, "@"); found {
-		host = after
+	host := b[:end]
+	if i := bytes.LastIndexByte(host, '@'); i >= 0 {
+		host = host[i+1:]
 	}
-	host, _, _ = strings.Cut(host, ":")
-	return strings.ToLower(strings.TrimSuffix(host, "."))
+	if i := bytes.IndexByte(host, ':'); i >= 0 {
+		host = host[:i]
+	}
+	return bytes.TrimSuffix(host, []byte("."))
 }
 
-func (s *Scanner) noteAddress(host string) {
-	if len(host) > maxHost || !strings.Contains(host, ".") || !isHost(host) || isLocal(host) {
+func (s *Scanner) noteAddress(raw []byte) {
+	if _, known := s.hosts[string(raw)]; known || bytes.IndexByte(raw, '.') < 0 || len(raw) > maxHost {
 		return
 	}
-	s.note(host)
+	if host := strings.ToLower(string(raw)); isHost(host) && !isLocal(host) {
+		s.note(host)
+	}
 }
 
-// notePlain looks at the word around the dot at b[at], when that is its first.
+// addressChar are the bytes that may stand in the authority of an address in code.
+var addressChar = func() (t [256]bool) {
+	for c := byte('!'); c < 0x7f; c++ {
+		t[c] = !strings.ContainsRune("/?#\"'`<>\\)}],;$", rune(c))
+	}
+	return t
+}()
+
+// notePlain looks at the word around the dot at b[at], when that is its first. Code is full of dots, so
+// what cannot be a host is left before anything is allocated.
 func (s *Scanner) notePlain(b []byte, at int) {
-	from, to := at, at
+	from := at
 	for from > 0 && at-from < maxHost && hostChar[b[from-1]] {
 		from--
 		if b[from] == '.' {
@@ -72,20 +85,59 @@ func (s *Scanner) notePlain(b []byte, at int) {
 	if from == 0 && s.fresh > 0 {
 		return // it began in the window before, which had it whole
 	}
+	number, quoted := isDigit(b[from]), from > 0 && isQuote(b[from-1])
+	if !number && !quoted {
+		return
+	}
+	to := at
 	for to < len(b) && to-at < maxHost && hostChar[b[to]] {
 		to++
 	}
-	word := strings.ToLower(string(b[from:to]))
-	if a, err := netip.ParseAddr(word); err == nil && a.Is4() {
-		if !isLocal(word) && !a.IsUnspecified() && !isWordBefore(b, from) {
-			s.note(word)
-		}
+	if number && isNumbers(b[from:to]) {
+		s.noteNumber(b, from, to)
 		return
 	}
-	quoted := from > 0 && to < len(b) && isQuote(b[from-1]) && (isQuote(b[to]) || b[to] == '/' || b[to] == ':')
-	if quoted && domains[word[strings.LastIndexByte(word, '.')+1:]] && isHost(word) {
+	if quoted && to < len(b) && (isQuote(b[to]) || b[to] == '/' || b[to] == ':') && isDomain(b[from:to]) {
+		if word := strings.ToLower(string(b[from:to])); isHost(word) {
+			s.note(word)
+		}
+	}
+}
+
+func (s *Scanner) noteNumber(b []byte, from, to int) {
+	word := string(b[from:to])
+	if a, err := netip.ParseAddr(word); err == nil && a.Is4() && !a.IsLoopback() && !a.IsUnspecified() && !isWordBefore(b, from) {
 		s.note(word)
 	}
+}
+
+// isNumbers reports whether the word can be an IPv4 address.
+func isNumbers(word []byte) bool {
+	dots := 0
+	for _, c := range word {
+		if c == '.' {
+			dots++
+		} else if !isDigit(c) {
+			return false
+		}
+	}
+	return dots == 3 && len(word) <= len("255.255.255.255")
+}
+
+// isDomain reports whether the word ends in one of the domains.
+func isDomain(word []byte) bool {
+	last := word[bytes.LastIndexByte(word, '.')+1:]
+	var lower [8]byte
+	if len(last) > len(lower) {
+		return false
+	}
+	for i, c := range last {
+		lower[i] = c
+		if c >= 'A' && c <= 'Z' {
+			lower[i] += 'a' - 'A'
+		}
+	}
+	return domains[string(lower[:len(last)])]
 }
 
 // isWordBefore tells an address from the end of a longer number or word.
@@ -114,6 +166,7 @@ func isHost(host string) bool {
 }
 
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 func isQuote(c byte) bool  { return c == '"' || c == '\'' || c == '`' }
 
 // hostChar are the bytes of host names, dots included.

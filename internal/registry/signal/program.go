@@ -26,7 +26,7 @@ func isPE(b []byte) bool {
 		return false
 	}
 	at := uint64(binary.LittleEndian.Uint32(b[60:]))
-	return at >= uint64(len(b)) || bytes.HasPrefix(b[at:], []byte("PE\x00\x00"))
+	return at < uint64(len(b)) && bytes.HasPrefix(b[at:], []byte("PE\x00\x00"))
 }
 
 // newestFat is more architectures than a universal binary has; Java class files, which begin with the

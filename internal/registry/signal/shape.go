@@ -2,6 +2,7 @@ package signal
 
 import (
 	"bytes"
+	"slices"
 )
 
 // From where on each heuristic speaks. The measures are of files in popular packages: generated code
@@ -109,28 +110,36 @@ func invisible(b []byte) int {
 
 // runners run a text as code, and decoders make one out of something else.
 var (
-	runners  = [][]byte{[]byte("eval("), []byte("Function("), []byte("exec("), []byte("runInThisContext("), []byte("instance_eval"), []byte("loadstring(")}
+	runners  = [][]byte{[]byte("eval"), []byte("Function"), []byte("exec"), []byte("runInThisContext"), []byte("loadstring")}
 	decoders = [][]byte{
 		[]byte("atob("), []byte("base64"), []byte("fromCharCode"), []byte("unescape("), []byte("b64decode"), []byte("unhexlify"),
 		[]byte("Buffer.from("), []byte("decompress("), []byte("Base64.decode"), []byte("gunzip"), []byte("inflate"), []byte("marshal.loads"),
 	}
 )
 
-// runsDecoded reports whether something is decoded close behind the word that runs it.
+// runsDecoded reports whether something is decoded close behind the word that runs it. It goes from one
+// opening parenthesis to the next: looking for each word apart would take several passes.
 func runsDecoded(b []byte) bool {
-	for _, runner := range runners {
-		for rest := b; ; {
-			i := bytes.Index(rest, runner)
-			if i < 0 {
-				break
-			}
-			rest = rest[i+len(runner):]
-			near := rest[:min(len(rest), decodeWithin)]
-			for _, decoder := range decoders {
-				if bytes.Contains(near, decoder) {
-					return true
-				}
-			}
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(b[at:], '(')
+		if i < 0 {
+			return false
+		}
+		at += i
+		if !endsInAny(b[:at], runners) {
+			continue
+		}
+		near := b[at:min(len(b), at+decodeWithin)]
+		if slices.ContainsFunc(decoders, func(decoder []byte) bool { return bytes.Contains(near, decoder) }) {
+			return true
+		}
+	}
+}
+
+func endsInAny(b []byte, words [][]byte) bool {
+	for _, word := range words {
+		if bytes.HasSuffix(b, word) {
+			return true
 		}
 	}
 	return false
