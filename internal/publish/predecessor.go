@@ -24,36 +24,51 @@ type predecessor struct {
 // version after it; so would one that was recalled. A package that has nothing else is compared with
 // nothing: taking all its versions away does not make a package new.
 func (s *Service) predecessor(ctx context.Context, c Candidate) (predecessor, error) {
-	rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT r.version, r.purl, r.seq, a.size,
-		r.state = 'active' AND r.recalled = '' FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id WHERE p.ecosystem = $1 AND p.name = $2 ORDER BY r.seq`, c.Ecosystem, c.Name)
+	seq, known, err := s.predecessorSeq(ctx, c)
+	if err != nil || seq < 0 {
+		return predecessor{none: !known}, err
+	}
+	p := predecessor{seq: seq}
+	err = s.record.DB().Query().QueryRowContext(ctx, `SELECT r.version, r.purl, a.size FROM release r JOIN artifact a ON a.id = r.artifact_id
+		WHERE r.seq = $1`, seq).Scan(&p.version, &p.purl, &p.size)
+	return p, err
+}
+
+// predecessorSeq returns the number of its publication, -1 for none, and whether the name is known at all.
+// Names have thousands of versions, so it compares each once, beginning with the newest.
+func (s *Service) predecessorSeq(ctx context.Context, c Candidate) (seq int64, known bool, err error) {
+	rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT r.version, r.seq, r.state = 'active' AND r.recalled = ''
+		FROM release r JOIN package p ON p.id = r.package_id WHERE p.ecosystem = $1 AND p.name = $2 ORDER BY r.seq DESC`, c.Ecosystem, c.Name)
 	if err != nil {
-		return predecessor{}, err
+		return -1, false, err
 	}
 	defer rows.Close()
-	var last, below predecessor
-	known := false
+	last, below, highest := int64(-1), int64(-1), ""
 	for rows.Next() {
-		var v predecessor
+		var version string
+		var at int64
 		var offered bool
-		if err := rows.Scan(&v.version, &v.purl, &v.seq, &v.size, &offered); err != nil {
-			return predecessor{}, err
+		if err := rows.Scan(&version, &at, &offered); err != nil {
+			return -1, false, err
 		}
 		known = true
 		if !offered {
 			continue
 		}
-		last = v
-		if c.Order != nil && c.Order(v.version, c.Version) < 0 && (below.version == "" || c.Order(v.version, below.version) > 0) {
-			below = v
+		if last < 0 {
+			last = at
+		}
+		if c.Order == nil {
+			break
+		}
+		if (below < 0 || c.Order(version, highest) > 0) && c.Order(version, c.Version) < 0 {
+			below, highest = at, version
 		}
 	}
-	if err := rows.Err(); err != nil || !known {
-		return predecessor{none: !known}, err
-	}
-	if below.version == "" {
+	if below < 0 {
 		below = last
 	}
-	return below, nil
+	return below, known, rows.Err()
 }
 
 // appended is how many statements after a publication those that were appended with it are among.

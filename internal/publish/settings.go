@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -145,39 +146,66 @@ func (s *Service) of(ctx context.Context, ecosystem, name string) (Settings, err
 }
 
 func (s *Service) resolve(ctx context.Context, chain []Scope) (Settings, error) {
+	own, err := s.newest(ctx, chain)
 	out := Defaults()
-	for _, sc := range chain {
-		one, err := s.latest(ctx, sc)
-		if err != nil {
-			return out, err
-		}
+	for _, one := range own {
 		out = one.over(out)
 	}
-	return out, nil
+	return out, err
 }
 
 // latest returns the scope's own settings.
 func (s *Service) latest(ctx context.Context, sc Scope) (Settings, error) {
-	seq, _, err := s.latestRule(ctx, sc.subject(), actionSettings, actionSettings)
-	if err != nil || seq < 0 {
+	own, err := s.newest(ctx, []Scope{sc})
+	if err != nil {
 		return Settings{}, err
 	}
+	return own[0], nil
+}
+
+// newest returns the own settings of each scope. Every publication asks, so it is one query.
+func (s *Service) newest(ctx context.Context, chain []Scope) ([]Settings, error) {
+	own := make([]Settings, len(chain))
+	subjects := [3]string{}
+	for i, sc := range chain {
+		subjects[i] = sc.subject()
+	}
+	rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT subject, max(seq) FROM decision WHERE subject IN ($1, $2, $3)
+		AND gate = 'publish' AND verdict = 'allow' AND action = $4 GROUP BY subject`, subjects[0], subjects[1], subjects[2], actionSettings)
+	if err != nil {
+		return own, fmt.Errorf("read settings of holds: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var subject string
+		var seq int64
+		if err := rows.Scan(&subject, &seq); err != nil {
+			return own, fmt.Errorf("read settings of holds: %w", err)
+		}
+		if own[slices.Index(subjects[:], subject)], err = s.settingsAt(ctx, seq); err != nil {
+			return own, err
+		}
+	}
+	return own, rows.Err()
+}
+
+// settingsAt returns the settings that a statement puts in force.
+func (s *Service) settingsAt(ctx context.Context, seq int64) (to Settings, err error) {
 	if known, ok := s.parsed.get(seq); ok {
 		return known, nil
 	}
 	entries, err := s.record.Entries(ctx, seq, seq+1)
 	if err != nil {
-		return Settings{}, err
+		return to, err
 	}
 	st, err := evidence.DecodeStatement(entries[0])
 	if err != nil {
-		return Settings{}, err
+		return to, err
 	}
 	d, err := evidence.Decode[evidence.Decision](st)
 	if err != nil {
-		return Settings{}, err
+		return to, err
 	}
-	var to Settings
 	if err := json.Unmarshal(d.Input, &to); err != nil {
 		return to, fmt.Errorf("settings in decision %d: %w", seq, err)
 	}

@@ -36,6 +36,7 @@ type Scanner struct {
 	fresh   int // from where on buf was not looked at before
 	started bool
 	text    bool // the file at hand is a text that is worth looking at
+	code    bool // and an interpreter may run it
 	shape   shape
 
 	programs []evidence.Mark
@@ -51,7 +52,7 @@ func NewScanner() *Scanner {
 
 // Begin starts a file.
 func (s *Scanner) Begin(name string) {
-	*s = Scanner{path: name, buf: s.buf[:0], programs: s.programs, opaque: s.opaque, hosts: s.hosts, more: s.more}
+	*s = Scanner{path: name, code: isCode(name), buf: s.buf[:0], programs: s.programs, opaque: s.opaque, hosts: s.hosts, more: s.more}
 }
 
 // Write implements io.Writer; it never fails.
@@ -75,7 +76,7 @@ func (s *Scanner) End() {
 	if !s.started || s.text {
 		s.look(true)
 	}
-	if s.text && isCode(s.path) {
+	if s.text && s.code {
 		for _, what := range s.shape.opaque() {
 			s.opaque = s.keep(s.opaque, maxOpaque, what)
 		}
@@ -116,7 +117,9 @@ func (s *Scanner) look(last bool) {
 		return
 	}
 	s.findHosts(last)
-	s.shape.see(s.buf, s.fresh)
+	if s.code {
+		s.shape.see(s.buf, s.fresh)
+	}
 	if !last {
 		s.fresh = copy(s.buf, s.buf[len(s.buf)-overlap:])
 		s.buf = s.buf[:s.fresh]

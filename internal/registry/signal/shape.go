@@ -31,7 +31,6 @@ type shape struct {
 const (
 	isPacked = 1 << iota
 	isBlank
-	isBreak
 )
 
 var class = func() (t [256]uint8) {
@@ -41,8 +40,6 @@ var class = func() (t [256]uint8) {
 			t[c] = isPacked
 		case c == ' ' || c == '\t':
 			t[c] = isBlank
-		case c == '\n' || c == '\r':
-			t[c] = isBreak
 		}
 	}
 	return t
@@ -58,9 +55,30 @@ func (m *shape) see(b []byte, fresh int) {
 	m.decoded = m.decoded || runsDecoded(b)
 }
 
-// runs measures lines, packed text and blanks in one pass.
+// runs measures lines, and packed text and blanks in those that are long enough to hold any.
 func (m *shape) runs(b []byte) {
-	line, run, blanks := m.line, m.run, m.blanks
+	for {
+		end := bytes.IndexByte(b, '\n')
+		segment := b
+		if end >= 0 {
+			segment = b[:end]
+		}
+		m.line += len(segment)
+		m.longestLine = max(m.longestLine, m.line)
+		if m.line >= offScreenRun || end < 0 {
+			m.scan(segment)
+		}
+		if end < 0 {
+			return // the line goes on in the next window
+		}
+		m.line, m.run, m.blanks = 0, 0, 0
+		b = b[end+1:]
+	}
+}
+
+// scan measures a part of one line.
+func (m *shape) scan(b []byte) {
+	run, blanks := m.run, m.blanks
 	for _, c := range b {
 		switch class[c] {
 		case isPacked:
@@ -69,17 +87,13 @@ func (m *shape) runs(b []byte) {
 		case isBlank:
 			m.longestRun = max(m.longestRun, run)
 			run, blanks = 0, blanks+1
-		case isBreak:
-			m.longestRun, m.longestLine = max(m.longestRun, run), max(m.longestLine, line)
-			line, run, blanks = -1, 0, 0
 		default:
 			m.longestRun, m.longestBlanks = max(m.longestRun, run), max(m.longestBlanks, blanks)
 			run, blanks = 0, 0
 		}
-		line++
 	}
-	m.line, m.run, m.blanks = line, run, blanks
-	m.longestRun, m.longestLine = max(m.longestRun, run), max(m.longestLine, line)
+	m.longestRun = max(m.longestRun, run)
+	m.run, m.blanks = run, blanks
 }
 
 // count counts what ends after fresh.
