@@ -48,7 +48,22 @@ func (a *API) getHold(w http.ResponseWriter, r *http.Request, actor evidence.Act
 			Path: f.Path, Change: f.Change, Before: f.Before, Size: f.Size, SHA256: string(f.SHA256),
 		})
 	}
+	out.Programs, out.Hosts, out.Opaque = marksOf(h.Diff.Programs), marksOf(h.Diff.Hosts), marksOf(h.Diff.Opaque)
+	for _, d := range h.Diff.Dependencies[:min(len(h.Diff.Dependencies), maxMarks)] {
+		out.Dependencies = append(out.Dependencies, resource.Dependency(d))
+	}
 	return replyTagged(w, r, out)
+}
+
+// maxMarks is how many of each sort one answer lists.
+const maxMarks = 500
+
+func marksOf(marks []evidence.Mark) []resource.Mark {
+	var out []resource.Mark
+	for _, m := range marks[:min(len(marks), maxMarks)] {
+		out = append(out, resource.Mark(m))
+	}
+	return out
 }
 
 func holdOf(h publish.Hold) resource.Hold {
@@ -56,6 +71,13 @@ func holdOf(h publish.Hold) resource.Hold {
 		Subject: string(h.PURL), Ecosystem: h.Ecosystem, Name: h.Name, Version: h.Version, Artifact: string(h.Artifact),
 		Publisher: h.Publisher, Credential: h.Credential, At: h.At, Seq: h.Seq, Code: h.Code, Recalled: h.Recalled,
 		Tags: list(h.Tags), Against: h.Diff.Against, Hooks: []resource.HookChange{},
+		ID: h.ID, Approved: list(h.Approved), Needed: h.Needed,
+	}
+	if !h.Expires.IsZero() {
+		out.Expires = &h.Expires
+	}
+	for _, p := range h.Points {
+		out.Points = append(out.Points, resource.HoldPoint{Rule: p.Rule, Stage: string(p.Stage), Summary: p.Summary, Details: p.Details})
 	}
 	for _, c := range h.Diff.Hooks {
 		out.Hooks = append(out.Hooks, resource.HookChange(c))
@@ -78,6 +100,7 @@ func (a *API) approve(w http.ResponseWriter, r *http.Request, actor evidence.Act
 	}
 	return reply(w, r, http.StatusCreated, resource.Approval{
 		Subject: string(made.PURL), Account: made.Account, Reason: made.Reason, At: made.At, Seq: made.Seq, Released: made.Released,
+		Have: made.Have, Needed: made.Needed,
 	})
 }
 
@@ -89,9 +112,13 @@ func (a *API) rejectHold(w http.ResponseWriter, r *http.Request, actor evidence.
 	return done(w, a.Publish.Reject(r.Context(), actor, p, r.URL.Query().Get("reason")))
 }
 
-// release reads which release a request is about: a purl, or an image reference of this server, whose
-// tag is looked up now. The actor must be allowed to read the image.
+// release reads which release a request is about: a purl, the id of what waits, or an image reference of
+// this server, whose tag is looked up now. The actor must be allowed to read it.
 func (a *API) release(r *http.Request, actor evidence.Actor, text string) (purl.PURL, error) {
+	if publish.IsID(text) {
+		h, err := a.Publish.ByID(r.Context(), actor, evidence.Read, text)
+		return h.PURL, err
+	}
 	q, err := trace.Parse(text)
 	switch {
 	case err != nil || q.PURL == "" && q.Repository == "":

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -21,7 +23,7 @@ func (a *API) Routes() []Route { return a.routes }
 
 func (a *API) table() []Route {
 	read, own := evidence.Read, evidence.Own
-	return []Route{
+	return slices.Concat(a.accountTable(), []Route{
 		a.anyone("GET", "/healthz", a.health),
 		a.anyone("GET", "/version", a.version),
 		a.account("GET", "/whoami", a.whoami),
@@ -42,6 +44,13 @@ func (a *API) table() []Route {
 		a.namespace("GET", "/holds/{subject}", evidence.Publish, a.getHold),
 		a.publishing("DELETE", "/holds/{subject}", a.rejectHold),
 		a.publishing("POST", "/approvals", a.approve),
+		a.admin("GET", "/hold-settings", a.getHoldSettings(siteScope)),
+		a.admin("PUT", "/hold-settings", a.putHoldSettings(siteScope)),
+		a.namespace("GET", "/namespaces/{ecosystem}/{name}/hold-settings", own, a.getHoldSettings(namespaceScope)),
+		a.namespace("PUT", "/namespaces/{ecosystem}/{name}/hold-settings", own, a.putHoldSettings(namespaceScope)),
+		a.namespace("GET", "/packages/{ecosystem}/{name}/hold-settings", evidence.Stage, a.getHoldSettings(nameScope)),
+		a.owning("PUT", "/packages/{ecosystem}/{name}/hold-settings", a.putHoldSettings(nameScope)),
+		a.owning("PUT", "/packages/{ecosystem}/{name}/tokens-allowed", a.allowTokens),
 
 		a.anyone("GET", "/packages", a.listPackages),
 		a.namespace("GET", "/packages/{ecosystem}/{name}", read, a.getPackage),
@@ -56,7 +65,13 @@ func (a *API) table() []Route {
 		a.namespace("POST", "/exceptions/{number}/approval", own, a.approveException),
 		a.namespace("DELETE", "/exceptions/{number}", own, a.revokeException),
 		a.namespace("GET", "/decisions/{id}/explanation", evidence.Publish, a.explainDecision),
+	})
+}
 
+// accountTable are the routes about people, what they own and what they sign in with.
+func (a *API) accountTable() []Route {
+	read, own := evidence.Read, evidence.Own
+	return []Route{
 		a.admin("GET", "/users", a.listUsers),
 		a.admin("POST", "/users", a.createUser),
 		a.admin("GET", "/enrolments", a.listEnrolments),
@@ -123,6 +138,11 @@ func (a *API) namespace(method, pattern string, p evidence.Permission, h handler
 // publishing makes a route for who may publish the name, and so for no site administrator as such.
 func (a *API) publishing(method, pattern string, h handler) Route {
 	return a.route(method, pattern, registry.AccessNamespace, evidence.Publish, h)
+}
+
+// owning makes a route for the owners of a name, and so for no site administrator as such.
+func (a *API) owning(method, pattern string, h handler) Route {
+	return a.route(method, pattern, registry.AccessNamespace, evidence.Own, h)
 }
 
 func (a *API) route(method, pattern, access string, p evidence.Permission, h handler) Route {

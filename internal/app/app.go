@@ -73,7 +73,7 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	if a.AdminToken, _, err = a.Accounts.Bootstrap(ctx); err != nil {
 		return nil, err
 	}
-	a.Publish = publish.New(a.Record, a.Accounts)
+	a.Publish = publish.New(a.Record, a.Accounts).WithPeople(people{a.Accounts}, c.Random)
 	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock)
 	a.Policies = policy.NewService(a.Record, a.Blobs, a.Accounts, c.Clock)
 	if err := a.Policies.Ship(ctx); err != nil {

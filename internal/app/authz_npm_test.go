@@ -42,7 +42,8 @@ func (w *npmWorld) Request(t *testing.T, row authztest.Row, role authztest.Role,
 	if row.Method == http.MethodGet {
 		name = fmt.Sprintf("@%s/read", target)
 	}
-	if target != authztest.None && row.String() != "npm PUT /{name}" && (strings.Contains(row.Pattern, "{name}") || strings.Contains(row.Pattern, "{release}")) {
+	makes := row.String() == "npm PUT /{name}" || row.String() == "npm POST /-/stage/package/{name}"
+	if target != authztest.None && !makes && (strings.Contains(row.Pattern, "{name}") || strings.Contains(row.Pattern, "{release}")) {
 		w.publish(t, target, name)
 	}
 	path := row.Pattern
@@ -102,6 +103,9 @@ func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, 
 	if strings.Contains(row.Pattern, "{token}") {
 		values["token"] = w.SpareToken(t, role)
 	}
+	if strings.Contains(row.Pattern, "/-/stage/{id}") {
+		values["id"] = w.stage(t, role, target)
+	}
 	if strings.Contains(row.Pattern, "{code}") || strings.Contains(row.Pattern, "{poll}") {
 		code, poll, err := w.Accounts.StartLogin(t.Context(), fmt.Sprintf("198.51.100.%d:1", w.n%250))
 		must(t, err)
@@ -122,6 +126,26 @@ func (w *npmWorld) team(t *testing.T, target authztest.Target) string {
 	must(t, w.Accounts.CreateTeam(t.Context(), owner, account.Team{Organisation: string(target), Name: name}))
 	must(t, w.Accounts.AddTeamMember(t.Context(), owner, string(target), name, "spare"))
 	return name
+}
+
+// stage makes something that waits, by somebody else than who is going to decide on it, and returns its id.
+func (w *npmWorld) stage(t *testing.T, role authztest.Role, target authztest.Target) string {
+	t.Helper()
+	by := holder(target)
+	switch {
+	case target == authztest.None:
+		return "00000000-0000-4000-8000-000000000000"
+	case target == authztest.Own && role == authztest.Owner:
+		by = authztest.Maintainer
+	}
+	name := fmt.Sprintf("@%s/staged%d", target, w.n)
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/npm/-/stage/package/"+url.PathEscape(name), strings.NewReader(npmDocument(t, name)))
+	got := send(w.handler, r, w.Authorization(by))
+	var answer struct{ StageID string }
+	if err := json.Unmarshal(got.Body.Bytes(), &answer); err != nil || got.Code != http.StatusCreated {
+		t.Fatalf("stage %s: %d %s", name, got.Code, got.Body)
+	}
+	return answer.StageID
 }
 
 func (w *npmWorld) revision(t *testing.T, target authztest.Target, name string) string {
@@ -181,6 +205,12 @@ func (w *npmWorld) bodies(t *testing.T, name string) map[string]string {
 		"GET /-/user/{user}":                       "",
 		"DELETE /-/user/token/{token}":             "",
 		"GET /-/whoami":                            "",
+		"POST /-/stage/package/{name}":             npmDocument(t, name),
+		"GET /-/stage":                             "",
+		"GET /-/stage/{id}":                        "",
+		"GET /-/stage/{id}/tarball":                "",
+		"POST /-/stage/{id}/approve":               "",
+		"DELETE /-/stage/{id}":                     "",
 		"GET /-/npm/v1/user":                       "",
 		"GET /-/npm/v1/tokens":                     "",
 		"POST /-/npm/v1/tokens":                    `{"readonly": true}`,

@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"time"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/npm"
 )
 
 // reviewer is the publish stage in the words of the registry core.
@@ -14,11 +17,93 @@ type reviewer struct{ *publish.Service }
 // Review implements registry.Reviewer.
 func (r reviewer) Review(ctx context.Context, actor evidence.Actor, u registry.Upload) (*registry.Hold, error) {
 	f, err := r.Service.Review(ctx, publish.Candidate{
-		Actor:     actor,
-		Ecosystem: u.Ecosystem, Name: u.Name, Version: u.Version, PURL: u.PURL, Inventory: u.Inventory, Order: u.Order,
+		Actor: actor, Ecosystem: u.Ecosystem, Name: u.Name, Version: u.Version, PURL: u.PURL, Size: u.Size,
+		Inventory: u.Inventory, Order: u.Order, Stage: u.Stage,
 	})
 	if f == nil || err != nil {
 		return nil, err
 	}
-	return &registry.Hold{Code: f.Code, Summary: f.Summary, Reasons: f.Reasons, Input: f.Input}, nil
+	return &registry.Hold{
+		ID: f.ID, Code: f.Code, Summary: f.Summary, Reasons: f.Reasons, Input: f.Input, Noted: f.Noted, Warn: f.Warn,
+	}, nil
+}
+
+// people is the account service in the words of the publish stage.
+type people struct{ *account.Service }
+
+// NamespaceOf implements publish.People.
+func (p people) NamespaceOf(ctx context.Context, ecosystem, name string) (string, error) {
+	n, err := p.Service.Namespace(ctx, ecosystem, name)
+	return n.Pattern, err
+}
+
+// LastCredentialChange implements publish.People. Accounts that keep no such time have none.
+func (p people) LastCredentialChange(ctx context.Context, name string) (time.Time, error) {
+	if k, ok := any(p.Service).(interface {
+		LastCredentialChange(ctx context.Context, account string) (time.Time, error)
+	}); ok {
+		return k.LastCredentialChange(ctx, name)
+	}
+	return time.Time{}, nil
+}
+
+// HasPasskey implements publish.People.
+func (p people) HasPasskey(ctx context.Context, name string) (bool, error) {
+	if k, ok := any(p.Service).(interface {
+		HasPasskey(ctx context.Context, account string) (bool, error)
+	}); ok {
+		return k.HasPasskey(ctx, name)
+	}
+	return false, nil
+}
+
+// Bypasses implements publish.People.
+func (p people) Bypasses(ctx context.Context, actor evidence.Actor) (bool, error) {
+	if k, ok := any(p.Service).(interface {
+		Bypasses(ctx context.Context, actor evidence.Actor) (bool, error)
+	}); ok {
+		return k.Bypasses(ctx, actor)
+	}
+	return false, nil
+}
+
+// npmStages is the publish stage in the words of the npm protocol.
+type npmStages struct{ *publish.Service }
+
+// List implements npm.Stages.
+func (s npmStages) List(ctx context.Context, actor evidence.Actor, name string, offset, limit int) ([]npm.Staged, int, error) {
+	found, total, err := s.Waiting(ctx, actor, "npm", name, offset, limit)
+	out := make([]npm.Staged, len(found))
+	for i, h := range found {
+		out[i] = staged(h)
+	}
+	return out, total, err
+}
+
+// Find implements npm.Stages.
+func (s npmStages) Find(ctx context.Context, actor evidence.Actor, perm evidence.Permission, id string) (npm.Staged, error) {
+	h, err := s.ByID(ctx, actor, perm, id)
+	return staged(h), err
+}
+
+// Approve implements npm.Stages.
+func (s npmStages) Approve(ctx context.Context, actor evidence.Actor, of npm.Staged, reason string) (have, needed int, err error) {
+	made, err := s.Service.Approve(ctx, actor, of.PURL, reason)
+	return made.Have, made.Needed, err
+}
+
+// Reject implements npm.Stages.
+func (s npmStages) Reject(ctx context.Context, actor evidence.Actor, of npm.Staged, reason string) error {
+	return s.Service.Reject(ctx, actor, of.PURL, reason)
+}
+
+func staged(h publish.Hold) npm.Staged {
+	out := npm.Staged{
+		ID: h.ID, Name: h.Name, Version: h.Version, PURL: h.PURL, Artifact: h.Artifact, Tags: h.Tags, At: h.At,
+		Publisher: h.Publisher, Credential: h.Credential, Code: h.Code, Approved: h.Approved, Needed: h.Needed,
+	}
+	for _, p := range h.Points {
+		out.Findings = append(out.Findings, p.Rule+": "+p.Summary)
+	}
+	return out
 }

@@ -83,7 +83,7 @@ func (s *Server) build() error {
 	}
 	registry := npm.Config{
 		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Clock: c.Clock, Log: c.Logger,
-		Advertise: c.AdvertiseAttestations,
+		Stages: npmStages{s.app.Publish}, Advertise: c.AdvertiseAttestations,
 	}
 	if v, err := c.verifier(); err != nil {
 		return err
@@ -195,6 +195,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
 	g.Go(func() error { return every(gctx, verifyEvery, s.verifyNamespaces) })
+	g.Go(func() error { return every(gctx, pruneEvery, s.expireStages) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
 }
 
@@ -253,6 +254,16 @@ func (s *Server) pruneUploads(ctx context.Context) {
 		s.app.Config.Logger.Error("abandoned uploads were not removed", "error", err)
 	} else if n > 0 {
 		s.app.Config.Logger.Info("abandoned uploads removed", "count", n)
+	}
+}
+
+// expireStages withdraws what was staged and nobody has approved for too long.
+func (s *Server) expireStages(ctx context.Context) {
+	n, err := s.app.Publish.ExpireStages(ctx)
+	if err != nil {
+		s.app.Config.Logger.Error("staged releases were not looked through", "error", err)
+	} else if n > 0 {
+		s.app.Config.Logger.Info("staged releases expired", "count", n)
 	}
 }
 

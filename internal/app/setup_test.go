@@ -9,6 +9,7 @@ import (
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/api/authztest"
 	"github.com/hullmark/hullmark/internal/app"
+	"github.com/hullmark/hullmark/internal/publish"
 )
 
 // open opens a data folder until the test ends.
@@ -43,7 +44,12 @@ func matrixServer(t *testing.T) (*app.App, *app.Server, *authztest.People) {
 	t.Helper()
 	a := open(t, app.Config{Data: t.TempDir(), Accounts: account.Settings{Freeze: -1}})
 	s := listen(t, a)
-	return a, s, authztest.PopulateAs(t, a.Accounts, a.AdminToken)
+	people := authztest.PopulateAs(t, a.Accounts, a.AdminToken)
+	// Every cell has a package of its own, which is what a worm looks like.
+	must(t, a.Publish.SetSettings(t.Context(), people.Actor(t, authztest.Admin), publish.Scope{}, publish.Settings{
+		Rules: map[string]publish.Stage{publish.Burst: publish.Off},
+	}))
+	return a, s, people
 }
 
 // send answers a request as role, past the network.

@@ -44,6 +44,8 @@ type Inventory struct {
 	Files []File `json:"files,omitempty"`
 	// Hooks are what runs on the machine of whoever installs a release.
 	Hooks []InstallHook `json:"hooks,omitempty"`
+	// Signals are what the reader noticed in a release; nil where nobody looked.
+	Signals *Signals `json:"signals,omitempty"`
 	// Whiteouts are the paths that the layer deletes; Opaque the folders whose lower content it
 	// hides. Source: OCI image-spec 1.1, layer.md, "Whiteouts".
 	Whiteouts []string `json:"whiteouts,omitempty"`
@@ -80,6 +82,32 @@ type InstallHook struct {
 	// Files are the release's own files that the command runs, as far as its text tells; each is
 	// among the inventory's Files.
 	Files []string `json:"files,omitempty"`
+}
+
+// Signals are what a reader noticed in the bytes of a release, for comparison with the version before.
+// They are found by simple means and prove nothing.
+type Signals struct {
+	Programs []Mark `json:"programs,omitempty"` // files that a machine runs: "elf", "pe", "mach-o", "wasm"
+	Hosts    []Mark `json:"hosts,omitempty"`    // hosts and addresses that the files name, each where it was first seen
+	Opaque   []Mark `json:"opaque,omitempty"`   // files that look as if they were not to be read, with the heuristic
+	// Dependencies are what an installer fetches with the release.
+	Dependencies []Dependency `json:"dependencies,omitempty"`
+	// More is about how many were noticed and not kept.
+	More int `json:"more,omitempty"`
+}
+
+// Mark is something noticed in a file.
+type Mark struct {
+	Path string `json:"path"`
+	What string `json:"what"`
+}
+
+// Dependency is a release of the same ecosystem that another one needs.
+type Dependency struct {
+	Name  string `json:"name"`
+	Range string `json:"range,omitempty"` // of versions, as the ecosystem writes it
+	// Elsewhere says that it is fetched from an address and not by its name.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 
 // File is a regular file.

@@ -60,7 +60,7 @@ func (b *batch) publication(s Statement, p Publication) error {
 	case Published:
 		err = b.release(s, p, pkg, "active")
 	case Held:
-		err = b.release(s, p, pkg, "held")
+		err = b.held(s, p, pkg)
 	case Released:
 		err = b.exec(`UPDATE release SET state = 'active' WHERE package_id = $1 AND version = $2 AND state = 'held'`, pkg, p.Version)
 	case Withdrawn:
@@ -74,6 +74,15 @@ func (b *batch) publication(s Statement, p Publication) error {
 		return err
 	}
 	return b.tags(s, p, pkg)
+}
+
+// held makes a release that waits. Content that waits already may be brought in again, for more tags.
+func (b *batch) held(s Statement, p Publication, pkg int64) error {
+	known, err := b.id(`SELECT id FROM release WHERE package_id = $1 AND version = $2 AND state = 'held'`, pkg, p.Version)
+	if err != nil || known != 0 {
+		return err
+	}
+	return b.release(s, p, pkg, "held")
 }
 
 // withdraw takes the version away with every tag that points at it, also one that the statement does

@@ -18,9 +18,12 @@ var recallSQL string
 // labelSQL keeps what a publisher's credential is called. Publications before it named none.
 const labelSQL = `ALTER TABLE publication ADD COLUMN label TEXT NOT NULL DEFAULT '';`
 
+// newestSQL finds the newest releases of a name without reading the others.
+const newestSQL = `CREATE INDEX release_newest ON release (package_id, seq);`
+
 // Schema returns the tables of the record: the statements, and every projection of them.
 func Schema() store.Schema {
-	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL, recallSQL, labelSQL}}
+	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL, recallSQL, labelSQL, newestSQL}}
 }
 
 // projections are the tables that Rebuild drops and fills again, children before parents.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -21,15 +22,19 @@ type Approval struct {
 	At      time.Time
 	// Released says that the version was held and is offered now.
 	Released bool
+	// Have and Needed are how many approvals a held version has and takes.
+	Have, Needed int
 }
 
 // Approve records that the actor has looked at a release and stands by it. One that is held is
-// offered from then on, under the tags that it was published with, and no cooldown applies to an
-// approved release. Approving what is offered already counts for policies that ask for a second person.
-// Approving twice is approving once.
+// offered from then on, under the tags that it was published with, when enough people have approved it,
+// and no cooldown applies to an approved release. What it consists of and waits too, an index's images,
+// is released with it. Approving what is offered already counts for policies that ask for a second
+// person. Approving twice is approving once.
 //
-// The actor must be allowed to publish the name and must not be the account that published the
-// version. Codes: reason-invalid, version-unknown, version-withdrawn, release-recalled,
+// The actor must be a person, allowed to publish the name, with the second factor that its settings ask
+// for, and must not be an account that brought the version in. Codes: reason-invalid, version-unknown,
+// version-withdrawn, release-recalled, person-required, otp-required, webauthn-required,
 // approval-second-person and those of Authorize.
 func (s *Service) Approve(ctx context.Context, actor evidence.Actor, p purl.PURL, reason string) (Approval, error) {
 	reason, err := checkReason(reason, "what you looked at")
@@ -40,44 +45,109 @@ func (s *Service) Approve(ctx context.Context, actor evidence.Actor, p purl.PURL
 	if err != nil {
 		return Approval{}, err
 	}
-	if err := s.access.Authorize(ctx, actor, evidence.Publish, r.ecosystem, r.name); err != nil {
+	if err := s.mayApprove(ctx, actor, r); err != nil {
 		return Approval{}, err
-	}
-	if actor.Account == r.publisher {
-		return Approval{}, s.refuse(ctx, actor, r, fault.New(fault.Denied, "approval-second-person",
-			"%s published %s, so somebody else has to approve it: anyone who may publish %s", actor.Account, p, r.name))
 	}
 	return s.approve(ctx, actor, r, reason)
 }
 
-func (s *Service) approve(ctx context.Context, actor evidence.Actor, r release, reason string) (Approval, error) {
-	approval := evidence.Draft{
-		Subjects:  []evidence.Subject{evidence.About(r.purl, r.artifact)},
-		Predicate: evidence.Approval{Release: r.purl, Actor: actor, Reason: reason},
-		Issuer:    actor.Issuer(), Assurance: evidence.Authenticated,
+// mayApprove fails unless the actor may approve the release.
+func (s *Service) mayApprove(ctx context.Context, actor evidence.Actor, r release) error {
+	if err := s.access.Authorize(ctx, actor, evidence.Publish, r.ecosystem, r.name); err != nil {
+		return err
 	}
-	drafts := []evidence.Draft{approval}
-	if r.state == stateHeld {
-		h, _, err := s.hold(ctx, r)
+	asked, err := s.asked(ctx, s.record.DB().Query(), r)
+	if err != nil {
+		return err
+	}
+	if actor.Account == r.publisher || slices.Contains(asked.accounts, actor.Account) {
+		return s.refuse(ctx, actor, r, fault.New(fault.Denied, "approval-second-person",
+			"%s published %s, so somebody else has to approve it: anyone who may publish %s", actor.Account, r.purl, r.name))
+	}
+	return s.checkPerson(ctx, actor, r)
+}
+
+// checkPerson refuses whatever can act without somebody there.
+func (s *Service) checkPerson(ctx context.Context, actor evidence.Actor, r release) error {
+	bypasses := false
+	var err error
+	if s.people != nil && actor.Workload == nil {
+		if bypasses, err = s.people.Bypasses(ctx, actor); err != nil {
+			return err
+		}
+	}
+	if actor.Workload != nil || bypasses {
+		return s.refuse(ctx, actor, r, fault.New(fault.Denied, "person-required",
+			"an approval is for a person to give; a pipeline or a token that skips the second factor cannot, so log in and approve %s yourself", r.purl))
+	}
+	settings, err := s.of(ctx, r.ecosystem, r.name)
+	if err != nil {
+		return err
+	}
+	factor := settings.Factor
+	if factor == "" && s.people != nil {
+		has, err := s.people.HasPasskey(ctx, actor.Account)
 		if err != nil {
+			return err
+		}
+		if has {
+			factor = string(evidence.WebAuthn)
+		}
+	}
+	switch {
+	case factor == "any" && actor.Factor == "":
+		return fault.New(fault.Unauthenticated, "otp-required", "approving %s takes a second factor; repeat it with a one-time password", r.purl)
+	case factor == string(evidence.WebAuthn) && actor.Factor != evidence.WebAuthn:
+		return fault.New(fault.Unauthenticated, "webauthn-required", "approving %s takes a passkey; open the address that you are shown and confirm it there", r.purl)
+	}
+	return nil
+}
+
+func (s *Service) approve(ctx context.Context, actor evidence.Actor, r release, reason string) (Approval, error) {
+	result := Approval{PURL: r.purl, Account: actor.Account, Reason: reason}
+	plan := &approvalPlan{release: r, account: actor.Account}
+	if r.state == stateHeld {
+		if err := s.planRelease(ctx, actor, r, plan); err != nil {
 			return Approval{}, err
 		}
-		drafts = append(drafts, s.event(actor, r, evidence.Publication{Event: evidence.Released, Tags: h.Tags}),
-			s.decision(actor, r, "approve", "allow", "", []string{"approved by " + actor.Account + ": " + reason}))
+		result.Have, result.Needed, result.Released = len(plan.standing)+1, plan.needed, plan.releases
 	}
-	before := Approval{PURL: r.purl, Account: actor.Account}
-	made, err := s.record.Append(ctx, func(tx *sql.Tx) error { return mayApprove(ctx, tx, r, &before) }, drafts...)
+	drafts := []evidence.Draft{s.approval(actor, r, reason)}
+	if plan.releases {
+		drafts = append(drafts, s.release(actor, r, plan.tags, reason)...)
+		for _, part := range plan.parts {
+			drafts = append(drafts, s.release(actor, part.release, part.tags, "part of "+string(r.purl))...)
+		}
+	}
+	made, err := s.record.Append(ctx, func(tx *sql.Tx) error { return s.checkPlan(ctx, tx, plan) }, drafts...)
 	switch {
 	case errors.Is(err, errApproved):
+		before := plan.before
+		before.Have, before.Needed = len(plan.standing), plan.needed
 		return before, nil
 	case errors.Is(err, errMoved):
 		return s.again(ctx, actor, r, reason)
 	case err != nil:
 		return Approval{}, err
 	}
-	return Approval{
-		Seq: made[0].Seq, PURL: r.purl, Account: actor.Account, Reason: reason, At: made[0].Time, Released: r.state == stateHeld,
-	}, nil
+	result.Seq, result.At = made[0].Seq, made[0].Time
+	return result, nil
+}
+
+func (s *Service) approval(actor evidence.Actor, r release, reason string) evidence.Draft {
+	return evidence.Draft{
+		Subjects:  []evidence.Subject{evidence.About(r.purl, r.artifact)},
+		Predicate: evidence.Approval{Release: r.purl, Actor: actor, Reason: reason},
+		Issuer:    actor.Issuer(), Assurance: evidence.Authenticated,
+	}
+}
+
+// release is what lets a held release go.
+func (s *Service) release(actor evidence.Actor, r release, tags []string, reason string) []evidence.Draft {
+	return []evidence.Draft{
+		s.event(actor, r, evidence.Publication{Event: evidence.Released, Tags: tags}),
+		s.decision(actor, r, "approve", "allow", "", []string{"approved by " + actor.Account + ": " + reason}),
+	}
 }
 
 // again approves a release whose state changed between the look and the append.
@@ -89,41 +159,10 @@ func (s *Service) again(ctx context.Context, actor evidence.Actor, r release, re
 	if len(found) == 0 {
 		return Approval{}, fmt.Errorf("release of statement %d is gone", r.seq)
 	}
+	if err := s.mayApprove(ctx, actor, found[0]); err != nil {
+		return Approval{}, err
+	}
 	return s.approve(ctx, actor, found[0], reason)
-}
-
-var (
-	errMoved    = errors.New("the release changed in between")
-	errApproved = errors.New("the account has approved it already")
-)
-
-// mayApprove checks, with every other append excluded, that the release still is what the approval
-// was made for. When the account has approved it already, before is filled in.
-func mayApprove(ctx context.Context, tx *sql.Tx, r release, before *Approval) error {
-	state, recalled, err := stateOf(ctx, tx, r)
-	switch {
-	case err != nil:
-		return err
-	case recalled != "":
-		return fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; lift the recall first", r.purl, recalled)
-	case state == stateWithdrawn:
-		return fault.New(fault.NotFound, "version-withdrawn", "%s was withdrawn or rejected; publish a new version", r.purl)
-	case state != r.state:
-		return errMoved
-	}
-	var at string
-	err = tx.QueryRowContext(ctx, `SELECT seq, reason, at FROM approval WHERE purl = $1 AND account = $2 ORDER BY seq LIMIT 1`,
-		r.purl, before.Account).Scan(&before.Seq, &before.Reason, &at)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && state == stateHeld {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look for an approval: %w", err)
-	}
-	if before.At, err = time.Parse(time.RFC3339Nano, at); err != nil {
-		return err
-	}
-	return errApproved
 }
 
 // Reject withdraws a held release: nobody ever gets it, and its version is not free again. Who may

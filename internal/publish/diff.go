@@ -42,6 +42,9 @@ type Diff struct {
 	Files   []FileChange // the first of them, by path
 	// Added, Changed and Removed count all files.
 	Added, Changed, Removed int
+	// What is news of what the reader noticed; the first of each.
+	Programs, Hosts, Opaque []evidence.Mark
+	Dependencies            []evidence.Dependency
 }
 
 // HookChange is an install hook that differs.
@@ -87,6 +90,7 @@ func Compare(before, after *evidence.Inventory) Diff {
 	slices.SortFunc(d.Files, func(a, b FileChange) int { return cmp.Compare(a.Path, b.Path) })
 	d.Files = d.Files[:min(len(d.Files), maxFiles)]
 	d.Hooks = compareHooks(before.Hooks, after.Hooks, was, is)
+	d.compareSignals(before, after)
 	return d
 }
 
@@ -183,7 +187,7 @@ func (d Diff) brief() []HookChange {
 
 // lines are what a person has to look at, shortened.
 func (d Diff) lines() []string {
-	lines := []string{d.summary()}
+	var lines []string
 	for _, h := range d.brief() {
 		lines = append(lines, h.line())
 	}

@@ -16,7 +16,8 @@ import (
 
 // Hold is a release that waits for a person.
 type Hold struct {
-	Seq        int64 // of its publication
+	Seq        int64  // of its publication
+	ID         string // names it to clients; empty for holds of before there were ids
 	Ecosystem  string
 	Name       string
 	Version    string
@@ -25,10 +26,18 @@ type Hold struct {
 	Publisher  string // account
 	Credential string
 	At         time.Time
-	Code       string // the rule that holds it
+	Code       string // the rule that holds it, or Staged
+	Points     []Point
 	Tags       []string
 	Recalled   string // reason; empty when it is not
 	Diff       Diff   // hooks only, in a list
+	// Approved are the accounts whose approval counts so far, and Needed is how many it takes.
+	Approved []string
+	Needed   int
+	// Expires is when it is withdrawn if nobody decides; the zero time for never.
+	Expires time.Time
+	// by are all accounts that brought it in.
+	by []string
 }
 
 // Holds returns up to limit holds that were made after statement after, oldest first, of names that
@@ -114,20 +123,39 @@ func (s *Service) hold(ctx context.Context, r release) (Hold, basis, error) {
 			if err != nil {
 				return h, b, err
 			}
-			h.Tags, h.Credential = p.Tags, p.Actor.Credential
+			h.Credential = p.Actor.Credential
 		case st.PredicateType == evidence.DecisionType && h.Code == "":
 			d, err := evidence.Decode[evidence.Decision](st)
 			if err != nil || d.Verdict != verdictHold {
 				return h, b, err
 			}
-			h.Code = d.Code
+			h.Code, h.ID = d.Code, d.ID
 			if err := json.Unmarshal(d.Input, &b); err != nil {
 				return h, b, fmt.Errorf("input of decision %d: %w", st.Seq, err)
 			}
-			h.Diff = Diff{Against: b.Against, Hooks: b.Hooks}
+			h.Points, h.Diff = b.Points, Diff{Against: b.Against, Hooks: b.Hooks}
 		}
 	}
-	return h, b, nil
+	return h, b, s.progress(ctx, r, &h)
+}
+
+// progress fills in who asked for what while the release waits, and how many approvals it has.
+func (s *Service) progress(ctx context.Context, r release, h *Hold) error {
+	asked, err := s.asked(ctx, s.record.DB().Query(), r)
+	if err != nil {
+		return err
+	}
+	h.Tags, h.by = asked.tags, asked.accounts
+	settings, err := s.of(ctx, r.ecosystem, r.name)
+	if err != nil {
+		return err
+	}
+	h.Needed = settings.Approvals
+	if h.Code == Staged {
+		h.Expires = r.published.Add(time.Duration(settings.StageLife))
+	}
+	h.Approved, err = s.standing(ctx, s.record.DB().Query(), r)
+	return err
 }
 
 // difference compares again what the hold was decided from: both inventories are kept.
@@ -160,6 +188,7 @@ type release struct {
 	purl                                                 purl.PURL
 	artifact                                             digest.Digest
 	published                                            time.Time
+	by                                                   []string // accounts that brought it in; filled in by parts only
 }
 
 // What the states and verdicts are called in the record.

@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/blob/dir"
@@ -26,10 +28,16 @@ const name = "@acme/ui"
 // read it, and mallory is nobody there.
 type world struct {
 	*publish.Service
-	t      *testing.T
-	record *evidence.Record
-	people map[string]evidence.Actor
+	t        *testing.T
+	record   *evidence.Record
+	accounts *account.Service
+	people   map[string]evidence.Actor
+	size     int64         // bytes of what is published
+	passed   *atomic.Int64 // nanoseconds by which the record's clock goes before the machine's
 }
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) { w.passed.Add(int64(d)) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -40,14 +48,15 @@ func newWorld(t *testing.T) *world {
 	check(t, db.Migrate(t.Context(), evidence.Schema(), account.Schema()))
 	blobs, err := dir.Open(folder)
 	check(t, err)
-	record, err := evidence.Open(t.Context(), db, blobs, clock.System{})
+	passed := new(atomic.Int64)
+	record, err := evidence.Open(t.Context(), db, blobs, clock.Func(func() time.Time { return time.Now().UTC().Add(time.Duration(passed.Load())) }))
 	check(t, err)
 	accounts := account.New(db, clock.System{}, rand.Reader)
 	token, _, err := accounts.Bootstrap(t.Context())
 	check(t, err)
 	admin, err := accounts.AuthenticateSecret(t.Context(), "token", token, "127.0.0.1:1")
 	check(t, err)
-	w := &world{publish.New(record, accounts), t, record, map[string]evidence.Actor{"admin": admin}}
+	w := &world{publish.New(record, accounts), t, record, accounts, map[string]evidence.Actor{"admin": admin}, 1, passed}
 	check(t, accounts.CreateUser(t.Context(), admin, "alice", ""))
 	w.people["alice"] = w.login(accounts, "alice")
 	check(t, accounts.CreateOrganisation(t.Context(), w.people["alice"], "acme"))
@@ -106,20 +115,32 @@ func holding(hook string, files ...string) *evidence.Inventory {
 func (w *world) publish(version string, inv *evidence.Inventory, tags ...string) *publish.Finding {
 	w.t.Helper()
 	finding, err := w.Review(w.t.Context(), publish.Candidate{
-		Ecosystem: purl.NPM, Name: name, Version: version, PURL: ui(version), Inventory: inv, Order: cmp.Compare[string],
+		Actor: w.people["alice"], Ecosystem: purl.NPM, Name: name, Version: version, PURL: ui(version), Inventory: inv, Order: cmp.Compare[string],
 	})
 	check(w.t, err)
+	w.take(version, inv, finding, tags...)
+	return finding
+}
+
+// stage puts a version that was staged on the record.
+func (w *world) stage(version string, finding *publish.Finding, tags ...string) {
+	w.t.Helper()
+	w.take(version, holding(""), finding, tags...)
+}
+
+func (w *world) take(version string, inv *evidence.Inventory, finding *publish.Finding, tags ...string) {
+	w.t.Helper()
 	stored, err := w.record.StoreInventory(w.t.Context(), inv)
 	check(w.t, err)
 	d := digest.FromBytes([]byte(version))
 	event, decision := evidence.Published, evidence.Decision{Gate: "publish", Action: "publish", Verdict: "allow", Actor: w.people["alice"]}
-	if finding != nil {
+	if finding.Waits() {
 		event, decision.Verdict, decision.Code, decision.Input, decision.Reasons = evidence.Held, "hold", finding.Code, finding.Input, finding.Reasons
+		decision.ID = finding.ID
 	}
 	w.append(version, evidence.Publication{
-		Event: event, Ecosystem: purl.NPM, Name: name, Version: version, Tags: tags, Artifact: d, Size: 1, Actor: w.people["alice"],
+		Event: event, Ecosystem: purl.NPM, Name: name, Version: version, Tags: tags, Artifact: d, Size: w.size, Actor: w.people["alice"],
 	}, decision, evidence.Contents{Of: "release", Analyser: "test", Inventory: stored, Files: len(inv.Files)})
-	return finding
 }
 
 func (w *world) append(version string, predicates ...evidence.Predicate) {
@@ -138,9 +159,9 @@ func (w *world) append(version string, predicates ...evidence.Predicate) {
 func (w *world) wantHeld(f *publish.Finding, code string) {
 	w.t.Helper()
 	switch {
-	case code == "" && f != nil:
+	case code == "" && f.Waits():
 		w.t.Errorf("held: %s", f.Summary)
-	case code != "" && f == nil:
+	case code != "" && !f.Waits():
 		w.t.Errorf("not held, want %s", code)
 	case code != "" && f.Code != code:
 		w.t.Errorf("held for %s, want %s", f.Code, code)

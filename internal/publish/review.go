@@ -1,18 +1,19 @@
 package publish
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
-)
-
-// The rules that hold a version.
-const (
-	HookNew     = "install-script-new"     // it runs something on install that its predecessor did not
-	HookChanged = "install-script-changed" // what it runs on install is not what its predecessor ran
 )
 
 // Candidate is a version that is about to be published.
@@ -22,131 +23,176 @@ type Candidate struct {
 	Name      string
 	Version   string
 	PURL      purl.PURL
+	Size      int64 // bytes of the artifact
 	// Inventory is what it holds; nil where that is not known before it is published.
 	Inventory *evidence.Inventory
 	// Order compares two versions as the ecosystem does; nil means by the time of publication.
 	Order func(a, b string) int
+	// Stage says that its publisher wants it to wait.
+	Stage bool
 }
 
-// Finding is why a candidate must wait.
+// Finding is what the gate makes of a candidate: why it must wait, or what is noted about it.
 type Finding struct {
+	ID      string // of the hold; empty when there is none
 	Code    string
 	Summary string          // for the publisher
 	Reasons []string        // for who reviews it
 	Input   json.RawMessage // a basis
+	// Noted says that it need not wait, and Warn that its publisher is told all the same.
+	Noted, Warn bool
+}
+
+// Waits reports whether there is a reason to wait.
+func (f *Finding) Waits() bool { return f != nil && !f.Noted }
+
+// Point is what one rule found.
+type Point struct {
+	Rule    string   `json:"rule"`
+	Stage   Stage    `json:"stage"`
+	Summary string   `json:"summary"`
+	Details []string `json:"details,omitempty"` // the first of them
 }
 
 // basis is what a hold was decided from; the rest is in the two inventories.
 type basis struct {
 	Against string       `json:"against,omitempty"` // the version that it was compared with
-	Hooks   []HookChange `json:"hooks"`
+	Hooks   []HookChange `json:"hooks,omitempty"`
+	Points  []Point      `json:"points,omitempty"`
 }
 
-// Review returns why the candidate must wait for a person, or nil when it need not.
-//
-// A package's first version need not, whatever it runs: packages that download their program on
-// install are usual, and nobody depends on a new name yet.
+// Review returns why the candidate must wait for a person, or what is noted about it, or nil for
+// neither. It refuses a publication that proves less than the ones before it: code trust-downgrade.
 func (s *Service) Review(ctx context.Context, c Candidate) (*Finding, error) {
-	if c.Inventory == nil || len(c.Inventory.Hooks) == 0 {
-		return nil, nil
-	}
-	before, err := s.predecessor(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("predecessor of %s: %w", c.PURL, err)
-	}
-	if before.none {
-		return nil, nil
-	}
-	diff := Compare(before.inventory, c.Inventory)
-	diff.Against = before.version
-	code := diff.code()
-	if code == "" {
-		return nil, nil
-	}
-	input, err := json.Marshal(basis{Against: diff.Against, Hooks: diff.brief()})
-	if err != nil {
-		return nil, fmt.Errorf("encode basis: %w", err)
-	}
-	return &Finding{Code: code, Summary: diff.summary(), Reasons: diff.lines(), Input: input}, nil
-}
-
-// predecessor is what a candidate is compared with.
-type predecessor struct {
-	none      bool   // the package is new
-	version   string // empty when no earlier version may be trusted
-	inventory *evidence.Inventory
-}
-
-// predecessor finds the version that somebody who takes the candidate comes from: the highest one
-// below it or, where there is no lower one, the one that was published last. A version of an old
-// branch is so compared with its own branch, not with whatever came out yesterday.
-//
-// Only what is offered counts. A held version, were it one, would let the same thing through in the
-// version after it; so would one that was recalled. A package that has nothing else is compared with
-// nothing: taking all its versions away does not make a package new.
-func (s *Service) predecessor(ctx context.Context, c Candidate) (predecessor, error) {
-	rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT r.version, r.purl, r.seq, r.state = 'active' AND r.recalled = ''
-		FROM release r JOIN package p ON p.id = r.package_id WHERE p.ecosystem = $1 AND p.name = $2 ORDER BY r.seq`, c.Ecosystem, c.Name)
-	if err != nil {
-		return predecessor{}, err
-	}
-	defer rows.Close()
-	type version struct {
-		name string
-		purl purl.PURL
-		seq  int64
-	}
-	var last, below version
-	known := false
-	for rows.Next() {
-		var v version
-		var offered bool
-		if err := rows.Scan(&v.name, &v.purl, &v.seq, &offered); err != nil {
-			return predecessor{}, err
-		}
-		known = true
-		if !offered {
-			continue
-		}
-		last = v
-		if c.Order != nil && c.Order(v.name, c.Version) < 0 && (below.name == "" || c.Order(v.name, below.name) > 0) {
-			below = v
-		}
-	}
-	if err := rows.Err(); err != nil || !known {
-		return predecessor{none: !known}, err
-	}
-	if below.name == "" {
-		below = last
-	}
-	if below.name == "" {
-		return predecessor{inventory: &evidence.Inventory{}}, nil
-	}
-	inv, err := s.inventory(ctx, below.purl, below.seq)
-	return predecessor{version: below.name, inventory: inv}, err
-}
-
-// appended is how many statements after a publication those that were appended with it are among.
-const appended = 16
-
-// inventory returns what the release, whose publication is statement seq, holds; an empty one when
-// the record does not say.
-func (s *Service) inventory(ctx context.Context, p purl.PURL, seq int64) (*evidence.Inventory, error) {
-	statements, err := s.record.About(ctx, string(p), seq-1, appended)
+	settings, err := s.of(ctx, c.Ecosystem, c.Name)
 	if err != nil {
 		return nil, err
 	}
-	for _, st := range statements {
-		if st.PredicateType != evidence.ContentsType {
-			continue
+	if err := s.checkTrust(ctx, c); err != nil {
+		return nil, err
+	}
+	r := &review{Service: s, ctx: ctx, candidate: c, settings: settings, now: s.record.Now()}
+	for _, look := range []func() error{r.lookAtContents, r.lookAtPublisher, r.lookAtBurst} {
+		if err := look(); err != nil {
+			return nil, fmt.Errorf("review %s: %w", c.PURL, err)
 		}
-		contents, err := evidence.Decode[evidence.Contents](st)
+	}
+	return r.finding()
+}
+
+// review is one candidate being looked at.
+type review struct {
+	*Service
+	ctx       context.Context
+	candidate Candidate
+	settings  Settings
+	now       time.Time
+	diff      Diff
+	points    []Point
+}
+
+// found notes what a rule found, unless the rule is off.
+func (r *review) found(rule, summary string, details ...string) {
+	stage := r.settings.Rules[rule]
+	if strength[stage] == 0 {
+		return
+	}
+	p := Point{Rule: rule, Stage: stage, Summary: clip(summary, maxSummary)}
+	for _, d := range details[:min(len(details), briefDetails)] {
+		p.Details = append(p.Details, clip(d, briefName))
+	}
+	if more := len(details) - briefDetails; more > 0 {
+		p.Details = append(p.Details, fmt.Sprintf("and %d more", more))
+	}
+	r.points = append(r.points, p)
+}
+
+// finding sums up. What holds comes first; a staged version waits whatever was found.
+func (r *review) finding() (*Finding, error) {
+	slices.SortStableFunc(r.points, func(a, b Point) int { return cmp.Compare(strength[b.Stage], strength[a.Stage]) })
+	f := &Finding{Noted: true}
+	if len(r.points) > 0 {
+		first := r.points[0]
+		f.Code, f.Summary, f.Warn, f.Noted = first.Rule, first.Summary, first.Stage == Warn, first.Stage != Wait
+	}
+	switch {
+	case r.candidate.Stage:
+		f.Code, f.Summary, f.Noted = Staged, "it was staged", false
+	case *r.settings.Staged:
+		f.Code, f.Summary, f.Noted = Staged, "everything that is published under this name waits for a person", false
+	case len(r.points) == 0:
+		return nil, nil
+	}
+	if !f.Noted {
+		id, err := newID(r.random)
 		if err != nil {
 			return nil, err
 		}
-		if contents.Inventory != "" {
-			return s.record.Inventory(ctx, contents.Inventory)
+		f.ID, f.Warn = id, false
+	}
+	return f, r.explain(f)
+}
+
+func newID(random io.Reader) (string, error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	id, err := uuid.NewRandomFromReader(random)
+	if err != nil {
+		return "", fmt.Errorf("id of a hold: %w", err)
+	}
+	return id.String(), nil
+}
+
+// maxBasis is what reasons and basis may take together of a statement's 64 KiB, where every byte of
+// foreign text can need two.
+const maxBasis = 40 << 10
+
+// explain fills in reasons and basis. What is too long is left out, details first: they can be had from
+// the inventories again.
+func (r *review) explain(f *Finding) (err error) {
+	b := basis{Against: r.diff.Against, Hooks: r.diff.brief(), Points: r.points}
+	var lines []string
+	if !f.Noted {
+		lines = r.diff.lines()
+	}
+	for {
+		f.Reasons = nil
+		if f.Code == Staged {
+			f.Reasons = append(f.Reasons, f.Summary)
+		}
+		for _, p := range b.Points {
+			f.Reasons = append(f.Reasons, string(p.Stage)+", "+p.Rule+": "+p.Summary)
+		}
+		f.Reasons = append(f.Reasons, lines...)
+		if f.Input, err = json.Marshal(b); err != nil {
+			return fmt.Errorf("encode basis: %w", err)
+		}
+		size := len(f.Input)
+		for _, reason := range f.Reasons {
+			size += len(reason)
+		}
+		switch {
+		case size <= maxBasis:
+			return nil
+		case len(b.Points) > 0 && hasDetails(b.Points):
+			b.Points = withoutDetails(b.Points)
+		case len(lines) > 0:
+			lines = nil
+		default:
+			return nil
 		}
 	}
-	return &evidence.Inventory{}, nil
+}
+
+func hasDetails(points []Point) bool {
+	return slices.ContainsFunc(points, func(p Point) bool { return len(p.Details) > 0 })
+}
+
+func withoutDetails(points []Point) []Point {
+	points = slices.Clone(points)
+	for i := range points {
+		points[i].Details = nil
+	}
+	return points
 }

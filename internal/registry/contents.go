@@ -8,12 +8,13 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/signal"
 	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
 // ReleaseAnalyser names the reader of release archives and its version: it changes when the same
 // archive would be indexed differently.
-const ReleaseAnalyser = "release/2"
+const ReleaseAnalyser = "release/3"
 
 // IndexArchive reads a release's tar archive (gzip, zstd or plain) once and lists its regular
 // files with their SHA-256. look is shown every member in the archive's order and may read from
@@ -27,27 +28,30 @@ func IndexArchive(r io.Reader, limits safearchive.Limits, look safearchive.Visit
 	defer free()
 	counted := &countingReader{r: plain}
 	inv := &evidence.Inventory{Analyser: ReleaseAnalyser}
-	sum := sha256.New()
+	sum, scanner := sha256.New(), signal.NewScanner()
+	both := io.MultiWriter(sum, scanner)
 	err = safearchive.Walk(counted, limits, func(e safearchive.Entry, content io.Reader) error {
 		inv.Entries++
 		if e.Kind != safearchive.File {
 			return look(e, content)
 		}
 		sum.Reset()
-		tee := io.TeeReader(content, sum)
+		scanner.Begin(e.Path)
+		tee := io.TeeReader(content, both)
 		if err := look(e, tee); err != nil {
 			return err
 		}
 		if _, err := io.Copy(io.Discard, tee); err != nil {
 			return err
 		}
+		scanner.End()
 		inv.Files = append(inv.Files, evidence.File{Path: e.Path, Size: e.Size, Mode: e.Mode, SHA256: digest.Sum(digest.SHA256, sum)})
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	inv.Bytes = counted.n
+	inv.Bytes, inv.Signals = counted.n, scanner.Signals()
 	if inv.Entries == 0 {
 		return nil, fault.New(fault.Invalid, "archive-empty", "the archive holds nothing; pack it again")
 	}

@@ -137,6 +137,9 @@ type Upload struct {
 	Order func(a, b string) int
 	// Contents are contents drafts about the artifact, appended after the publication.
 	Contents []evidence.Draft
+	// Stage asks for a release that waits for a person whatever it holds. It takes the permission Stage
+	// and not Publish.
+	Stage bool
 }
 
 // contentAddressed reports whether the version is the artifact's own digest, so that publishing

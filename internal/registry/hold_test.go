@@ -82,12 +82,14 @@ func TestPushingAHeldContentAgainDoesNotFreeIt(t *testing.T) {
 	if hold, err := w.Submit(ctx, w.admin, m); err != nil || hold == nil {
 		t.Fatal(hold, err)
 	}
-	wantCode(t, w.Publish(ctx, w.admin, manifest("m", "2")), "release-held")
+	if hold, err := w.Submit(ctx, w.admin, manifest("m", "2")); err != nil || !hold.Waits() {
+		t.Fatal(hold, err)
+	}
 	if _, err := w.Resolve(ctx, purl.OCI, "acme/app", "1"); err == nil {
 		t.Error("a tag points at it")
 	}
 	check(t, w.Withdraw(ctx, w.admin, purl.OCI, "acme/app", m.Version, "never mind"))
-	wantCode(t, w.Publish(ctx, w.admin, manifest("m", "3")), "release-held") // rejected, it does not come back
+	wantCode(t, w.Publish(ctx, w.admin, manifest("m", "3")), "version-withdrawn") // rejected, it does not come back
 	if r := w.release(m); r.State != registry.Withdrawn {
 		t.Errorf("it is %s", r.State)
 	}

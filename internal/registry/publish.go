@@ -25,9 +25,14 @@ func (c *Core) Publish(ctx context.Context, actor evidence.Actor, u Upload) erro
 // tags move, and a withdrawn one is restored.
 //
 // When the reviewer wants a person to look at it the release is held, and Submit returns why: it is
-// on the record and not offered, and its tags do not move, until it is approved.
+// on the record and not offered, and its tags do not move, until it is approved. Content that waits may be
+// pushed again, for more tags. Submit also returns what the reviewer only noted: see [Hold.Waits].
 func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hold, error) {
-	if err := c.mayWrite(ctx, actor, evidence.Publish, "publish", u.Ecosystem, u.Name, u.PURL); err != nil {
+	perm, action := evidence.Publish, "publish"
+	if u.Stage {
+		perm, action = evidence.Stage, "stage"
+	}
+	if err := c.mayWrite(ctx, actor, perm, action, u.Ecosystem, u.Name, u.PURL); err != nil {
 		return nil, err
 	}
 	event := evidence.Published
@@ -37,7 +42,7 @@ func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hol
 		case err == nil && old.State == Withdrawn:
 			event = evidence.Restored
 		case err == nil && old.State == Held:
-			return nil, heldBack(u.PURL)
+			return c.again(ctx, actor, u)
 		case err == nil && len(u.Tags) == 0:
 			return nil, nil
 		case err == nil:
@@ -48,7 +53,7 @@ func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hol
 	}
 	hold, err := c.reviewed(ctx, actor, event, u)
 	if err != nil {
-		return nil, c.refused(ctx, actor, "publish", u.PURL, err)
+		return nil, c.refused(ctx, actor, action, u.PURL, err)
 	}
 	files, err := c.filesOf(ctx, u)
 	if err != nil {
@@ -65,7 +70,7 @@ func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hol
 		return c.Submit(ctx, actor, u) // somebody published the same content in between: look again
 	}
 	if errors.Is(err, errRecalled) {
-		return nil, c.Refuse(ctx, actor, "publish", u.PURL, err)
+		return nil, c.Refuse(ctx, actor, action, u.PURL, err)
 	}
 	return hold, err
 }
@@ -76,7 +81,7 @@ func (c *Core) drafts(actor evidence.Actor, event evidence.PublicationEvent, u U
 	if event == evidence.Published {
 		contents = u.Contents
 	}
-	if hold != nil {
+	if hold.Waits() {
 		event = evidence.Held
 	}
 	return append([]evidence.Draft{publication(actor, event, u), c.decide(actor, u, hold)}, contents...)
@@ -207,6 +212,9 @@ func (c *Core) mayWrite(ctx context.Context, actor evidence.Actor, perm evidence
 	err := c.access.Authorize(ctx, actor, perm, ecosystem, name)
 	if err == nil || actor.Anonymous() {
 		return err
+	}
+	if perm == evidence.Publish {
+		err = c.StageOnly(ctx, actor, ecosystem, name, err)
 	}
 	return c.Refuse(ctx, actor, action, p, err)
 }

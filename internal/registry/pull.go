@@ -21,9 +21,9 @@ func (c *Core) MayRead(ctx context.Context, actor evidence.Actor, ecosystem, nam
 
 // MayDownload is the pull gate for the artifact of a release of the name: a withdrawn release is
 // NotFound, a recalled one is refused with code release-recalled and the reason, and a held one with
-// code release-held to everybody who may not publish the name, and so approve it. One that is younger
-// than the name's cooldown is refused with code release-too-young. The caller has asked MayRead. The
-// decision is counted and reaches the record with the next flush.
+// code release-held to everybody who neither published it nor may publish the name, and so approve it.
+// One that is younger than the name's cooldown is refused with code release-too-young. The caller has
+// asked MayRead. The decision is counted and reaches the record with the next flush.
 func (c *Core) MayDownload(ctx context.Context, actor evidence.Actor, ecosystem, name string, r Release) error {
 	p := pull{release: r.PURL, verdict: "allow", account: actor.Account, credential: actor.Credential}
 	err := c.pullGate(ctx, actor, ecosystem, name, r)
@@ -44,6 +44,8 @@ func (c *Core) pullGate(ctx context.Context, actor evidence.Actor, ecosystem, na
 		return fault.New(fault.NotFound, "version-withdrawn", "%s was withdrawn by its publisher", r.PURL)
 	case r.Recalled != "":
 		return fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; use another version", r.PURL, r.Recalled)
+	case r.State == Held && !actor.Anonymous() && actor.Account == r.Publisher:
+		return nil // it has it anyway, and clients look whether it is there before they push again
 	case r.State == Held && !c.MayPublish(ctx, actor, ecosystem, name):
 		return heldBack(r.PURL)
 	case r.State == Held:

@@ -124,7 +124,7 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		"digest": string(a.Digest(target)), "organisation": string(target), "account": "spare",
 	}
 	switch row.Pattern {
-	case "/namespaces/{ecosystem}/{name}":
+	case "/namespaces/{ecosystem}/{name}", "/namespaces/{ecosystem}/{name}/hold-settings":
 		values["name"] = "@" + string(target)
 	case "/namespaces/{ecosystem}/{name}/offer":
 		values["name"] = "@" + string(target)
@@ -240,6 +240,7 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /recalls/preview":        "?subject=" + url.QueryEscape(string(a.recallable(target))),
 		"GET /recalls/{seq}/receipts": "",
 		"GET /recalls":                "", "DELETE /recalls/{subject}": "?reason=test",
+		"GET /hold-settings": "", "GET /namespaces/{ecosystem}/{name}/hold-settings": "", "GET /packages/{ecosystem}/{name}/hold-settings": "",
 		"GET /holds": "", "GET /holds/{subject}": "", "DELETE /holds/{subject}": "?reason=test",
 		"GET /packages": "?ecosystem=npm", "GET /packages/{ecosystem}/{name}": "", "GET /images/{digest}": "",
 		"GET /images/{digest}/record": "", "GET /policies": "", "GET /policies/{revision}": "",
@@ -273,10 +274,14 @@ func (a *API) bodies(target Target) map[string]string {
 	return map[string]string{
 		"POST /organisations/{organisation}/teams":                                fmt.Sprintf(`{"name": "new%d"}`, a.n),
 		"PUT /organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}": `{"role": "maintainer"}`,
-		"POST /recalls":       fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
-		"PUT /policies":       fmt.Sprintf(`{"document": %q}`, fmt.Sprintf(aPolicy, a.n)),
-		"POST /exceptions":    fmt.Sprintf(`{"policy": "*", "scope": {"image": %q}, "reason": "test", "ticket": "T-1", "expires": %q}`, a.Digest(target), time.Now().Add(time.Hour).Format(time.RFC3339)),
-		"POST /approvals":     fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.purl(target)),
+		"POST /recalls":      fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
+		"PUT /policies":      fmt.Sprintf(`{"document": %q}`, fmt.Sprintf(aPolicy, a.n)),
+		"POST /exceptions":   fmt.Sprintf(`{"policy": "*", "scope": {"image": %q}, "reason": "test", "ticket": "T-1", "expires": %q}`, a.Digest(target), time.Now().Add(time.Hour).Format(time.RFC3339)),
+		"POST /approvals":    fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.purl(target)),
+		"PUT /hold-settings": `{"approvals": 1}`,
+		"PUT /namespaces/{ecosystem}/{name}/hold-settings": `{"rules": {"size-jump": "audit"}}`,
+		"PUT /packages/{ecosystem}/{name}/hold-settings":   `{"stageLife": "24h"}`,
+		"PUT /packages/{ecosystem}/{name}/tokens-allowed":  `{"allowed": true}`,
 		"POST /users":         fmt.Sprintf(`{"name": "user%d"}`, a.n),
 		"POST /enrolments":    fmt.Sprintf(`{"kind": "agent", "name": "node%d"}`, a.n),
 		"POST /organisations": fmt.Sprintf(`{"name": "organisation%d"}`, a.n),

@@ -179,8 +179,8 @@ func expectNamespace(row Row, role Role, target Target) outcome {
 	}
 	may := map[Role][]evidence.Permission{
 		Reader:     {evidence.Read},
-		Maintainer: {evidence.Read, evidence.Publish},
-		Owner:      {evidence.Read, evidence.Publish, evidence.Own},
+		Maintainer: {evidence.Read, evidence.Stage, evidence.Publish},
+		Owner:      {evidence.Read, evidence.Stage, evidence.Publish, evidence.Own},
 	}
 	if slices.Contains(may[role], row.Permission) {
 		return allowed
@@ -221,7 +221,7 @@ func (r Row) check() string {
 		}
 		return ""
 	case registry.AccessNamespace, registry.AccessOrganisation:
-		if !slices.Contains([]evidence.Permission{evidence.Read, evidence.Publish, evidence.Own}, r.Permission) {
+		if !slices.Contains([]evidence.Permission{evidence.Read, evidence.Stage, evidence.Publish, evidence.Own}, r.Permission) {
 			return fmt.Sprintf("declares the permission %q, which is none", r.Permission)
 		}
 		return ""

@@ -5,6 +5,7 @@ import "time"
 // Hold is a version that waits for a person. The fields from Added on are set where one is asked for.
 type Hold struct {
 	Subject    string       `json:"subject"` // purl
+	ID         string       `json:"id,omitempty"`
 	Ecosystem  string       `json:"ecosystem"`
 	Name       string       `json:"name"`
 	Version    string       `json:"version"`
@@ -14,6 +15,10 @@ type Hold struct {
 	At         time.Time    `json:"at"`
 	Seq        int64        `json:"seq"`
 	Code       string       `json:"code"`
+	Points     []HoldPoint  `json:"points,omitempty"`
+	Approved   []string     `json:"approved"` // accounts whose approval counts
+	Needed     int          `json:"needed"`   // approvals
+	Expires    *time.Time   `json:"expires,omitempty"`
 	Recalled   string       `json:"recalled,omitempty"`
 	Tags       []string     `json:"tags"` // set when it is approved
 	Against    string       `json:"against,omitempty"`
@@ -22,6 +27,66 @@ type Hold struct {
 	Changed    int          `json:"changed,omitempty"`
 	Removed    int          `json:"removed,omitempty"`
 	Files      []FileChange `json:"files,omitempty"`
+	// What is news of what the reader noticed.
+	Programs     []Mark       `json:"programs,omitempty"`
+	Hosts        []Mark       `json:"hosts,omitempty"`
+	Opaque       []Mark       `json:"opaque,omitempty"`
+	Dependencies []Dependency `json:"dependencies,omitempty"`
+}
+
+// HoldPoint is what one rule found in a version.
+type HoldPoint struct {
+	Rule    string   `json:"rule"`
+	Stage   string   `json:"stage"` // audit, warn, hold
+	Summary string   `json:"summary"`
+	Details []string `json:"details,omitempty"`
+}
+
+// Mark is something noticed in a file.
+type Mark struct {
+	Path string `json:"path"`
+	What string `json:"what"`
+}
+
+// Dependency is what a version newly depends on.
+type Dependency struct {
+	Name      string `json:"name"`
+	Range     string `json:"range,omitempty"`
+	Elsewhere bool   `json:"elsewhere,omitempty"` // fetched from an address and not by its name
+}
+
+// HoldSettings are how the publish gate treats what is published under some names. What is left out comes
+// from the settings around.
+type HoldSettings struct {
+	Rules         map[string]string `json:"rules,omitempty"` // rule to off, audit, warn or hold
+	Staged        *bool             `json:"staged,omitempty"`
+	Approvals     int               `json:"approvals,omitempty"`
+	Factor        string            `json:"factor,omitempty"`        // webauthn, any, none
+	DependencyAge string            `json:"dependencyAge,omitempty"` // like 72h
+	SizeFactor    int               `json:"sizeFactor,omitempty"`
+	SizeGrowth    int64             `json:"sizeGrowth,omitempty"` // bytes
+	Burst         *Burst            `json:"burst,omitempty"`
+	StageLife     string            `json:"stageLife,omitempty"` // like 720h
+}
+
+// Burst is how many publications over how many names within which time are many.
+type Burst struct {
+	Publications int    `json:"publications"`
+	Names        int    `json:"names"`
+	Within       string `json:"within"` // like 10m
+}
+
+// HoldSettingsInForce are a scope's own settings and those that hold there.
+type HoldSettingsInForce struct {
+	Own     HoldSettings `json:"own"`
+	InForce HoldSettings `json:"inForce"`
+	// TokensAllowed is set for a name: an owner lets tokens publish it beside its trusted publisher.
+	TokensAllowed bool `json:"tokensAllowed,omitempty"`
+}
+
+// TokensAllowed lets tokens publish a name beside its trusted publisher, or ends this.
+type TokensAllowed struct {
+	Allowed bool `json:"allowed"`
 }
 
 // HookChange is something that runs on install and differs from the version before.
@@ -56,4 +121,7 @@ type Approval struct {
 	At       time.Time `json:"at"`
 	Seq      int64     `json:"seq"`
 	Released bool      `json:"released"` // it was held and is offered now
+	// Have and Needed count the approvals of a held version.
+	Have   int `json:"have,omitempty"`
+	Needed int `json:"needed,omitempty"`
 }

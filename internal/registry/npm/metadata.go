@@ -46,6 +46,7 @@ func (p *publication) metadata(sent object, in *inside) ([]byte, error) {
 		return nil, err
 	}
 	in.inventory.Hooks = in.hooks(served.scripts)
+	in.inventory.Signals.Dependencies = served.dependencies()
 	return p.compose(sent, served, in, d)
 }
 

@@ -19,6 +19,7 @@ import (
 	"crypto"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -46,6 +47,8 @@ type Config struct {
 	Accounts Accounts
 	// StepUp asks people for second factors in their browser; nil: they send a code, or nothing.
 	StepUp registry.StepUp
+	// Stages keeps what waits for a person; nil means that nothing can be staged.
+	Stages Stages
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
 	Limits Limits
 	// Clock tells the time; nil means the machine's.
@@ -86,6 +89,7 @@ type Registry struct {
 	core     *registry.Core
 	accounts Accounts
 	stepUps  registry.StepUp
+	stages   Stages
 	base     string // Config.PublicURL
 	keys     *keyring
 
@@ -113,7 +117,8 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, base: cfg.PublicURL, keys: keys, attestations: cfg.Attestations, advertise: cfg.Advertise,
+		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, base: cfg.PublicURL, keys: keys,
+		attestations: cfg.Attestations, advertise: cfg.Advertise,
 		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
 	}
 	if r.limits == (Limits{}) {
@@ -133,10 +138,25 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 
 // Handler serves the routes. The caller has stripped the path that PublicURL ends in.
 func (r *Registry) Handler() http.Handler {
-	mux := http.NewServeMux()
+	// "package" could be an id below /-/stage/, which the one mux cannot tell apart.
+	mux, staging := http.NewServeMux(), http.NewServeMux()
 	for _, route := range r.Routes() {
-		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
+		into := mux
+		if strings.HasPrefix(route.Pattern, stagePrefix) {
+			into = staging
+		}
+		into.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
 	}
 	mux.HandleFunc("/", r.unknownRoute)
-	return joinScope(mux)
+	staging.HandleFunc("/", r.unknownRoute)
+	return joinScope(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasPrefix(req.URL.EscapedPath(), stagePrefix) {
+			staging.ServeHTTP(w, req)
+			return
+		}
+		mux.ServeHTTP(w, req)
+	}))
 }
+
+// stagePrefix is where versions are staged.
+const stagePrefix = "/-/stage/package/"

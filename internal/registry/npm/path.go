@@ -37,9 +37,9 @@ func joinScope(next http.Handler) http.Handler {
 // joinedPath returns the escaped path with its scope joined, and whether that changed it.
 func joinedPath(path string) (string, bool) {
 	prefix := "/"
-	for _, p := range []string{"/-/package/", "/-/npm/v1/attestations/"} {
-		if strings.HasPrefix(path, p) {
-			prefix = p
+	for _, below := range []string{"/-/package/", "/-/npm/v1/attestations/", stagePrefix} {
+		if strings.HasPrefix(path, below) {
+			prefix = below
 		}
 	}
 	rest := path[min(len(prefix), len(path)):]

@@ -2,11 +2,11 @@ package npm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,55 +28,67 @@ type publication struct {
 	actor   evidence.Actor
 	name    string
 	version string
-	tarball *tarball // nil until its attachment arrives
 	// provenance is nil unless a bundle came along.
 	provenance *provenance
+	// document is kept of a request that publishes nothing.
+	document document
+	stage    bool     // its version shall wait for a person
+	tarball  *tarball // nil until its attachment arrives
 }
 
 // put answers PUT /{name}: a publication when there is a tarball, else a deprecation.
 // Source: libnpmpublish, publish.js; npm, deprecate.js.
 func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	if err := checkName(req.PathValue("name")); err != nil {
+	p := &publication{r: r, actor: actor, name: req.PathValue("name")}
+	hold, err := p.take(req)
+	if errors.Is(err, errNoTarball) {
+		return r.deprecate(w, req, actor, p.document)
+	}
+	if err != nil {
 		return err
 	}
-	p := &publication{r: r, actor: actor, name: req.PathValue("name")}
-	defer p.close()
-	doc, err := r.readDocument(req.Context(), req.Body, func(name string, data io.Reader) error {
-		return p.receive(req.Context(), name, data)
-	})
-	if err != nil {
-		return p.refuse(req.Context(), err)
-	}
-	if p.tarball == nil && len(doc.attachments) == 0 {
-		return r.deprecate(w, req, actor, doc)
-	}
-	hold, err := p.publish(req.Context(), doc)
-	if err != nil {
-		return p.refuse(req.Context(), err)
-	}
 	status := http.StatusCreated
-	if hold != nil {
+	if hold.Waits() {
 		status = http.StatusAccepted
 		w.Header().Set("Npm-Notice", p.notice(hold)) // npm prints it (npm-registry-fetch, check-response.js)
+	} else if hold != nil && hold.Warn {
+		w.Header().Set("Npm-Notice", ascii(fmt.Sprintf("noted (%s): %s@%s is offered, and others may want to look at it: %s", hold.Code, p.name, p.version, hold.Summary)))
 	}
 	r.respond(w, status, map[string]any{"ok": true, "success": true, "id": p.name})
 	return nil
+}
+
+// errNoTarball says that a request publishes nothing.
+var errNoTarball = errors.New("the document has no tarball")
+
+// take reads the request and submits what it publishes. It fails with errNoTarball, and keeps the
+// document, where that is nothing.
+func (p *publication) take(req *http.Request) (*registry.Hold, error) {
+	ctx := req.Context()
+	if err := checkName(p.name); err != nil {
+		return nil, err
+	}
+	defer p.close()
+	doc, err := p.r.readDocument(ctx, req.Body, func(name string, data io.Reader) error { return p.receive(ctx, name, data) })
+	if err != nil {
+		return nil, p.refuse(ctx, err)
+	}
+	if p.tarball == nil && len(doc.attachments) == 0 && !p.stage {
+		p.document = doc
+		return nil, errNoTarball
+	}
+	hold, err := p.publish(ctx, doc)
+	if err != nil {
+		return nil, p.refuse(ctx, err)
+	}
+	return hold, nil
 }
 
 // notice tells the publisher that the version is held. It goes into a header: one line of ASCII.
 func (p *publication) notice(h *registry.Hold) string {
 	text := fmt.Sprintf("held: %s@%s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s",
 		p.name, p.version, h.Summary, purl.New(purl.NPM, p.name, p.version))
-	return oneLine(text)
-}
-
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text)
+	return ascii(text)
 }
 
 // readDocument reads a request's document and hands its attachments to attach. Only so many large
@@ -152,7 +164,7 @@ func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold
 	upload := registry.Upload{
 		Ecosystem: purl.NPM, Name: p.name, Version: version, PURL: purl.New(purl.NPM, p.name, version),
 		Tags: tags, Size: p.tarball.upload.Size(), MediaType: tarballType,
-		Inventory: inside.inventory, Order: compareVersions,
+		Inventory: inside.inventory, Order: compareVersions, Stage: p.stage,
 	}
 	if err := p.store(ctx, &upload, metadata, inside.inventory); err != nil {
 		return nil, err

@@ -91,6 +91,9 @@ func (r *Registry) refused(req *http.Request, actor evidence.Actor, perm evidenc
 	if perm == evidence.Read || actor.Anonymous() || kind != fault.Denied && kind != fault.Policy {
 		return err
 	}
+	if perm == evidence.Publish {
+		err = r.stageOnly(req, actor, name, err)
+	}
 	return r.core.Refuse(req.Context(), actor, string(perm), purl.New(purl.NPM, name, ""), err)
 }
 
@@ -127,7 +130,7 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	}
 	if asksForCode(f.Code) {
 		w.Header().Set("Www-Authenticate", "OTP")
-		w.Header().Set("Npm-Notice", oneLine(f.Text))
+		w.Header().Set("Npm-Notice", ascii(f.Text))
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	r.respond(w, fault.HTTPStatus(err), body)

@@ -1,6 +1,8 @@
 package npm
 
 import (
+	"slices"
+
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -8,7 +10,7 @@ import (
 // Routes returns every route; Handler serves nothing else.
 func (r *Registry) Routes() []registry.Route {
 	const read, publish, own = evidence.Read, evidence.Publish, evidence.Own
-	return append(r.organisationRoutes(), []registry.Route{
+	return slices.Concat(r.organisationRoutes(), r.stageRoutes(), []registry.Route{
 		r.named("GET", "/{name}", read, r.servePackument),
 		r.named("GET", "/{name}/{version}", read, r.serveVersion),
 		r.named("GET", "/{name}/-/{file}", read, r.serveTarball),
@@ -48,5 +50,5 @@ func (r *Registry) Routes() []registry.Route {
 		r.account("GET", "/-/npm/v1/tokens", r.listTokens),
 		r.account("POST", "/-/npm/v1/tokens", r.createToken),
 		r.account("DELETE", "/-/npm/v1/tokens/token/{token}", r.revokeToken),
-	}...)
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 )
 
@@ -185,4 +186,35 @@ func (in *inside) binFolder() map[string]string {
 		}
 	}
 	return out
+}
+
+// dependencies are what npm fetches with the version. What it bundles comes with it.
+func (v view) dependencies() []evidence.Dependency {
+	ranges := map[string]string{}
+	for _, kind := range []string{"peerDependencies", "optionalDependencies", "dependencies"} {
+		maps.Copy(ranges, v.deps[kind])
+	}
+	var out []evidence.Dependency
+	for _, name := range slices.Sorted(maps.Keys(ranges)) {
+		if !slices.Contains(v.bundled, name) && len(out) < maxDependencies {
+			out = append(out, dependency(name, ranges[name]))
+		}
+	}
+	return out
+}
+
+// maxDependencies is how many dependencies are kept for comparison; package.json itself is kept whole.
+const maxDependencies = 5000
+
+// dependency reads "npm:other@1" for what it stands for, and an address for what it is. Source: npm docs,
+// "package.json", "dependencies".
+func dependency(name, spec string) evidence.Dependency {
+	if alias, found := strings.CutPrefix(spec, "npm:"); found {
+		at := strings.LastIndexByte(alias, '@')
+		if at > 0 {
+			return evidence.Dependency{Name: clip(alias[:at]), Range: clip(alias[at+1:])}
+		}
+		return evidence.Dependency{Name: clip(alias)}
+	}
+	return evidence.Dependency{Name: clip(name), Range: clip(spec), Elsewhere: strings.ContainsAny(spec, ":/")}
 }

@@ -88,7 +88,7 @@ func (g *Registry) scopeOf(c *call) string {
 
 func scopeFor(permission evidence.Permission, name string) string {
 	return "repository:" + name + ":" + map[evidence.Permission]string{
-		evidence.Read: "pull", evidence.Publish: "pull,push", evidence.Own: "pull,push,delete",
+		evidence.Read: "pull", evidence.Stage: "pull,push", evidence.Publish: "pull,push", evidence.Own: "pull,push,delete",
 	}[permission]
 }
 

@@ -42,13 +42,13 @@ func (g *Registry) endpoints() []endpoint {
 	add(registry.AccessNamespace, evidence.Read, g.getBlob, patternBlob, both...)                     // end-2
 	add(registry.AccessNamespace, evidence.Read, g.getManifest, patternManifest, both...)             // end-3
 	add(registry.AccessNamespace, evidence.Read, g.getManifest, patternTagged, both...)               // end-3
-	add(registry.AccessNamespace, evidence.Publish, g.startUpload, patternUploads, http.MethodPost)   // end-4a, 4b, 4c, 11
-	add(registry.AccessNamespace, evidence.Publish, g.appendUpload, patternUpload, http.MethodPatch)  // end-5
-	add(registry.AccessNamespace, evidence.Publish, g.finishUpload, patternUpload, http.MethodPut)    // end-6
-	add(registry.AccessNamespace, evidence.Publish, g.uploadStatus, patternUpload, http.MethodGet)    // end-13
-	add(registry.AccessNamespace, evidence.Publish, g.cancelUpload, patternUpload, http.MethodDelete) // end-14
-	add(registry.AccessNamespace, evidence.Publish, g.putManifest, patternTagged, http.MethodPut)     // end-7a
-	add(registry.AccessNamespace, evidence.Publish, g.putManifest, patternManifest, http.MethodPut)   // end-7b
+	add(registry.AccessNamespace, evidence.Stage, g.startUpload, patternUploads, http.MethodPost)     // end-4a, 4b, 4c, 11
+	add(registry.AccessNamespace, evidence.Stage, g.appendUpload, patternUpload, http.MethodPatch)    // end-5
+	add(registry.AccessNamespace, evidence.Stage, g.finishUpload, patternUpload, http.MethodPut)      // end-6
+	add(registry.AccessNamespace, evidence.Stage, g.uploadStatus, patternUpload, http.MethodGet)      // end-13
+	add(registry.AccessNamespace, evidence.Stage, g.cancelUpload, patternUpload, http.MethodDelete)   // end-14
+	add(registry.AccessNamespace, evidence.Stage, g.putManifest, patternTagged, http.MethodPut)       // end-7a
+	add(registry.AccessNamespace, evidence.Stage, g.putManifest, patternManifest, http.MethodPut)     // end-7b
 	add(registry.AccessNamespace, evidence.Read, g.listTags, patternTags, both[0])                    // end-8
 	add(registry.AccessNamespace, evidence.Publish, g.deleteTag, patternTagged, http.MethodDelete)    // end-9
 	add(registry.AccessNamespace, evidence.Own, g.deleteManifest, patternManifest, http.MethodDelete) // end-9

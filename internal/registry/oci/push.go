@@ -3,8 +3,10 @@ package oci
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -42,9 +44,11 @@ func (g *Registry) putManifest(c *call) error {
 	if err := g.store(c.r.Context(), d, body); err != nil {
 		return err
 	}
-	if err := g.publish(c, m, d, int64(len(body)), tags); err != nil {
+	hold, err := g.publish(c, m, d, int64(len(body)), tags)
+	if err != nil {
 		return err
 	}
+	warn(c, d, hold)
 	return created(c, m, d, tags)
 }
 
@@ -140,7 +144,9 @@ func (g *Registry) store(ctx context.Context, d digest.Digest, body []byte) erro
 	return err
 }
 
-func (g *Registry) publish(c *call, m *manifest, d digest.Digest, size int64, tags []string) error {
+// publish returns why the manifest waits for a person, if it does. Clients cannot say that they stage:
+// what somebody pushes who may only stage waits.
+func (g *Registry) publish(c *call, m *manifest, d digest.Digest, size int64, tags []string) (*registry.Hold, error) {
 	u := registry.Upload{
 		Ecosystem: purl.OCI, Name: c.name, Version: string(d), PURL: purl.Image(c.name, string(d)), Tags: tags,
 		Artifact: d, Size: size, MediaType: m.MediaType, ArtifactType: m.artifactType(),
@@ -150,26 +156,46 @@ func (g *Registry) publish(c *call, m *manifest, d digest.Digest, size int64, ta
 	}
 	known, err := g.known(c.r.Context(), c.name, d)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if u.Stage, err = g.core.MustStage(c.r.Context(), c.actor, purl.OCI, c.name); err != nil {
+		return nil, err
 	}
 	if m.isIndex() {
 		u.Contents = []evidence.Draft{describeIndex(u.PURL, m, d)}
 	}
 	if known || !m.isImage() {
-		return g.core.Publish(c.r.Context(), c.actor, u)
+		return g.core.Submit(c.r.Context(), c.actor, u)
 	}
 	draft, settled, err := g.describeSoon(c.r.Context(), c.name, m, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if settled {
 		u.Contents = []evidence.Draft{draft}
 	}
-	if err := g.core.Publish(c.r.Context(), c.actor, u); err != nil || settled {
-		return err
+	hold, err := g.core.Submit(c.r.Context(), c.actor, u)
+	if err != nil || settled {
+		return hold, err
 	}
 	g.describeLater(c.name, m, d)
-	return nil
+	return hold, nil
+}
+
+// warn tells a client that prints warnings what the gate made of its push. The push itself has worked:
+// an error would make clients try again. Source: distribution-spec 1.1, "Warnings".
+func warn(c *call, d digest.Digest, h *registry.Hold) {
+	var text string
+	switch {
+	case h.Waits():
+		text = fmt.Sprintf("held: %s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s@%s",
+			c.name, h.Summary, c.name, d)
+	case h != nil && h.Warn:
+		text = fmt.Sprintf("noted (%s): others may want to look at %s: %s", h.Code, c.name, h.Summary)
+	default:
+		return
+	}
+	c.w.Header().Set("Warning", "299 - "+strconv.QuoteToASCII(text))
 }
 
 // known reports whether the repository has, or had, the manifest: its contents were described then.

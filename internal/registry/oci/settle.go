@@ -96,7 +96,7 @@ type undescribed struct {
 func (g *Registry) undescribed(ctx context.Context) ([]undescribed, error) {
 	rows, err := g.core.Record().DB().Query().QueryContext(ctx, `SELECT p.name, a.media_type, a.digest
 		FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id
-		WHERE p.ecosystem = $1 AND r.state = 'active' AND r.artifact_type IN ($2, $3) AND a.incomplete = '' AND a.platform = ''
+		WHERE p.ecosystem = $1 AND r.state <> 'withdrawn' AND r.artifact_type IN ($2, $3) AND a.incomplete = '' AND a.platform = ''
 			AND NOT EXISTS (SELECT 1 FROM image_layer l WHERE l.image_id = a.id)`, purl.OCI, configImage, configDockerImage)
 	if err != nil {
 		return nil, fmt.Errorf("list images without contents: %w", err)

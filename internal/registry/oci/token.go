@@ -40,6 +40,7 @@ type access struct {
 // includes says which actions let a permission through.
 var includes = map[evidence.Permission][]string{
 	evidence.Read:    {"pull", "push", "delete"},
+	evidence.Stage:   {"push", "delete"},
 	evidence.Publish: {"push", "delete"},
 	evidence.Own:     {"delete"},
 }
@@ -143,11 +144,12 @@ func (g *Registry) grantable(r *http.Request, actor evidence.Actor, scopes []str
 	return granted
 }
 
-// mayGet: "delete" needs no more than "push" here, because whoever may push may also remove tags;
+// mayGet: who may only stage gets "push" too, because clients have no other word; what they push waits.
+// "delete" needs no more than publishing here, because whoever may publish may also remove tags;
 // removing manifests and blobs is refused when it is tried.
 func (g *Registry) mayGet(r *http.Request, actor evidence.Actor, action, name string) bool {
 	permission, ok := map[string]evidence.Permission{
-		"pull": evidence.Read, "push": evidence.Publish, "delete": evidence.Publish,
+		"pull": evidence.Read, "push": evidence.Stage, "delete": evidence.Publish,
 	}[action]
 	if !ok {
 		return false

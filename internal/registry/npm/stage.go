@@ -1,0 +1,220 @@
+package npm
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+// Stages keeps what waits for a person. The publish stage implements it.
+type Stages interface {
+	// List returns what waits and the actor may see, and how much that is without offset and limit.
+	List(ctx context.Context, actor evidence.Actor, name string, offset, limit int) ([]Staged, int, error)
+	// Find returns what waits under an id to who has perm on its name, else code stage-unknown.
+	Find(ctx context.Context, actor evidence.Actor, perm evidence.Permission, id string) (Staged, error)
+	// Approve returns how many approvals there are and how many it takes.
+	Approve(ctx context.Context, actor evidence.Actor, s Staged, reason string) (have, needed int, err error)
+	Reject(ctx context.Context, actor evidence.Actor, s Staged, reason string) error
+}
+
+// Staged is a version that waits.
+type Staged struct {
+	ID         string // a UUID
+	Name       string
+	Version    string
+	PURL       purl.PURL
+	Artifact   digest.Digest
+	Tags       []string
+	At         time.Time
+	Publisher  string
+	Credential string
+	Code       string   // why it waits
+	Findings   []string // what the rules say of it
+	Approved   []string // accounts
+	Needed     int      // approvals that it takes
+}
+
+// stageItem is the form that the client prints. Source: npm, utils/key-values.js; what it does not know
+// by name it prints as it comes.
+type stageItem struct {
+	ID          string    `json:"id"`
+	PackageName string    `json:"packageName"`
+	Version     string    `json:"version"`
+	Tag         string    `json:"tag"`
+	CreatedAt   time.Time `json:"createdAt"`
+	Actor       string    `json:"actor"`
+	ActorType   string    `json:"actorType"`
+	Shasum      string    `json:"shasum,omitempty"`
+	Because     string    `json:"held because"`
+	Approvals   string    `json:"approvals"`
+	Findings    string    `json:"findings,omitempty"`
+}
+
+// stage answers POST /-/stage/package/{name}: the document of a publication, whose version then waits.
+// Source: libnpmpublish, publish.js.
+func (r *Registry) stage(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+	p := &publication{r: r, actor: actor, name: req.PathValue("name"), stage: true}
+	hold, err := p.take(req)
+	if err != nil {
+		return err
+	}
+	if !hold.Waits() {
+		return fmt.Errorf("%s@%s was staged and does not wait", p.name, p.version)
+	}
+	r.respond(w, http.StatusCreated, map[string]any{"stageId": hold.ID, "ok": true})
+	return nil
+}
+
+// maxStagePage is how many staged versions one answer lists.
+const maxStagePage = 100
+
+// listStages answers GET /-/stage. Source: npm, commands/stage/list.js.
+func (r *Registry) listStages(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+	q := req.URL.Query()
+	page, perPage := number(q.Get("page"), 0), min(number(q.Get("perPage"), maxStagePage), maxStagePage)
+	found, total, err := r.stages.List(req.Context(), actor, q.Get("package"), page*perPage, perPage)
+	if err != nil {
+		return err
+	}
+	items := []stageItem{}
+	for _, s := range found {
+		item, err := r.stageItem(req.Context(), s)
+		if err != nil {
+			return err
+		}
+		items = append(items, item)
+	}
+	r.respond(w, http.StatusOK, map[string]any{"items": items, "total": total})
+	return nil
+}
+
+// viewStage answers GET /-/stage/{id}.
+func (r *Registry) viewStage(w http.ResponseWriter, req *http.Request, _ evidence.Actor, s Staged) error {
+	item, err := r.stageItem(req.Context(), s)
+	if err != nil {
+		return err
+	}
+	r.respond(w, http.StatusOK, item)
+	return nil
+}
+
+func (r *Registry) stageItem(ctx context.Context, s Staged) (stageItem, error) {
+	item := stageItem{
+		ID: s.ID, PackageName: s.Name, Version: s.Version, Tag: strings.Join(s.Tags, ", "), CreatedAt: s.At,
+		Actor: s.Publisher, ActorType: s.Credential, Because: s.Code, Findings: strings.Join(s.Findings, "; "),
+		Approvals: fmt.Sprintf("%d of %d", len(s.Approved), s.Needed),
+	}
+	rel, err := r.core.Release(ctx, purl.NPM, s.Name, s.Version)
+	if err != nil {
+		return item, err
+	}
+	m, err := r.manifest(ctx, s.Name, rel)
+	if err != nil {
+		return item, err
+	}
+	var d struct{ Shasum string }
+	err = m.decode("dist", &d)
+	item.Shasum = d.Shasum
+	return item, err
+}
+
+// serveStaged answers GET /-/stage/{id}/tarball, to who may publish the name. Nobody keeps it: it may be
+// rejected.
+func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s Staged) error {
+	rel, err := r.core.Release(req.Context(), purl.NPM, s.Name, s.Version)
+	if err != nil {
+		return err
+	}
+	if err := r.core.MayDownload(req.Context(), actor, purl.NPM, s.Name, rel); err != nil {
+		return err
+	}
+	blob, err := r.core.Blobs().Open(req.Context(), rel.Artifact)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	h := w.Header()
+	h["Content-Type"], h["X-Content-Type-Options"] = tarballContent, nosniff
+	h.Set("Cache-Control", "no-store")
+	http.ServeContent(w, req, path.Base(tarballFile(s.Name, s.Version)), rel.Published, blob)
+	return nil
+}
+
+// approveStage answers POST /-/stage/{id}/approve.
+func (r *Registry) approveStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s Staged) error {
+	have, needed, err := r.stages.Approve(req.Context(), actor, s, "npm stage approve")
+	if err != nil {
+		return err
+	}
+	if have < needed { // the client says "published" all the same
+		w.Header().Set("Npm-Notice", ascii(fmt.Sprintf("approved, %d of %d: %s@%s waits for more", have, needed, s.Name, s.Version)))
+	}
+	r.respond(w, http.StatusOK, map[string]any{"ok": true, "approvals": have, "needed": needed, "published": have >= needed})
+	return nil
+}
+
+// rejectStage answers DELETE /-/stage/{id}.
+func (r *Registry) rejectStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s Staged) error {
+	if err := r.stages.Reject(req.Context(), actor, s, "npm stage reject"); err != nil {
+		return err
+	}
+	r.respond(w, http.StatusOK, ok)
+	return nil
+}
+
+// ascii is text for a header: one line of printable bytes.
+func ascii(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// stageRoutes are the routes of staging.
+func (r *Registry) stageRoutes() []registry.Route {
+	if r.stages == nil {
+		return nil
+	}
+	return []registry.Route{
+		r.named("POST", "/-/stage/package/{name}", evidence.Stage, r.stage),
+		r.account("GET", "/-/stage", r.listStages),
+		r.staged("GET", "/-/stage/{id}", evidence.Stage, r.viewStage),
+		r.staged("GET", "/-/stage/{id}/tarball", evidence.Publish, r.serveStaged),
+		r.staged("POST", "/-/stage/{id}/approve", evidence.Publish, r.approveStage),
+		r.staged("DELETE", "/-/stage/{id}", evidence.Publish, r.rejectStage),
+	}
+}
+
+// staged makes a handler for callers who hold perm on the package of what waits under the id in the path.
+func (r *Registry) staged(method, pattern string, perm evidence.Permission, fn func(http.ResponseWriter, *http.Request, evidence.Actor, Staged) error) registry.Route {
+	route := r.account(method, pattern, func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+		s, err := r.stages.Find(req.Context(), actor, perm, req.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		return fn(w, req, actor, s)
+	})
+	route.Access, route.Permission = registry.AccessNamespace, perm
+	return route
+}
+
+// stageOnly is what a credential that may only stage is told when it publishes.
+func (r *Registry) stageOnly(req *http.Request, actor evidence.Actor, name string, err error) error {
+	err = r.core.StageOnly(req.Context(), actor, purl.NPM, name, err)
+	if fault.As(err).Code != "stage-only" {
+		return err
+	}
+	return fault.New(fault.Denied, "stage-only",
+		"this token may stage %s and not publish it; run npm stage publish, and somebody who may publish it approves with npm stage approve", name).Because(err)
+}
