@@ -35,6 +35,7 @@ enum { KILL_DRIFT = 1, KILL_RECALLED = 2, DENY_EGRESS = 4, DENY_TAINTED = 8 };
 #define SLACK 256 /* behind a path that is written from its end; for the verifier */
 #define TARGET 512
 #define ARGS 512
+#define MEANING_BITS 15 /* 256 KiB; what has no room is looked at again, see known_as */
 
 struct head {
 	u8 kind, action, origin, flags;
@@ -106,6 +107,7 @@ MAP(tainted, LRU_HASH, u32, u64, 65536);
 MAP(scripts, LRU_HASH, u32, u64, 16384);
 MAP(suffixes, HASH, u64, u8, 256);
 MAP(names, HASH, u64, u8, 512);
+MAP(meanings, ARRAY, u32, u64, 1 << MEANING_BITS);
 RING(critical, 1 << 20);
 RING(bulk, 8 << 20);
 

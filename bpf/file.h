@@ -286,20 +286,31 @@ struct label {
 
 /* The head of struct qstr on little-endian machines, which has not changed since it got one. */
 struct qstr_head {
-	u32 hash, length;
+	u64 hash_len;
 	const unsigned char *text;
 };
 
+INLINE struct qstr_head *name_of(struct dentry *dentry)
+{
+	return (void *)dentry + OFFSET(struct dentry, d_name);
+}
+
+/* hash_len is the kernel's own hash of the whole name, salted with the folder's address, and its length. */
+INLINE u64 hash_len(struct dentry *dentry)
+{
+	return READ(name_of(dentry), hash_len);
+}
+
 INLINE void read_label(struct dentry *dentry, struct label *l)
 {
-	struct qstr_head name;
 	char tail[TAIL + 1] = {};
-	bpf_probe_read_kernel(&name, sizeof(name), &dentry->d_name);
-	u64 skip = name.length > TAIL ? name.length - TAIL : 0;
-	u64 length = name.length - skip, hash = 5381, packed = 0;
+	const unsigned char *text = READ(name_of(dentry), text);
+	u64 whole = hash_len(dentry) >> 32;
+	u64 skip = whole > TAIL ? whole - TAIL : 0;
+	u64 length = whole - skip, hash = 5381, packed = 0;
 	int dotted = 0;
 	BOUND(length, 15);
-	bpf_probe_read_kernel(tail, length, name.text + skip);
+	bpf_probe_read_kernel(tail, length, text + skip);
 #pragma unroll
 	for (int i = 0; i < TAIL; i++) {
 		u64 c = (u8)tail[i];
@@ -313,7 +324,7 @@ INLINE void read_label(struct dentry *dentry, struct label *l)
 			packed = packed << 8 | c;
 		}
 	}
-	l->name = hash ^ (u64)name.length << 56;
+	l->name = hash ^ whole << 56;
 	l->suffix = !dotted ? 0 : dotted & 2 || packed == SO ? LIBRARY : packed;
 }
 
@@ -326,29 +337,74 @@ INLINE int is_code(struct label *l)
 
 enum { NAMED_FILE = 1, NAMED_FOLDER = 2, NAMED_INTERPRETER = 4 };
 
-INLINE int named(struct label *l, u8 as)
+INLINE u8 named(struct label *l)
 {
 	u8 *mask = bpf_map_lookup_elem(&names, &l->name);
-	return mask && *mask & as;
+	return mask ? *mask : 0;
 }
 
-/* may_be_sensitive is the cheap half of the question, by name and folder; user space has the patterns. */
-INLINE int may_be_sensitive(struct dentry *dentry, struct label *l)
+/* What a name means. Whether a file is sensitive is only half answered by it; user space has the patterns. */
+enum { IS_CODE = 1, IS_SENSITIVE = 2, IS_INTERPRETER = 4, IS_KNOWN = 8, MEANING = 15 };
+
+/* judge is a function of its own to the verifier: else it would follow every way through both names in every caller. */
+GLOBAL u32 judge(u64 dentry, u64 parent)
 {
-	if (named(l, NAMED_FILE))
+	struct label file, folder;
+	read_label((void *)dentry, &file);
+	read_label((void *)parent, &folder);
+	u8 as = named(&file);
+	return (is_code(&file) ? IS_CODE : 0) | (as & NAMED_INTERPRETER ? IS_INTERPRETER : 0) |
+	       (as & NAMED_FILE || named(&folder) & NAMED_FOLDER ? IS_SENSITIVE : 0);
+}
+
+/* version of a dentry's name and folder: odd while they change, and another one after it. */
+INLINE u32 version(struct dentry *dentry)
+{
+	return READ(dentry, d_seq.sequence);
+}
+
+/* may_remember is no where case does not count: names that mean different things may have one hash. */
+INLINE int may_remember(struct dentry *dentry)
+{
+	if (!HAS_FIELD(struct super_block, s_encoding))
 		return 1;
-	struct label folder;
-	read_label(READ(dentry, d_parent), &folder);
-	return named(&folder, NAMED_FOLDER);
+	struct super_block *sb = READ(dentry, d_sb);
+	return READ(sb, s_encoding) == 0;
+}
+
+/*
+ * known_as tells what the names of a file and of its folder mean. It is remembered: to look at the names
+ * takes longer than all the rest of an open. What is remembered is found by the dentry and by the hashes
+ * of both names, so that a renamed file, and another one at the same address, are looked at anew; and
+ * nothing is remembered of names that changed meanwhile.
+ */
+INLINE u8 known_as(struct dentry *dentry)
+{
+	struct dentry *parent = READ(dentry, d_parent);
+	u64 name = hash_len(dentry), folder = hash_len(parent);
+	u64 mark = (u64)dentry * 0x9e3779b97f4a7c15ULL ^ name;
+	mark = (mark ^ mark >> 29) * 0xbf58476d1ce4e5b9ULL ^ folder;
+	mark = (mark ^ mark >> 32) * 0x94d049bb133111ebULL;
+	u32 slot = mark >> (64 - MEANING_BITS);
+	mark &= ~(u64)MEANING;
+	u64 *remembered = bpf_map_lookup_elem(&meanings, &slot);
+	u64 found = remembered ? *(volatile u64 *)remembered : 0;
+	if ((found & ~(u64)MEANING) == mark && found & IS_KNOWN)
+		return found & MEANING;
+	u32 before = version(dentry), before_folder = version(parent);
+	u8 meaning = judge((u64)dentry, (u64)parent);
+	if (remembered && may_remember(dentry) && !((before | before_folder) & 1) &&
+	    name == hash_len(dentry) && folder == hash_len(parent) && parent == READ(dentry, d_parent) &&
+	    before == version(dentry) && before_folder == version(parent))
+		*(volatile u64 *)remembered = mark | meaning | IS_KNOWN;
+	return meaning;
 }
 
 INLINE int is_interpreter(struct task_struct *task)
 {
 	struct mm_struct *mm = READ(task, mm);
 	struct file *exe = READ(mm, exe_file);
-	struct label l;
-	read_label(READ(exe, f_path.dentry), &l);
-	return named(&l, NAMED_INTERPRETER);
+	return known_as(READ(exe, f_path.dentry)) & IS_INTERPRETER;
 }
 
 #define TAIL_OF_NAME 31
@@ -384,14 +440,16 @@ INLINE struct file **slots_of(struct task_struct *task, u32 *count)
 	return READ(table, fd);
 }
 
+struct descriptor {
+	struct file *file;
+};
+
 /* file_of is the file of a descriptor of the current task. */
 INLINE struct file *file_of(struct task_struct *task, u32 fd)
 {
 	u32 count = 0;
-	struct file *file = 0, **slots = slots_of(task, &count);
-	if (fd < count)
-		bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
-	return file;
+	struct descriptor *slots = (void *)slots_of(task, &count);
+	return fd < count ? READ(&slots[fd], file) : 0;
 }
 
 #endif

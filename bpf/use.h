@@ -20,16 +20,14 @@ INLINE int is_awaited_script(u32 pid, struct where *w)
 /* interesting tells whether an opened file is worth an event, by what it is called and where it lies. */
 INLINE u8 interesting(struct task_struct *task, struct where *w)
 {
-	u8 flags = 0;
-	struct label l;
-	read_label(w->dentry, &l);
+	u8 flags = 0, meaning = known_as(w->dentry);
 	if (on_overlay(w)) {
-		if (is_code(&l))
+		if (meaning & IS_CODE)
 			flags |= CODE;
 		else if (w->origin == ORIGIN_UPPER && (w->mode & 0111 || is_interpreter(task)))
 			flags |= CODE;
 	}
-	if (may_be_sensitive(w->dentry, &l))
+	if (meaning & IS_SENSITIVE)
 		flags |= SENSITIVE;
 	return flags;
 }

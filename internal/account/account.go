@@ -17,16 +17,21 @@ package account
 
 import (
 	"context"
+	"crypto/cipher"
 	"database/sql"
 	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/hullmark/hullmark/internal/account/similar"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/store"
@@ -41,9 +46,18 @@ var schemaSQL string
 //go:embed fleet.sql
 var fleetSQL string
 
+//go:embed names.sql
+var namesSQL string
+
+//go:embed factor.sql
+var factorSQL string
+
 // Schema returns the package's tables.
 func Schema() store.Schema {
-	return store.Schema{Owner: "account", Steps: []string{schemaSQL, cooldownSQL, fleetSQL}}
+	return store.Schema{Owner: "account", Steps: []string{
+		schemaSQL, cooldownSQL, fleetSQL, namesSQL,
+		factorSQL, teamSQL,
+	}}
 }
 
 // Service answers who may do what. It is safe for concurrent use.
@@ -66,8 +80,22 @@ type Service struct {
 	// left tells who holds a stream open for a fleet member that the member was revoked.
 	left departures
 
+	// similar compares the names of each ecosystem.
+	similar map[string]*similar.Names
+	// resolver proves domains, and onTransfer ends what others hold about names that change hands.
+	resolver   Resolver
+	onTransfer []func(ctx context.Context, tx *sql.Tx, ecosystem, pattern string) error
+
 	attempts *limiter
-	hashing  chan struct{} // one slot per password hash that may be computed at a time
+	factors  *limiter // of second factors: only who has a credential gets at it, so that nobody can flood it
+	hashing  *hashQueue
+
+	settings   Settings
+	sealer     cipher.AEAD // nil: nothing can be sealed
+	proofs     proofs
+	ceremonies ceremonies
+	relying    atomic.Pointer[webauthn.WebAuthn] // nil until ServeAt
+	pages      atomic.Pointer[string]            // where people reach the pages; nil until ServeAt
 }
 
 // New returns the service on a database that [Schema] was migrated into. rand is the source of
@@ -75,8 +103,13 @@ type Service struct {
 func New(db *store.DB, clk clock.Clock, rand io.Reader) *Service {
 	s := &Service{
 		db: db, clk: clk, rand: rand,
-		attempts: newLimiter(), hashing: make(chan struct{}, maxHashing),
+		attempts: newLimiter(), factors: newLimiter(), hashing: newHashQueue(),
+		similar: map[string]*similar.Names{}, resolver: net.DefaultResolver,
 	}
+	for ecosystem := range rules {
+		s.similar[ecosystem] = similar.In(ecosystem)
+	}
+	s.settings = Settings{}.withDefaults()
 	s.cache.Store(newCache())
 	return s
 }

@@ -35,8 +35,8 @@ var tokenUsers = map[string]bool{"token": true, "__token__": true}
 //
 // It may write (see useInterval): call it outside of store transactions.
 //
-// A second factor will be asked for between this and Authorize, by permission: the actor's Method
-// says what was proven so far.
+// Whether what was proven is enough is Authorize's to say, by permission: a second factor is asked
+// for there and added by Prove.
 func (s *Service) Authenticate(r *http.Request) (evidence.Actor, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
@@ -99,12 +99,15 @@ func (s *Service) admit(ctx context.Context, c *credential, remoteAddr string) (
 // noteUse writes down that a token was used, at most once per useInterval. A failure is not the
 // caller's: what only reads must work on a full disk, and the next interval tries again.
 func (s *Service) noteUse(ctx context.Context, c *credential, now time.Time) {
-	last, id := c.lastUsed.Load(), strings.TrimPrefix(c.name, tokenCredential)
+	last := c.lastUsed.Load()
 	if c.hash == "" || now.UnixMilli()-last < useInterval.Milliseconds() || !c.lastUsed.CompareAndSwap(last, now.UnixMilli()) {
 		return
 	}
 	_ = s.db.Write(ctx, func(tx *sql.Tx) error {
-		const update = `UPDATE access_token SET last_used = $1 WHERE id = $2 AND last_used <= $3`
+		update, id := `UPDATE access_token SET last_used = $1 WHERE id = $2 AND last_used <= $3`, strings.TrimPrefix(c.name, tokenCredential)
+		if c.session != nil {
+			update, id = `UPDATE account_session SET last_used = $1 WHERE id = $2 AND last_used <= $3`, strings.TrimPrefix(c.name, sessionCredential)
+		}
 		_, err := tx.ExecContext(ctx, update, now.UnixMilli(), id, now.Add(-useInterval).UnixMilli())
 		return err
 	})

@@ -207,9 +207,7 @@ func TestWhoGuessesAtOneAddressLocksNobodyOutAtAnother(t *testing.T) {
 func TestWaitingToHashAPasswordEndsWithTheRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for range maxHashing {
-		w.hashing <- struct{}{}
-	}
+	w.hashing.unknown <- struct{}{}
 	ctx, cancel := context.WithCancel(w.ctx)
 	cancel()
 	if err := w.CheckPassword(ctx, "bob", "x", here); !errors.Is(err, context.Canceled) {
@@ -243,9 +241,9 @@ func TestTheLimiterForgetsWhatHasPassedBeforeItGrows(t *testing.T) {
 	t.Parallel()
 	l, now := newLimiter(), time.Unix(0, 0)
 	for i := range maxWindows {
-		l.take(now, []attempt{{fmt.Sprint(i), 1}})
+		l.take(now, []attempt{{fmt.Sprint(i), 1, attemptWindow}})
 	}
-	l.take(now.Add(attemptWindow), []attempt{{"last", 1}})
+	l.take(now.Add(attemptWindow), []attempt{{"last", 1, attemptWindow}})
 	if len(l.windows) != 1 {
 		t.Errorf("%d windows kept, want 1", len(l.windows))
 	}

@@ -20,7 +20,9 @@ type grant struct {
 	owner      string // organisation
 	visibility Visibility
 	cooldown   int64 // seconds
+	unproven   bool  // the namespace is a domain, and its proof is missing or gone
 	role       Role
+	demands    demands // second factors that the rules ask for
 }
 
 // Authorize reports, as an error, why actor may not do perm with a name of an ecosystem.
@@ -29,9 +31,14 @@ type grant struct {
 // needs a live credential, a role that allows it and a token whose scope reaches it. Site
 // administrators may read everything; for publishing and owning they need a role like anyone else.
 //
+// Whoever holds the right may still be frozen after a change of credentials, or lack the second
+// factor that a rule asks for; [evidence.NeedsFactor] tells the latter from all other refusals.
+//
 // Codes: login-required (401), credential-invalid, token-expired; name-unknown for a private name
-// that the actor must not learn of; namespace-unowned, namespace-not-yours, token-scope (403);
-// name-invalid and ecosystem-unknown.
+// that the actor must not learn of; namespace-unowned, namespace-unproven, namespace-not-yours,
+// token-scope (403);
+// publishing-frozen; otp-required, webauthn-required (401), factor-missing; name-invalid and
+// ecosystem-unknown.
 func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error {
 	g, err := s.grant(ctx, actor.Account, ecosystem, name, perm)
 	if err != nil {
@@ -51,12 +58,37 @@ func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evid
 		return fault.New(fault.Denied, "token-scope",
 			"the token does not reach this: it needs %s on %s %s; use another token or make one with that scope", perm, ecosystem, name)
 	}
-	return nil
+	if perm == evidence.Read {
+		return nil
+	}
+	if perm != evidence.Stage { // what is staged waits for somebody all the same
+		if err := s.thawed(ctx, c); err != nil {
+			return err
+		}
+	}
+	return s.require(ctx, c, actor, g.demands[ranks[perm]])
 }
 
-// live returns the credential that the actor authenticated with, if it still is valid.
-// The address was checked when the actor authenticated.
+// live returns the credential that the actor authenticated with, if it still is valid and, where the
+// account has a second factor, is more than a password.
 func (s *Service) live(ctx context.Context, actor evidence.Actor) (*credential, error) {
+	c, err := s.known(ctx, actor)
+	if err != nil || !c.half || actor.Factor != "" {
+		return c, err
+	}
+	st, err := s.standing(ctx, c.account)
+	if err != nil {
+		return nil, err
+	}
+	if st.hasFactor() {
+		return nil, errFactor()
+	}
+	return c, nil
+}
+
+// known returns the credential that the actor authenticated with, if it still is valid.
+// The address was checked when the actor authenticated.
+func (s *Service) known(ctx context.Context, actor evidence.Actor) (*credential, error) {
 	if actor.Anonymous() {
 		return nil, fault.New(fault.Unauthenticated, "login-required", "this needs a login; log in or send a token")
 	}
@@ -78,6 +110,8 @@ func (g grant) decide(c *credential, perm evidence.Permission, ecosystem, name s
 	switch {
 	case g.namespace == "":
 		return errUnowned(ecosystem, name)
+	case g.unproven && perm != evidence.Read && g.role.Allows(perm):
+		return errUnproven(ecosystem, g.namespace)
 	case g.role.Allows(perm), perm == evidence.Read && c.admin:
 		return nil
 	case perm == evidence.Read:
@@ -99,8 +133,7 @@ func wanted(perm evidence.Permission) string {
 }
 
 func errUnowned(ecosystem, name string) error {
-	holders := rules[ecosystem].holders(name)
-	root := holders[len(holders)-1]
+	root := rules[ecosystem].root(name)
 	return fault.New(fault.Denied, "namespace-unowned",
 		"%q is not owned by anyone here; claim it with: hullmark namespace claim %s %s --org <your organisation>", root, ecosystem, root)
 }
@@ -149,16 +182,25 @@ func readGrant(ctx context.Context, q querier, k grantKey) (grant, error) {
 		places[i] = fmt.Sprintf("$%d", len(args))
 	}
 	query := `SELECT n.pattern, n.organisation, n.visibility, n.cooldown,
+		EXISTS (SELECT 1 FROM namespace_proof f WHERE f.ecosystem = n.ecosystem AND f.pattern = n.pattern AND f.valid = 0),
 		COALESCE((SELECT m.role FROM organisation_member m WHERE m.organisation = n.organisation AND m.account = $2), ''),
 		COALESCE((SELECT p.role FROM package_member p WHERE p.ecosystem = n.ecosystem AND p.name = $3 AND p.account = $2), '')
 		FROM namespace n WHERE n.ecosystem = $1 AND n.pattern IN (` + strings.Join(places, ", ") + `)
-		ORDER BY length(n.pattern) DESC LIMIT 1`
+		ORDER BY (n.pattern = $3) DESC, length(n.pattern) DESC LIMIT 1`
 	var g grant
 	var byOrg, byName Role
-	err := q.QueryRowContext(ctx, query, args...).Scan(&g.namespace, &g.owner, &g.visibility, &g.cooldown, &byOrg, &byName)
+	err := q.QueryRowContext(ctx, query, args...).Scan(&g.namespace, &g.owner, &g.visibility, &g.cooldown, &g.unproven, &byOrg, &byName)
 	if errors.Is(err, sql.ErrNoRows) {
 		return grant{}, nil
 	}
-	g.role = higher(byOrg, byName)
+	if err != nil {
+		return grant{}, err
+	}
+	byTeam, err := teamRole(ctx, q, g.owner, k)
+	if err != nil {
+		return grant{}, err
+	}
+	g.role = higher(higher(byOrg, byName), byTeam)
+	g.demands, err = readDemands(ctx, q, k, g)
 	return g, err
 }

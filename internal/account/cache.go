@@ -11,6 +11,8 @@ type cache struct {
 	byID    table[string, *credential] // every credential by its name in an actor
 	granted table[grantKey, grant]
 	members table[string, memberRow] // fleet members by the hash of their secret
+	// standings are by account.
+	standings table[string, standing]
 }
 
 func newCache() *cache { return new(cache) }

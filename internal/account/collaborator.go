@@ -50,6 +50,11 @@ func (s *Service) Collaborators(ctx context.Context, ecosystem, name string) ([]
 	if err != nil {
 		return nil, fmt.Errorf("read collaborators: %w", err)
 	}
+	teams, err := byTeam(ctx, s.db.Query(), g.owner, ecosystem, name)
+	if err != nil {
+		return nil, fmt.Errorf("read teams: %w", err)
+	}
+	found = append(found, teams...)
 	strongest := map[string]Role{}
 	for _, m := range found {
 		strongest[m.Account] = higher(strongest[m.Account], m.Role)

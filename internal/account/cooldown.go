@@ -27,7 +27,8 @@ func (g grant) age() time.Duration { return time.Duration(g.cooldown) * time.Sec
 // seconds up to 90 days; 0 turns it off. Owners of its organisation and site administrators may.
 // Codes: cooldown-invalid and those of [Service.SetVisibility].
 func (s *Service) SetCooldown(ctx context.Context, actor evidence.Actor, ecosystem, pattern string, d time.Duration) error {
-	if err := checkClaim(ecosystem, pattern, Private); err != nil {
+	pattern, err := checkClaim(ecosystem, pattern, Private)
+	if err != nil {
 		return err
 	}
 	if d < 0 || d > maxCooldown || d%time.Second != 0 {

@@ -19,6 +19,7 @@ import (
 const (
 	tokenCredential    = "token:"
 	passwordCredential = "password:"
+	sessionCredential  = "session:"
 )
 
 // credential is a live token, or a user who gave their password, as the cache keeps it.
@@ -32,6 +33,13 @@ type credential struct {
 	scope    Scope
 	expires  time.Time // zero: never
 	networks []netip.Prefix
+	// bypass: a token that gets around second factors where a rule lets automation pass.
+	bypass bool
+	// half: a password, which opens nothing alone when the account has a second factor.
+	half bool
+	idle time.Duration // after which a session ends that is not used; 0: never
+	// session is what a browser session has beside the rest; nil for others.
+	session *sessionState
 	// lastUsed is when a token's use was last written down, in Unix milliseconds.
 	lastUsed atomic.Int64
 }
@@ -43,8 +51,12 @@ func errCredential() error {
 		"the user name, password or token is not valid; log in again or make a new token")
 }
 
-// expired fails with code token-expired from the instant of expiry on.
+// expired fails with code token-expired from the instant of expiry on; a session that has ended is no
+// credential any more.
 func (c *credential) expired(now time.Time) error {
+	if c.session != nil && (!now.Before(c.expires) || now.UnixMilli()-c.lastUsed.Load() > c.idle.Milliseconds()) {
+		return errCredential()
+	}
 	if c.expires.IsZero() || now.Before(c.expires) {
 		return nil
 	}
@@ -69,7 +81,7 @@ func (c *credential) usable(now time.Time, from netip.Addr) error {
 		"the token may not be used from this network address; use it from where it was made for or make another")
 }
 
-const selectCredential = `SELECT t.id, t.description, t.hash, t.account, u.admin, t.ecosystem, t.names, t.permission, t.networks, t.expires, t.last_used
+const selectCredential = `SELECT t.id, t.description, t.hash, t.account, u.admin, t.ecosystem, t.names, t.permission, t.networks, t.expires, t.last_used, t.bypass
 	FROM access_token t JOIN account_user u ON u.name = t.account WHERE t.revoked = 0 AND `
 
 // tokenBySecret returns the token that secret is, from the cache or the table.
@@ -112,11 +124,14 @@ func (s *Service) loadCredential(ctx context.Context, name string) (*credential,
 	if id, ok := strings.CutPrefix(name, tokenCredential); ok {
 		return scanCredential(s.db.Query().QueryRowContext(ctx, selectCredential+`t.id = $1`, id))
 	}
+	if id, ok := strings.CutPrefix(name, sessionCredential); ok {
+		return s.loadSession(ctx, `s.id = $1`, id)
+	}
 	account, ok := strings.CutPrefix(name, passwordCredential)
 	if !ok {
 		return nil, errCredential()
 	}
-	c := &credential{name: name, account: account, method: "password", scope: Scope{Permission: evidence.Own}}
+	c := &credential{name: name, account: account, method: "password", half: true, scope: Scope{Permission: evidence.Own}}
 	const query = `SELECT admin FROM account_user WHERE name = $1 AND password <> ''`
 	return c, credentialError(s.db.Query().QueryRowContext(ctx, query, account).Scan(&c.admin))
 }
@@ -133,7 +148,7 @@ func scanCredential(row *sql.Row) (*credential, error) {
 	c := &credential{method: "token"}
 	var id, names, networks string
 	var expires, lastUsed int64
-	err := row.Scan(&id, &c.label, &c.hash, &c.account, &c.admin, &c.scope.Ecosystem, &names, &c.scope.Permission, &networks, &expires, &lastUsed)
+	err := row.Scan(&id, &c.label, &c.hash, &c.account, &c.admin, &c.scope.Ecosystem, &names, &c.scope.Permission, &networks, &expires, &lastUsed, &c.bypass)
 	if err != nil {
 		return nil, credentialError(err)
 	}

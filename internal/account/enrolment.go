@@ -80,7 +80,7 @@ func (e Enrolment) check() error {
 // Enrol makes a fleet member from e's kind, cluster and name and returns its secret, once. Only site
 // administrators may. Codes: admin-required, enrolment-invalid, enrolment-exists.
 func (s *Service) Enrol(ctx context.Context, actor evidence.Actor, e Enrolment) (secret string, made Enrolment, err error) {
-	if err := s.requireAdmin(ctx, actor); err != nil {
+	if err := s.administer(ctx, actor); err != nil {
 		return "", Enrolment{}, err
 	}
 	if e.Kind == AdmissionMember {
@@ -154,7 +154,7 @@ func (s *Service) Fleet(ctx context.Context) ([]Enrolment, error) {
 // RevokeEnrolment ends a fleet member, named by its ID: when it returns, no call is let through for it
 // any more, and its open streams are told to end. Codes: admin-required, enrolment-unknown.
 func (s *Service) RevokeEnrolment(ctx context.Context, actor evidence.Actor, id string) error {
-	if err := s.requireAdmin(ctx, actor); err != nil {
+	if err := s.administer(ctx, actor); err != nil {
 		return err
 	}
 	err := s.change(ctx, func(tx *sql.Tx) error {

@@ -8,14 +8,16 @@ import (
 
 const (
 	attemptWindow = time.Minute
-	// maxWindows bounds the limiter's memory. It is more than the hashing of a minute lets through.
+	// maxWindows bounds the limiter's memory. It is more than the hashing of a minute lets through:
+	// whoever sweeps with new addresses and names does not make it forget.
 	maxWindows = 1 << 14
 )
 
 // attempt is something to count and how often it may happen in a window.
 type attempt struct {
-	key string
-	max int
+	key    string
+	max    int
+	window time.Duration
 }
 
 // attemptKeys limits failures per account and address, which stops guessing; per account, which
@@ -24,10 +26,16 @@ type attempt struct {
 func attemptKeys(user string, from netip.Addr) []attempt {
 	network := networkOf(from)
 	return []attempt{
-		{"both\x00" + user + "\x00" + network, 10},
-		{"user\x00" + user, 100},
-		{"address\x00" + network, 100},
+		{"both\x00" + user + "\x00" + network, 10, attemptWindow},
+		{"user\x00" + user, 100, attemptWindow},
+		{"address\x00" + network, 100, attemptWindow},
 	}
+}
+
+// knownKeys limits who signs in from a network from which the right password came before. Its
+// attempts are counted apart: guesses from elsewhere use up nothing of it.
+func knownKeys(user string, from netip.Addr) []attempt {
+	return []attempt{{"known\x00" + user + "\x00" + networkOf(from), 10, attemptWindow}}
 }
 
 // networkOf is the address, or the /64 of an IPv6 address: one caller has as many as they like.
@@ -52,6 +60,22 @@ type window struct {
 
 func newLimiter() *limiter { return &limiter{windows: map[string]*window{}} }
 
+// peek reports whether take would count now.
+func (l *limiter) peek(now time.Time, attempts []attempt) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open(now, attempts)
+}
+
+func (l *limiter) open(now time.Time, attempts []attempt) bool {
+	for _, a := range attempts {
+		if w := l.windows[a.key]; w != nil && now.Before(w.until) && w.count >= a.max {
+			return false
+		}
+	}
+	return true
+}
+
 // take counts an attempt under every key, or reports that one of them does not allow it and counts
 // nothing: who is refused at one address must not use up what an account has at all others. It
 // counts before the outcome is known, so that many at once do not slip through.
@@ -59,15 +83,13 @@ func (l *limiter) take(now time.Time, attempts []attempt) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep(now)
-	for _, a := range attempts {
-		if w := l.windows[a.key]; w != nil && now.Before(w.until) && w.count >= a.max {
-			return false
-		}
+	if !l.open(now, attempts) {
+		return false
 	}
 	for _, a := range attempts {
 		w := l.windows[a.key]
 		if w == nil || !now.Before(w.until) {
-			w = &window{until: now.Add(attemptWindow)}
+			w = &window{until: now.Add(a.window)}
 			l.windows[a.key] = w
 		}
 		w.count++

@@ -29,7 +29,7 @@ const (
 // the client. Codes: login-busy, too-many-attempts.
 func (s *Service) StartLogin(ctx context.Context, remoteAddr string) (code, pollSecret string, err error) {
 	now := s.clk.Now()
-	if !s.attempts.take(now, []attempt{{"login\x00" + networkOf(parseAddress(remoteAddr)), maxLoginStarts}}) {
+	if !s.attempts.take(now, []attempt{{"login\x00" + networkOf(parseAddress(remoteAddr)), maxLoginStarts, attemptWindow}}) {
 		return "", "", errTooMany()
 	}
 	if code, err = s.randomText(tokenRandom); err != nil {
@@ -75,6 +75,9 @@ func (s *Service) CompleteLogin(ctx context.Context, code string, actor evidence
 	if _, err := s.draft(c, s.loginToken(c)); err != nil {
 		return err
 	}
+	if err := s.govern(ctx, c, actor, AnyFactor); err != nil {
+		return err
+	}
 	return s.db.Write(ctx, func(tx *sql.Tx) error {
 		const update = `UPDATE login_session SET account = $1, credential = $2 WHERE code_hash = $3 AND account = '' AND created > $4`
 		n, err := affected(tx.ExecContext(ctx, update, c.account, c.name, hashSecret(code), loginHorizon(s.clk.Now())))
@@ -117,7 +120,7 @@ func (s *Service) PollLogin(ctx context.Context, pollSecret string) (token strin
 	case account == "":
 		return "", false, nil
 	}
-	c, err := s.live(ctx, evidence.Actor{Account: account, Credential: approved})
+	c, err := s.known(ctx, evidence.Actor{Account: account, Credential: approved}) // its factor was asked for when it approved
 	if err != nil {
 		return "", false, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -22,8 +23,9 @@ const (
 // Namespace is a set of names in one ecosystem that an organisation owns.
 type Namespace struct {
 	Ecosystem string
-	// Pattern is an npm scope ("@acme" owns "@acme/…"), an unscoped npm name (owns itself) or an
-	// OCI path prefix ("acme" owns "acme" and all below it, but for narrower claims).
+	// Pattern is an npm scope ("@acme" owns "@acme/…"), an unscoped npm name (owns itself), an OCI path
+	// prefix ("acme" owns "acme" and all below it, but for narrower claims), a PyPI, RubyGems or NuGet name
+	// or prefix ("acme-*", "acme.*" own "acme" and what begins so), or a Maven groupId and all below it.
 	Pattern      string
 	Organisation string
 	Visibility   Visibility
@@ -50,21 +52,46 @@ func (s *Service) Namespace(ctx context.Context, ecosystem, name string) (Namesp
 	return Namespace{Ecosystem: ecosystem, Pattern: g.namespace, Organisation: g.owner, Visibility: g.visibility, Cooldown: g.age()}, nil
 }
 
-// ClaimNamespace gives an organisation that the actor owns a namespace that nobody has. An OCI
-// prefix below another needs ownership of that other one too, which must exist: "acme/team" is
-// given away by who owns "acme". An empty visibility is private. Codes: organisation-unknown,
-// organisation-not-yours, namespace-invalid, namespace-taken, namespace-unowned,
-// namespace-not-yours, visibility-invalid.
+// ClaimNamespace gives an organisation that the actor owns a namespace that nobody has. A namespace
+// inside another one needs ownership of that other one too; for OCI the other one must exist:
+// "acme/team" is given away by who owns "acme". A Maven groupId is a domain turned around, and
+// nothing is published to it until [Service.ProveNamespace] has seen the proof. An empty visibility
+// is private. Codes: organisation-unknown, organisation-not-yours, namespace-invalid,
+// namespace-taken, namespace-occupied, namespace-unowned, namespace-not-yours, name-similar,
+// name-known, visibility-invalid.
 func (s *Service) ClaimNamespace(ctx context.Context, actor evidence.Actor, organisation, ecosystem, pattern string, v Visibility) error {
+	return s.claim(ctx, actor, organisation, ecosystem, pattern, v, false)
+}
+
+// ClaimSimilarNamespace is ClaimNamespace for a name that is like another one, or known elsewhere, or
+// around names that others have: somebody has looked at it. Only site administrators may.
+func (s *Service) ClaimSimilarNamespace(ctx context.Context, actor evidence.Actor, organisation, ecosystem, pattern string, v Visibility) error {
+	if err := s.requireAdmin(ctx, actor); err != nil {
+		return err
+	}
+	return s.claim(ctx, actor, organisation, ecosystem, pattern, v, true)
+}
+
+func (s *Service) claim(ctx context.Context, actor evidence.Actor, organisation, ecosystem, pattern string, v Visibility, looked bool) error {
 	if v == "" {
 		v = Private
 	}
-	if err := checkClaim(ecosystem, pattern, v); err != nil {
+	pattern, err := checkClaim(ecosystem, pattern, v)
+	if err != nil {
+		return err
+	}
+	challenge, err := s.randomText(tokenRandom)
+	if err != nil {
 		return err
 	}
 	return s.manage(ctx, actor, organisation, func(tx *sql.Tx, c *credential) error {
 		if err := requireParent(ctx, tx, c, ecosystem, pattern); err != nil {
 			return err
+		}
+		if !looked {
+			if err := s.mayBeCalled(ctx, tx, organisation, ecosystem, pattern); err != nil {
+				return err
+			}
 		}
 		const insert = `INSERT INTO namespace (ecosystem, pattern, organisation, visibility, created, created_by)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (ecosystem, pattern) DO NOTHING`
@@ -75,36 +102,58 @@ func (s *Service) ClaimNamespace(ctx context.Context, actor evidence.Actor, orga
 		if n == 0 {
 			return fault.New(fault.Conflict, "namespace-taken", "%q has an owner already; ask it for a role, or choose another name", pattern)
 		}
+		if err := s.askProof(ctx, tx, organisation, ecosystem, pattern, challenge); err != nil {
+			return err
+		}
 		return endPackageRoles(ctx, tx, ecosystem, pattern)
 	})
 }
 
-// endPackageRoles takes back the roles on names that a nested claim moves to another organisation:
-// they were the former owner's to give.
+// endPackageRoles takes back the roles on single names, people's and teams', that a namespace covers, when it is claimed
+// inside another one or handed over: they were the former owner's to give.
 func endPackageRoles(ctx context.Context, tx *sql.Tx, ecosystem, pattern string) error {
-	below := pattern + "/"
-	const remove = `DELETE FROM package_member WHERE ecosystem = $1 AND (name = $2 OR substr(name, 1, $4) = $3)`
-	if _, err := tx.ExecContext(ctx, remove, ecosystem, pattern, below, len(below)); err != nil {
-		return fmt.Errorf("end package roles: %w", err)
+	rows, err := tx.QueryContext(ctx, `SELECT name FROM package_member WHERE ecosystem = $1
+		UNION SELECT name FROM team_grant WHERE ecosystem = $1`, ecosystem)
+	names, err := collect(rows, err, func(rows *sql.Rows) (string, error) {
+		var name string
+		return name, rows.Scan(&name)
+	})
+	if err != nil {
+		return fmt.Errorf("read package roles: %w", err)
+	}
+	for _, name := range names {
+		if !slices.Contains(rules[ecosystem].holders(name), pattern) {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM package_member WHERE ecosystem = $1 AND name = $2`, ecosystem, name); err != nil {
+			return fmt.Errorf("end package roles: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM team_grant WHERE ecosystem = $1 AND name = $2`, ecosystem, name); err != nil {
+			return fmt.Errorf("end roles of teams: %w", err)
+		}
 	}
 	return nil
 }
 
-func checkClaim(ecosystem, pattern string, v Visibility) error {
+// checkClaim returns the pattern in the spelling under which it is kept.
+func checkClaim(ecosystem, pattern string, v Visibility) (string, error) {
 	r, err := ruleFor(ecosystem)
 	if err != nil {
-		return err
+		return "", err
 	}
+	pattern = r.spelt(pattern)
 	if !r.validNamespace(pattern) {
-		return fault.New(fault.Invalid, "namespace-invalid",
-			"%q cannot be a namespace of %s; expected something like @acme or left-pad for npm, acme or acme/team for oci", clip(pattern), ecosystem)
+		return "", fault.New(fault.Invalid, "namespace-invalid",
+			"%q cannot be a namespace of %s; expected something like @acme or left-pad for npm, acme or acme/team for oci, "+
+				"acme-* or acme-ui for pypi and gem, acme.* for nuget, com.acme for maven", clip(pattern), ecosystem)
 	}
-	return v.check()
+	return pattern, v.check()
 }
 
 // requireParent checks that the actor owns the namespace around a nested one.
 func requireParent(ctx context.Context, tx *sql.Tx, c *credential, ecosystem, pattern string) error {
-	around := rules[ecosystem].holders(pattern)[1:]
+	r := rules[ecosystem]
+	around := r.holders(pattern)[1:]
 	if len(around) == 0 {
 		return nil
 	}
@@ -112,13 +161,17 @@ func requireParent(ctx context.Context, tx *sql.Tx, c *credential, ecosystem, pa
 	if err != nil {
 		return fmt.Errorf("read parent: %w", err)
 	}
+	if g.namespace == "" && !r.nested {
+		return nil
+	}
 	return g.decide(c, evidence.Own, ecosystem, around[0])
 }
 
 // SetVisibility changes who may read a namespace; owners of its organisation and site
 // administrators may.
 func (s *Service) SetVisibility(ctx context.Context, actor evidence.Actor, ecosystem, pattern string, v Visibility) error {
-	if err := checkClaim(ecosystem, pattern, v); err != nil {
+	pattern, err := checkClaim(ecosystem, pattern, v)
+	if err != nil {
 		return err
 	}
 	return s.changeNamespace(ctx, actor, ecosystem, pattern, `UPDATE namespace SET visibility = $1 WHERE ecosystem = $2 AND pattern = $3`, string(v))
@@ -139,6 +192,13 @@ func (s *Service) changeNamespace(ctx context.Context, actor evidence.Actor, eco
 			return errUnowned(ecosystem, pattern)
 		}
 		if err := requireRole(ctx, tx, c, g.owner, Owner); err != nil {
+			return err
+		}
+		level, err := managing(ctx, tx, g.owner)
+		if err != nil {
+			return err
+		}
+		if err := s.govern(ctx, c, actor, level); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, update, value, ecosystem, pattern); err != nil {

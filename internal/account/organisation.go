@@ -28,7 +28,7 @@ type Member struct {
 // CreateOrganisation creates an organisation and makes the actor its owner. Codes: login-required,
 // token-scope, name-invalid, name-taken.
 func (s *Service) CreateOrganisation(ctx context.Context, actor evidence.Actor, name string) error {
-	c, err := s.unrestricted(ctx, actor)
+	c, err := s.person(ctx, actor)
 	if err != nil {
 		return err
 	}
@@ -112,12 +112,15 @@ func (s *Service) RemoveMember(ctx context.Context, actor evidence.Actor, organi
 		if n == 0 {
 			return fault.New(fault.NotFound, "user-unknown", "%q is not a member of %s; list its members to see who is", clip(user), organisation)
 		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM team_member WHERE organisation = $1 AND account = $2`, organisation, user); err != nil {
+			return fmt.Errorf("remove from teams: %w", err)
+		}
 		return requireOwnerLeft(ctx, tx, organisation)
 	})
 }
 
 // manage runs fn in a transaction in which the actor was found to be an owner of the organisation
-// or a site administrator.
+// or a site administrator, with the second factor that this takes.
 func (s *Service) manage(ctx context.Context, actor evidence.Actor, organisation string, fn func(*sql.Tx, *credential) error) error {
 	c, err := s.unrestricted(ctx, actor)
 	if err != nil {
@@ -125,6 +128,13 @@ func (s *Service) manage(ctx context.Context, actor evidence.Actor, organisation
 	}
 	return s.change(ctx, func(tx *sql.Tx) error {
 		if err := requireRole(ctx, tx, c, organisation, Owner); err != nil {
+			return err
+		}
+		level, err := managing(ctx, tx, organisation)
+		if err != nil {
+			return err
+		}
+		if err := s.govern(ctx, c, actor, level); err != nil {
 			return err
 		}
 		return fn(tx, c)

@@ -32,20 +32,27 @@ type Token struct {
 	Expires  time.Time // zero: never
 	Created  time.Time
 	LastUsed time.Time // to the minute; zero: never
+	// Bypass lets it through where a rule asks for a second factor and permits automation. Such a token
+	// manages no accounts, tokens or members.
+	Bypass bool
 	// MadeBy is the credential that made it; empty for the first start's.
 	MadeBy string
 }
 
 // CreateToken makes a token as t describes it and returns its secret, once. From t it takes
 // Account (empty: the actor's; another one only for site administrators), Description, Scope,
-// Networks and Expires. A token makes no token with more rights, a longer life or more networks
-// than it has. Codes: scope-invalid, token-scope, admin-required, user-unknown, login-required.
+// Networks, Expires and Bypass. A token makes no token with more rights, a longer life or more networks
+// than it has. It takes the second factor of an account that has one. Codes: scope-invalid,
+// token-scope, token-bypass, otp-required, admin-required, user-unknown, login-required.
 func (s *Service) CreateToken(ctx context.Context, actor evidence.Actor, t Token) (secret string, made Token, err error) {
 	c, err := s.live(ctx, actor)
 	if err != nil {
 		return "", Token{}, err
 	}
 	if t, err = s.draft(c, t); err != nil {
+		return "", Token{}, err
+	}
+	if err := s.govern(ctx, c, actor, AnyFactor); err != nil {
 		return "", Token{}, err
 	}
 	if t.Account != c.account {
@@ -71,6 +78,9 @@ func (s *Service) draft(c *credential, t Token) (Token, error) {
 	}
 	if len(t.Networks) == 0 {
 		t.Networks = c.networks
+	}
+	if t.Expires.IsZero() && s.settings.TokenExpiry > 0 {
+		t.Expires = s.clk.Now().Add(s.settings.TokenExpiry)
 	}
 	if err := t.Scope.check(); err != nil {
 		return t, err
@@ -118,9 +128,9 @@ func (s *Service) mint(ctx context.Context, tx *sql.Tx, t Token) (string, Token,
 	t.ID, t.Created, t.LastUsed = "tok_"+id, fromMillis(s.clk.Now().UnixMilli()), time.Time{}
 	t.Expires = fromMillis(millis(t.Expires))
 	const insert = `INSERT INTO access_token (id, hash, account, description, ecosystem, names, permission, networks,
-		made_by, created, expires, last_used, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0)`
+		made_by, created, expires, last_used, revoked, bypass) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12)`
 	_, err = tx.ExecContext(ctx, insert, t.ID, hashSecret(secret), t.Account, t.Description, t.Scope.Ecosystem,
-		strings.Join(t.Scope.Names, " "), string(t.Scope.Permission), joinNetworks(t.Networks), t.MadeBy, millis(t.Created), millis(t.Expires))
+		strings.Join(t.Scope.Names, " "), string(t.Scope.Permission), joinNetworks(t.Networks), t.MadeBy, millis(t.Created), millis(t.Expires), bit(t.Bypass))
 	if err != nil {
 		return "", Token{}, fmt.Errorf("write token: %w", err)
 	}
@@ -135,7 +145,7 @@ func joinNetworks(networks []netip.Prefix) string {
 	return strings.Join(texts, " ")
 }
 
-const selectToken = `SELECT id, account, description, ecosystem, names, permission, networks, made_by, created, expires, last_used
+const selectToken = `SELECT id, account, description, ecosystem, names, permission, networks, made_by, created, expires, last_used, bypass
 	FROM access_token WHERE revoked = 0 AND `
 
 // ListTokens returns the actor's tokens that are not revoked, expired ones included, newest first.
@@ -153,7 +163,7 @@ func scanToken(row interface{ Scan(...any) error }) (Token, error) {
 	var names, networks string
 	var created, expires, lastUsed int64
 	if err := row.Scan(&t.ID, &t.Account, &t.Description, &t.Scope.Ecosystem, &names, &t.Scope.Permission,
-		&networks, &t.MadeBy, &created, &expires, &lastUsed); err != nil {
+		&networks, &t.MadeBy, &created, &expires, &lastUsed, &t.Bypass); err != nil {
 		return Token{}, err
 	}
 	t.Scope.Names = strings.Fields(names)

@@ -21,13 +21,13 @@ type User struct {
 // CreateUser creates a user; only site administrators may. With an empty password the user logs
 // in by tokens alone. Codes: admin-required, name-invalid, name-taken, password-unfit.
 func (s *Service) CreateUser(ctx context.Context, actor evidence.Actor, name, password string) error {
-	if err := s.requireAdmin(ctx, actor); err != nil {
+	if err := s.administer(ctx, actor); err != nil {
 		return err
 	}
 	if err := checkAccountName(name); err != nil {
 		return err
 	}
-	stored, err := s.optionalPassword(ctx, password)
+	stored, err := s.optionalPassword(ctx, name, password)
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,11 @@ func (s *Service) CreateUser(ctx context.Context, actor evidence.Actor, name, pa
 	})
 }
 
-func (s *Service) optionalPassword(ctx context.Context, password string) (string, error) {
+func (s *Service) optionalPassword(ctx context.Context, account, password string) (string, error) {
 	if password == "" {
 		return "", nil
 	}
-	return s.hashPassword(ctx, password)
+	return s.hashPassword(ctx, account, password)
 }
 
 // ListUsers returns every user by name; only site administrators may ask.
@@ -72,6 +72,14 @@ func (s *Service) requireAdmin(ctx context.Context, actor evidence.Actor) error 
 	return nil
 }
 
+// administer is requireAdmin for what changes something: it takes the administrator's second factor.
+func (s *Service) administer(ctx context.Context, actor evidence.Actor) error {
+	if err := s.requireAdmin(ctx, actor); err != nil {
+		return err
+	}
+	return s.RequireFactor(ctx, actor, AnyFactor)
+}
+
 // unrestricted returns the actor's credential, which must not be a narrowed token: a token for one
 // package manages neither users nor organisations.
 func (s *Service) unrestricted(ctx context.Context, actor evidence.Actor) (*credential, error) {
@@ -84,6 +92,16 @@ func (s *Service) unrestricted(ctx context.Context, actor evidence.Actor) (*cred
 			"a token that is limited to an ecosystem, names or a permission cannot manage accounts; use an unrestricted one")
 	}
 	return c, nil
+}
+
+// person returns the actor's credential if it may change how the account proves itself: it is not
+// narrowed, gets around no factor, and a factor that the account has was proven.
+func (s *Service) person(ctx context.Context, actor evidence.Actor) (*credential, error) {
+	c, err := s.unrestricted(ctx, actor)
+	if err != nil {
+		return nil, err
+	}
+	return c, s.govern(ctx, c, actor, AnyFactor)
 }
 
 // requireUser fails with code user-unknown.

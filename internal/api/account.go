@@ -142,7 +142,11 @@ func (a *API) claimNamespace(w http.ResponseWriter, r *http.Request, actor evide
 	if visibility == "" {
 		visibility = account.Private
 	}
-	if err := a.Accounts.ClaimNamespace(r.Context(), actor, organisation, in.Ecosystem, in.Pattern, visibility); err != nil {
+	claim := a.Accounts.ClaimNamespace
+	if in.AlthoughSimilar {
+		claim = a.Accounts.ClaimSimilarNamespace
+	}
+	if err := claim(r.Context(), actor, organisation, in.Ecosystem, in.Pattern, visibility); err != nil {
 		return err
 	}
 	return reply(w, r, http.StatusCreated, resource.Namespace{
@@ -230,7 +234,7 @@ func tokenOf(t account.Token) resource.Token {
 	out := resource.Token{
 		ID: t.ID, Account: t.Account, Description: t.Description, Ecosystem: t.Scope.Ecosystem, Names: t.Scope.Names,
 		Permission: string(t.Scope.Permission), Expires: optional(t.Expires), Created: t.Created, LastUsed: optional(t.LastUsed),
-		MadeBy: t.MadeBy,
+		MadeBy: t.MadeBy, Bypass: t.Bypass,
 	}
 	for _, n := range t.Networks {
 		out.Networks = append(out.Networks, n.String())
@@ -251,7 +255,7 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request, actor evidence
 		return err
 	}
 	t := account.Token{
-		Account: in.Account, Description: in.Description,
+		Account: in.Account, Description: in.Description, Bypass: in.Bypass,
 		Scope: account.Scope{Ecosystem: in.Ecosystem, Names: in.Names, Permission: evidence.Permission(in.Permission)},
 	}
 	if in.Expires != nil {

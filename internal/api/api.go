@@ -39,7 +39,7 @@ type Log interface {
 	Consistency(ctx context.Context, oldSize, newSize int64) ([]tlog.Hash, error)
 }
 
-// Config is what the interface is made of. All fields are needed.
+// Config is what the interface is made of. All fields but StepUp are needed.
 type Config struct {
 	Core     *registry.Core
 	Accounts *account.Service
@@ -48,6 +48,8 @@ type Config struct {
 	Policies *policy.Service
 	Publish  *publish.Service
 	Log      Log
+	// StepUp asks people for second factors in their browser; nil: callers send a code.
+	StepUp registry.StepUp
 	// Settled returns when the contents of everything that was pushed so far are on the record, or
 	// with ctx. Answers about contents wait for it, a little: a push is acknowledged before.
 	Settled func(ctx context.Context) error
@@ -140,7 +142,7 @@ func (a *API) handle(needsAccount bool, h handler) http.HandlerFunc {
 		}
 		if err == nil {
 			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit(r.Pattern))
-			err = h(w, r, actor)
+			err = a.stepUp(w, r, actor, h)
 		}
 		if err != nil {
 			a.fail(w, r, err)

@@ -64,7 +64,7 @@ func (a *API) getPackage(w http.ResponseWriter, r *http.Request, actor evidence.
 	if err != nil {
 		return err
 	}
-	if a.Core.Access().Authorize(ctx, actor, evidence.Publish, ecosystem, name) != nil && a.Accounts.RequireAdmin(ctx, actor) != nil {
+	if !a.Core.MayPublish(ctx, actor, ecosystem, name) && a.Accounts.RequireAdmin(ctx, actor) != nil {
 		releases = slices.DeleteFunc(releases, func(l registry.Release) bool { return l.State == registry.Held })
 	}
 	slices.Reverse(releases)

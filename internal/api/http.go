@@ -56,10 +56,14 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if f.Kind == fault.Unauthenticated {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="hullmark"`)
 	}
-	body, merr := json.Marshal(resource.Problem{
+	p := resource.Problem{
 		Type: "https://hullmark.dev/errors/" + f.Code, Title: strings.ReplaceAll(f.Code, "-", " "), Status: status,
 		Detail: strings.TrimSpace(f.Text), Code: f.Code, Kind: f.Kind.String(), Docs: "docs/errors/" + f.Code + ".md",
-	})
+	}
+	if asked, ok := errors.AsType[asked](err); ok {
+		p.AuthURL, p.DoneURL = asked.authURL, asked.doneURL
+	}
+	body, merr := json.Marshal(p)
 	if merr != nil { // strings and numbers: it cannot
 		status, body = http.StatusInternalServerError, nil
 	}

@@ -78,10 +78,25 @@ func (a *API) table() []Route {
 		a.namespace("POST", "/organisations/{organisation}/namespaces", own, a.claimNamespace),
 		a.namespace("GET", "/namespaces/{ecosystem}/{name}", read, a.getNamespace),
 		a.namespace("PUT", "/namespaces/{ecosystem}/{name}", own, a.changeNamespace),
+		a.namespace("GET", "/namespaces/{ecosystem}/{name}/proof", read, a.getNamespaceProof),
+		a.namespace("POST", "/namespaces/{ecosystem}/{name}/proof", own, a.proveNamespace),
+		a.namespace("POST", "/namespaces/{ecosystem}/{name}/offer", own, a.offerNamespace),
+		a.namespace("PUT", "/organisations/{organisation}/namespaces/{ecosystem}/{name}", own, a.acceptNamespace),
 		a.account("GET", "/tokens", a.listTokens),
 		a.account("POST", "/tokens", a.createToken),
 		a.account("DELETE", "/tokens/{id}", a.revokeToken),
 		a.account("POST", "/logins/{code}/approval", a.approveLogin),
+
+		a.anyone("GET", "/challenges/{poll}", a.pollChallenge),
+		a.account("GET", "/mfa", a.getFactors),
+		a.account("POST", "/mfa/totp", a.beginTOTP),
+		a.account("POST", "/mfa/totp/confirmation", a.confirmTOTP),
+		a.account("DELETE", "/mfa/totp", a.removeTOTP),
+		a.account("POST", "/mfa/recovery-codes", a.renewRecoveryCodes),
+		a.namespace("GET", "/organisations/{organisation}/mfa", read, a.listMFARules),
+		a.namespace("PUT", "/organisations/{organisation}/mfa", own, a.setOrganisationMFA),
+		a.namespace("PUT", "/namespaces/{ecosystem}/{name}/mfa", own, a.setNamespaceMFA),
+		a.namespace("PUT", "/packages/{ecosystem}/{name}/mfa", own, a.setPackageMFA),
 	}
 }
 

@@ -49,6 +49,7 @@ func newServer(t *testing.T) *server {
 	record, err := evidence.Open(t.Context(), db, blobs, clock.System{})
 	must(t, err)
 	accounts := account.New(db, clock.System{}, rand.Reader)
+	must(t, accounts.Configure(account.Settings{SealKey: make([]byte, 32), Freeze: -1}))
 	people := authztest.Populate(t, accounts)
 	s := &server{t: t}
 	signer, vkey, err := tlog.LoadOrCreateSigner(filepath.Join(folder, "log.key"), "test/log", rand.Reader)

@@ -66,7 +66,10 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	if err := a.openRecord(ctx); err != nil {
 		return nil, err
 	}
-	a.Accounts = account.New(a.DB, c.Clock, c.Random)
+	a.Accounts = account.New(a.DB, c.Clock, c.Random).WithResolver(c.resolver())
+	if err := a.configureAccounts(); err != nil {
+		return nil, err
+	}
 	if a.AdminToken, _, err = a.Accounts.Bootstrap(ctx); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package app_test
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha1"
 	"crypto/sha512"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/api/authztest"
 )
 
@@ -40,7 +42,7 @@ func (w *npmWorld) Request(t *testing.T, row authztest.Row, role authztest.Role,
 	if row.Method == http.MethodGet {
 		name = fmt.Sprintf("@%s/read", target)
 	}
-	if target != authztest.None && row.String() != "npm PUT /{name}" && row.String() != "npm POST /-/stage/package/{name}" && strings.Contains(row.Pattern, "{name}") {
+	if target != authztest.None && row.String() != "npm PUT /{name}" && row.String() != "npm POST /-/stage/package/{name}" && (strings.Contains(row.Pattern, "{name}") || strings.Contains(row.Pattern, "{release}")) {
 		w.publish(t, target, name)
 	}
 	path := row.Pattern
@@ -87,6 +89,13 @@ func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, 
 	values := map[string]string{
 		"name": name, "version": "1.0.0", "file": base + "-1.0.0.tgz", "tag": "old", "rev": "1-0", "user": "org.couchdb.user:owner",
 	}
+	values["release"] = name + "@1.0.0"
+	if row.Pattern == "/-/user/{user}/package" {
+		values["user"] = cmp.Or(w.Account(role), "nobody")
+	}
+	if strings.Contains(row.Pattern, "{org}") {
+		values["org"], values["team"] = string(target), w.team(t, target)
+	}
 	if target != authztest.None && strings.Contains(row.Pattern, "{rev}") {
 		values["rev"] = w.revision(t, target, name)
 	}
@@ -124,6 +133,20 @@ func (w *npmWorld) stage(t *testing.T, role authztest.Role, target authztest.Tar
 	return answer.StageID
 }
 
+// team makes a team of the target's organisation with the user spare in it.
+func (w *npmWorld) team(t *testing.T, target authztest.Target) string {
+	t.Helper()
+	name := fmt.Sprintf("team%d", w.n)
+	if target == authztest.None {
+		return name
+	}
+	owner := w.Actor(t, holder(target))
+	must(t, w.Accounts.SetMember(t.Context(), owner, string(target), "spare", account.Reader))
+	must(t, w.Accounts.CreateTeam(t.Context(), owner, account.Team{Organisation: string(target), Name: name}))
+	must(t, w.Accounts.AddTeamMember(t.Context(), owner, string(target), name, "spare"))
+	return name
+}
+
 func (w *npmWorld) revision(t *testing.T, target authztest.Target, name string) string {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/npm/"+url.PathEscape(name), nil)
@@ -151,6 +174,22 @@ func (w *npmWorld) bodies(t *testing.T, name string) map[string]string {
 		"GET /-/package/{name}/visibility":         "",
 		"GET /-/package/{name}/collaborators":      "",
 		"POST /-/package/{name}/access":            `{"access": "public"}`,
+		"GET /-/npm/v1/attestations/{release}":     "",
+		"GET /-/org/{org}/user":                    "",
+		"PUT /-/org/{org}/user":                    `{"user": "spare", "role": "developer"}`,
+		"DELETE /-/org/{org}/user":                 `{"user": "spare"}`,
+		"GET /-/org/{org}/package":                 "",
+		"GET /-/org/{org}/team":                    "",
+		"PUT /-/org/{org}/team":                    fmt.Sprintf(`{"name": "new%d"}`, w.n),
+		"DELETE /-/team/{org}/{team}":              "",
+		"GET /-/team/{org}/{team}/user":            "",
+		"PUT /-/team/{org}/{team}/user":            `{"user": "spare"}`,
+		"DELETE /-/team/{org}/{team}/user":         `{"user": "spare"}`,
+		"GET /-/team/{org}/{team}/package":         "",
+		"PUT /-/team/{org}/{team}/package":         fmt.Sprintf(`{"package": %q, "permissions": "read-write"}`, name),
+		"DELETE /-/team/{org}/{team}/package":      fmt.Sprintf(`{"package": %q}`, name),
+		"GET /-/user/{user}/package":               "",
+		"POST /-/npm/v1/user":                      `{"email": null, "fullname": null}`,
 		"GET /-/ping":                              "",
 		"GET /-/npm/v1/keys":                       "",
 		"GET /-/v1/search":                         "",

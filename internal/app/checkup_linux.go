@@ -44,7 +44,7 @@ func Checkup(ctx context.Context, c AgentConfig) []Check {
 
 func checkKernel() Check {
 	found := kernel.Probe()
-	text := fmt.Sprintf("%s can do %s", found.Kernel, found.Level)
+	text := fmt.Sprintf("%s can do %s; overlay: %s", found.Kernel, found.Level, found.Overlay.Reason)
 	if found.Level < kernel.Observe {
 		for _, f := range []kernel.Feature{found.Types, found.RingBuffer, found.RawTracepoints} {
 			if !f.OK {

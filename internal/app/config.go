@@ -5,11 +5,14 @@
 package app
 
 import (
+	"context"
 	"io"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/clock"
 )
 
@@ -36,6 +39,24 @@ type Config struct {
 	// PullsEvery is how long equal pull decisions are counted before they become one statement.
 	// Shorter means a longer record; a crash loses at most this much. Default 1 min.
 	PullsEvery time.Duration
+	// DNS is the name server that is asked for proofs of domains, "host:port". Whoever answers in its
+	// place can prove any domain: name one on a trusted path. Default: the machine's resolver.
+	DNS string
+	// TrustedRoots are the Sigstores whose attestations are taken, by name. Default: none, and then
+	// every publication with provenance is refused.
+	TrustedRoots []TrustedRoot
+	// ProvenanceIssuers are the OpenID Connect issuers whose workloads may make provenance. Default:
+	// GitHub Actions and gitlab.com. Whoever can run a workload there can make provenance, of their own
+	// repositories only.
+	ProvenanceIssuers []string
+	// AdvertiseAttestations tells npm clients of attestations in packuments. A client that does not trust
+	// the Sigstore that they were made with reports them as tampering. Default: off; the attestations can
+	// be fetched all the same.
+	AdvertiseAttestations bool
+
+	// Accounts are the settings of passwords, sessions, tokens and second factors; see
+	// account.Settings. Its SealKey comes from the file account.key in Data unless it is set.
+	Accounts account.Settings
 
 	// Version is what the API calls the program.
 	Version string
@@ -49,5 +70,15 @@ type Config struct {
 
 // DefaultListen is npm people's habit: the port that the best-known private registry uses.
 const DefaultListen = "127.0.0.1:4873"
+
+// resolver asks DNS, or whom the machine asks.
+func (c *Config) resolver() *net.Resolver {
+	if c.DNS == "" {
+		return net.DefaultResolver
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, c.DNS)
+	}}
+}
 
 func (c *Config) file(name string) string { return filepath.Join(c.Data, name) }

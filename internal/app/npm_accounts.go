@@ -37,7 +37,7 @@ func (a npmAccounts) CompleteLogin(ctx context.Context, code, user, secret, remo
 // CreateToken implements npm.Accounts.
 func (a npmAccounts) CreateToken(ctx context.Context, actor evidence.Actor, want npm.Token) (string, npm.Token, error) {
 	secret, made, err := a.Service.CreateToken(ctx, actor, account.Token{
-		Description: want.Description, Networks: want.Networks, Expires: want.Expires,
+		Description: want.Description, Bypass: want.Bypass, Networks: want.Networks, Expires: want.Expires,
 		Scope: account.Scope{Ecosystem: purl.NPM, Names: want.Names, Permission: want.Permission},
 	})
 	return secret, npmToken(made), err
@@ -56,7 +56,7 @@ func (a npmAccounts) ListTokens(ctx context.Context, actor evidence.Actor) ([]np
 func npmToken(t account.Token) npm.Token {
 	return npm.Token{
 		ID: t.ID, Description: t.Description, Names: t.Scope.Names, Permission: t.Scope.Permission,
-		Networks: t.Networks, Created: t.Created, Expires: t.Expires,
+		Networks: t.Networks, Created: t.Created, Expires: t.Expires, Bypass: t.Bypass,
 	}
 }
 

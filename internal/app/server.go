@@ -30,6 +30,7 @@ const (
 	shutdownTimeout = 10 * time.Second // for requests under way when the server is told to stop
 	maxHeader       = 64 << 10         // bytes
 	pruneEvery      = time.Hour
+	verifyEvery     = time.Hour
 	abandoned       = 24 * time.Hour // since the last byte of an upload
 	maxStreams      = 1000           // that one HTTP/2 connection may hold open
 	pingAfter       = 30 * time.Second
@@ -72,14 +73,24 @@ func (a *App) Listen() (*Server, error) {
 
 func (s *Server) build() error {
 	c := s.app.Config
+	if err := s.app.Accounts.ServeAt(s.URL); err != nil {
+		return err
+	}
+	ask := stepUp{s.app.Accounts, s.URL}
 	signer, err := c.signer("npm.key")
 	if err != nil {
 		return err
 	}
-	s.NPM, err = npm.New(s.app.Core, npm.Config{
-		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, Stages: npmStages{s.app.Publish}, Clock: c.Clock, Log: c.Logger,
-	})
-	if err != nil {
+	registry := npm.Config{
+		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Stages: npmStages{s.app.Publish}, Clock: c.Clock, Log: c.Logger,
+		Advertise: c.AdvertiseAttestations,
+	}
+	if v, err := c.verifier(); err != nil {
+		return err
+	} else if v != nil {
+		registry.Attestations = npmAttestations{v}
+	}
+	if s.NPM, err = npm.New(s.app.Core, registry); err != nil {
 		return err
 	}
 	key, err := c.secret("oci.key")
@@ -99,7 +110,7 @@ func (s *Server) build() error {
 	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled,
+		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled, StepUp: ask,
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()
@@ -184,6 +195,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.expireStages) })
+	g.Go(func() error { return every(gctx, verifyEvery, s.verifyNamespaces) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
 }
 
@@ -225,6 +237,13 @@ func drain(ctx context.Context, server *http.Server, patience time.Duration) err
 func (s *Server) flushPulls(ctx context.Context) {
 	if err := s.app.Core.FlushPulls(ctx); err != nil {
 		s.app.Config.Logger.Error("pull decisions were not recorded", "error", err)
+	}
+}
+
+// verifyNamespaces looks again for the records of domains that were proved.
+func (s *Server) verifyNamespaces(ctx context.Context) {
+	if _, err := s.app.Accounts.VerifyNamespaces(ctx); err != nil && ctx.Err() == nil {
+		s.app.Config.Logger.Error("proofs of domains were not looked for", "error", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/api/authztest"
 	"github.com/hullmark/hullmark/internal/app"
 	"github.com/hullmark/hullmark/internal/publish"
@@ -41,7 +42,7 @@ func listen(t testing.TB, a *app.App) *app.Server {
 // matrixServer is a server with everything mounted and the matrix's people.
 func matrixServer(t *testing.T) (*app.App, *app.Server, *authztest.People) {
 	t.Helper()
-	a := open(t, app.Config{Data: t.TempDir()})
+	a := open(t, app.Config{Data: t.TempDir(), Accounts: account.Settings{Freeze: -1}})
 	s := listen(t, a)
 	people := authztest.PopulateAs(t, a.Accounts, a.AdminToken)
 	// Every cell has a package of its own, which is what a worm looks like.

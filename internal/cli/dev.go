@@ -29,6 +29,7 @@ type ready struct {
 func newDev(e *env) *cobra.Command {
 	var c app.Config
 	var verbose bool
+	var roots []string
 	cmd := &cobra.Command{
 		Use: "dev", Short: "Start everything in one process on this machine", GroupID: "serve",
 		Long: `Start the registries, the record and its log in one process, with embedded storage in one folder.
@@ -44,14 +45,33 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 			}
 			c.Logger = slog.New(slog.NewTextHandler(e.Err, &slog.HandlerOptions{Level: level}))
 			c.Version = Version
+			if err := trustedRoots(&c, roots); err != nil {
+				return err
+			}
 			return runDev(cmd.Context(), e, c)
 		},
 	}
 	cmd.Flags().StringVar(&c.Data, "data", defaultData(), "folder for the database, the blobs and the keys")
 	cmd.Flags().StringVar(&c.Listen, "listen", app.DefaultListen, "address to listen on; port 0 picks a free one")
 	cmd.Flags().StringVar(&c.PublicURL, "public-url", "", "how clients reach the server, when a proxy stands in front")
+	cmd.Flags().StringVar(&c.DNS, "dns", "", "name server to ask for proofs of domains, host:port (default: the machine's)")
+	cmd.Flags().StringArrayVar(&roots, "trusted-root", nil, "NAME=FILE of a Sigstore's trusted_root.json whose attestations are taken; may be repeated")
+	cmd.Flags().StringArrayVar(&c.ProvenanceIssuers, "provenance-issuer", nil, "OpenID Connect issuer whose workloads may make provenance; may be repeated (default: GitHub Actions and gitlab.com)")
+	cmd.Flags().BoolVar(&c.AdvertiseAttestations, "advertise-attestations", false, "tell npm clients of attestations; only where every client trusts the Sigstore that made them")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log what happens, to standard error")
 	return cmd
+}
+
+// trustedRoots reads the values of --trusted-root.
+func trustedRoots(c *app.Config, values []string) error {
+	for _, v := range values {
+		name, file, ok := strings.Cut(v, "=")
+		if !ok || name == "" || file == "" {
+			return usageError{fmt.Errorf("--trusted-root takes NAME=FILE, like public=trusted_root.json; not %q", v)}
+		}
+		c.TrustedRoots = append(c.TrustedRoots, app.TrustedRoot{Name: name, File: file})
+	}
+	return nil
 }
 
 // defaultData is where the data lives when nothing is said.

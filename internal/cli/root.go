@@ -30,6 +30,8 @@ type env struct {
 	Streams
 	format output.Format
 	server string
+	otp    string
+	wait   bool // for a confirmation in the browser, also without a terminal
 }
 
 func (e *env) printer() *output.Printer { return output.New(e.Out, e.format) }
@@ -114,6 +116,8 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 	flags := root.PersistentFlags()
 	flags.VarP(&e.format, "output", "o", "how to print the result")
 	flags.StringVar(&e.server, "server", "", "server address, e.g. http://127.0.0.1:4873 (default $HULLMARK_URL, then the last login)")
+	flags.StringVar(&e.otp, "otp", "", "a code of your authenticator app, for what asks for a second factor")
+	flags.BoolVar(&e.wait, "wait-for-browser", false, "when a second factor is missing, wait for it also without a terminal")
 	root.AddGroup(
 		&cobra.Group{ID: "serve", Title: "Run:"}, &cobra.Group{ID: "ask", Title: "Ask:"},
 		&cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "account", Title: "Accounts:"})
@@ -140,6 +144,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newUser(e),
 		newNamespace(e),
 		newToken(e),
+		newMFA(e),
 		newEnroll(e),
 		newVersion(e),
 	)

@@ -39,7 +39,11 @@ func (e *env) client() (*client.Client, error) {
 		return nil, err
 	}
 	server := strings.TrimSuffix(firstOf(e.server, os.Getenv("HULLMARK_URL"), kept.Server, defaultServer), "/")
-	return client.New(server, firstOf(os.Getenv("HULLMARK_TOKEN"), kept.Tokens[server]))
+	c, err := client.New(server, firstOf(os.Getenv("HULLMARK_TOKEN"), kept.Tokens[server]))
+	if err != nil {
+		return nil, err
+	}
+	return c.WithFactor(e.otp, e.askFactor(c)), nil
 }
 
 func firstOf(values ...string) string {

@@ -63,6 +63,7 @@ make one that may do more than it may itself.`
 	flags.StringArrayVar(&t.Names, "name", nil, "names that it reaches, as a pattern like @acme/* or acme/**; may be repeated (default: all)")
 	flags.StringVar(&t.Permission, "permission", "read", "the most that it may do: read, stage, publish or own")
 	flags.StringArrayVar(&t.Networks, "network", nil, "networks that it works from, as CIDR; may be repeated (default: everywhere)")
+	flags.BoolVar(&t.Bypass, "bypass-2fa", false, "for automation: passes without a second factor where the rule permits it, and manages nothing")
 	flags.StringVar(&expires, "expires", "90d", "after how long it ends, like 90d or 12h; 'never' for none")
 	return cmd
 }

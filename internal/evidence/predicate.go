@@ -146,6 +146,8 @@ type Verification struct {
 	Identity string        `json:"identity,omitempty"`
 	Verdict  string        `json:"verdict"` // "holds" or "fails"
 	Reasons  []string      `json:"reasons,omitempty"`
+	// Claims are what the proof says beyond the identity: issuer, repository, workflow, run, log index.
+	Claims map[string]string `json:"claims,omitempty"`
 }
 
 // PredicateType implements Predicate.

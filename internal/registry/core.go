@@ -34,6 +34,7 @@ type Access interface {
 	Authenticate(r *http.Request) (evidence.Actor, error)
 	// Authorize fails with Unauthenticated when logging in could help, else with Denied or NotFound.
 	Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error
+	Prover
 }
 
 // Core is the registry core. It is safe for concurrent use.

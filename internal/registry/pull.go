@@ -46,7 +46,7 @@ func (c *Core) pullGate(ctx context.Context, actor evidence.Actor, ecosystem, na
 		return fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; use another version", r.PURL, r.Recalled)
 	case r.State == Held && !actor.Anonymous() && actor.Account == r.Publisher:
 		return nil // it has it anyway, and clients look whether it is there before they push again
-	case r.State == Held && c.access.Authorize(ctx, actor, evidence.Publish, ecosystem, name) != nil:
+	case r.State == Held && !c.MayPublish(ctx, actor, ecosystem, name):
 		return heldBack(r.PURL)
 	case r.State == Held:
 		return nil

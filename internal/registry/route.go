@@ -11,6 +11,9 @@ const (
 	AccessAnyone    = "anyone"    // no credential needed; a valid one may show more
 	AccessAccount   = "account"   // any valid credential
 	AccessNamespace = "namespace" // whoever holds Permission on the name in the path
+	// AccessOrganisation is for who is in the organisation in the path: its members to read, its owners to
+	// own; and for site administrators.
+	AccessOrganisation = "organisation"
 )
 
 // Route is one row of an adapter's route table. The adapter builds its mux from the table and

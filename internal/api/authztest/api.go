@@ -10,9 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/api/resource"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/purl"
 )
@@ -32,6 +36,8 @@ type API struct {
 	Record *evidence.Record
 	Mount  string
 	n      int
+	// enrolled is who got an authenticator app for the last row, and has none in the next.
+	enrolled Role
 }
 
 // NewAPI returns the requests for an interface on people's accounts and record, into which it
@@ -85,6 +91,7 @@ func (a *API) publish(t testing.TB, actor evidence.Actor, ecosystem, name, versi
 func (a *API) Request(t *testing.T, row Row, role Role, target Target) *http.Request {
 	t.Helper()
 	a.n++
+	a.unenrol(t)
 	path := row.Pattern
 	for name, value := range a.values(t, row, role, target) {
 		path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(value))
@@ -94,7 +101,14 @@ func (a *API) Request(t *testing.T, row Row, role Role, target Target) *http.Req
 	if strings.Contains(path, "{") || !known && !hasBody {
 		return nil
 	}
+	code, proof := a.factor(t, row, role)
+	if code != "" {
+		body = fmt.Sprintf(`{"code": %q}`, code)
+	}
 	r := httptest.NewRequestWithContext(t.Context(), row.Method, a.Mount+path+query, strings.NewReader(body))
+	if proof != "" {
+		r.Header.Set(resource.OTPHeader, proof)
+	}
 	if hasBody {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -112,12 +126,28 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 	switch row.Pattern {
 	case "/namespaces/{ecosystem}/{name}", "/namespaces/{ecosystem}/{name}/hold-settings":
 		values["name"] = "@" + string(target)
+	case "/namespaces/{ecosystem}/{name}/offer":
+		values["name"] = "@" + string(target)
+	case "/namespaces/{ecosystem}/{name}/proof":
+		values["ecosystem"], values["name"] = "maven", "com."+string(target)
+	case "/organisations/{organisation}/namespaces/{ecosystem}/{name}":
+		values["name"] = fmt.Sprintf("@given%d", a.n)
+		must(t, a.Accounts.ClaimNamespace(t.Context(), a.Admin, "third", "npm", values["name"], account.Private))
+		if target == Own || target == Other {
+			must(t, a.Accounts.OfferNamespace(t.Context(), a.Admin, "npm", values["name"], string(target)))
+		}
 	case "/tokens/{id}":
 		values["id"] = a.SpareToken(t, role)
 	case "/enrolments/{id}":
 		_, made, err := a.Accounts.Enrol(t.Context(), a.Admin, account.Enrolment{Kind: account.AgentMember, Name: fmt.Sprintf("spare%d", a.n)})
 		must(t, err)
 		values["id"] = made.ID
+	case "/challenges/{poll}":
+		_, poll, err := a.Accounts.StartChallenge(t.Context(), a.Admin, account.AnyFactor, "test", "192.0.2.1:1")
+		must(t, err)
+		values["poll"] = poll
+	case "/namespaces/{ecosystem}/{name}/mfa":
+		values["name"] = "@" + string(target)
 	case "/logins/{code}/approval":
 		code, _, err := a.Accounts.StartLogin(t.Context(), fmt.Sprintf("192.0.2.%d:1", a.n%250))
 		must(t, err)
@@ -210,9 +240,13 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /decisions/{id}/explanation": "",
 		"GET /users":                      "", "GET /enrolments": "", "DELETE /enrolments/{id}": "", "GET /organisations": "",
 		"GET /organisations/{organisation}/members": "", "GET /organisations/{organisation}/namespaces": "",
-		"DELETE /organisations/{organisation}/members/{account}": "",
-		"GET /namespaces/{ecosystem}/{name}":                     "",
-		"GET /tokens":                                            "", "DELETE /tokens/{id}": "", "POST /logins/{code}/approval": "",
+		"DELETE /organisations/{organisation}/members/{account}":          "",
+		"GET /namespaces/{ecosystem}/{name}":                              "",
+		"GET /namespaces/{ecosystem}/{name}/proof":                        "",
+		"PUT /organisations/{organisation}/namespaces/{ecosystem}/{name}": "",
+		"GET /challenges/{poll}":                                          "", "GET /mfa": "", "POST /mfa/totp": "", "DELETE /mfa/totp": "", "POST /mfa/recovery-codes": "",
+		"GET /organisations/{organisation}/mfa": "",
+		"GET /tokens":                           "", "DELETE /tokens/{id}": "", "POST /logins/{code}/approval": "",
 	}
 }
 
@@ -233,6 +267,49 @@ func (a *API) bodies(target Target) map[string]string {
 		"PUT /organisations/{organisation}/members/{account}": `{"role": "reader"}`,
 		"POST /organisations/{organisation}/namespaces":       fmt.Sprintf(`{"ecosystem": "npm", "pattern": "@claim%d"}`, a.n),
 		"PUT /namespaces/{ecosystem}/{name}":                  `{"visibility": "private"}`,
-		"POST /tokens":                                        `{"permission": "read"}`,
+		"POST /namespaces/{ecosystem}/{name}/proof":           `{}`,
+		"POST /namespaces/{ecosystem}/{name}/offer":           `{"organisation": "third"}`,
+		"POST /tokens":                           `{"permission": "read"}`,
+		"POST /mfa/totp/confirmation":            `{"code": "000000"}`,
+		"PUT /organisations/{organisation}/mfa":  `{"action": "publish", "level": "none"}`,
+		"PUT /namespaces/{ecosystem}/{name}/mfa": `{"action": "publish", "level": "none"}`,
+		"PUT /packages/{ecosystem}/{name}/mfa":   `{"action": "publish", "level": "none"}`,
 	}
+}
+
+// factor prepares the rows about authenticator apps: it returns the code that confirms one that was
+// begun, or the proof of one that is in force.
+func (a *API) factor(t *testing.T, row Row, role Role) (code, proof string) {
+	t.Helper()
+	route := row.Method + " " + row.Pattern
+	confirms := route == "POST /mfa/totp/confirmation"
+	if role == Anonymous || !confirms && route != "DELETE /mfa/totp" && route != "POST /mfa/recovery-codes" {
+		return "", ""
+	}
+	actor := a.Actor(t, role)
+	begun, err := a.Accounts.BeginTOTP(t.Context(), actor)
+	must(t, err)
+	if code, err = totp.GenerateCode(begun.Secret, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	a.enrolled = role
+	if confirms {
+		return code, ""
+	}
+	recovery, err := a.Accounts.ConfirmTOTP(t.Context(), actor, code, "192.0.2.1:1")
+	must(t, err)
+	return "", recovery[0]
+}
+
+func (a *API) unenrol(t *testing.T) {
+	t.Helper()
+	if a.enrolled == "" {
+		return
+	}
+	actor := a.Actor(t, a.enrolled)
+	actor.Factor = evidence.TOTP
+	if err := a.Accounts.RemoveTOTP(t.Context(), actor); err != nil && fault.As(err).Code != "totp-unknown" {
+		t.Fatal(err)
+	}
+	a.enrolled = ""
 }

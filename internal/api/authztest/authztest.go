@@ -165,10 +165,10 @@ func expect(row Row, role Role, target Target) outcome {
 }
 
 func expectNamespace(row Row, role Role, target Target) outcome {
-	if role == Anonymous && row.Permission != evidence.Read {
+	if role == Anonymous && (row.Permission != evidence.Read || row.Access == registry.AccessOrganisation) {
 		return login
 	}
-	if role == Admin && (row.Admin || row.Permission == evidence.Read) {
+	if role == Admin && (row.Admin || row.Access == registry.AccessOrganisation || row.Permission == evidence.Read) {
 		if target == None {
 			return defined // there may be nothing to do it to
 		}
@@ -220,7 +220,7 @@ func (r Row) check() string {
 			return "declares a permission that nothing asks for"
 		}
 		return ""
-	case registry.AccessNamespace:
+	case registry.AccessNamespace, registry.AccessOrganisation:
 		if !slices.Contains([]evidence.Permission{evidence.Read, evidence.Stage, evidence.Publish, evidence.Own}, r.Permission) {
 			return fmt.Sprintf("declares the permission %q, which is none", r.Permission)
 		}
@@ -230,7 +230,7 @@ func (r Row) check() string {
 }
 
 func (r Row) targets() []Target {
-	if r.Access == registry.AccessNamespace {
+	if r.Access == registry.AccessNamespace || r.Access == registry.AccessOrganisation {
 		return []Target{Own, Other, None}
 	}
 	return []Target{Own} // whose it is does not matter

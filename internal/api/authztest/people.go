@@ -1,6 +1,8 @@
 package authztest
 
 import (
+	"context"
+	"strings"
 	"testing"
 
 	"github.com/hullmark/hullmark/internal/account"
@@ -37,6 +39,8 @@ func PopulateAs(t testing.TB, accounts *account.Service, secret string) *People 
 		p.tokens[role] = p.token(t, string(role))
 	}
 	must(t, accounts.CreateUser(ctx, p.Admin, "spare", ""))
+	must(t, accounts.CreateOrganisation(ctx, p.Admin, "third"))
+	accounts.WithResolver(proofs{p})
 	p.organisation(t, Owner, "own")
 	p.organisation(t, Rival, "other")
 	owner := p.Actor(t, Owner)
@@ -67,6 +71,16 @@ func (p *People) organisation(t testing.TB, by Role, name string) {
 	must(t, p.Accounts.CreateOrganisation(t.Context(), actor, name))
 	must(t, p.Accounts.ClaimNamespace(t.Context(), actor, name, "npm", "@"+name, account.Private))
 	must(t, p.Accounts.ClaimNamespace(t.Context(), actor, name, "oci", name, account.Private))
+	must(t, p.Accounts.ClaimNamespace(t.Context(), actor, name, "maven", "com."+name, account.Private))
+}
+
+// proofs answers for every domain "x.com" with the record that proves the namespace "com.x".
+type proofs struct{ *People }
+
+// LookupTXT implements account.Resolver.
+func (p proofs) LookupTXT(ctx context.Context, domain string) ([]string, error) {
+	proof, err := p.Accounts.NamespaceProof(ctx, p.Admin, "maven", "com."+strings.TrimSuffix(domain, ".com."))
+	return []string{proof.Record}, err
 }
 
 // Actor returns the actor that a role's token proves.

@@ -63,6 +63,26 @@ func (c *Client) ClaimNamespace(ctx context.Context, organisation string, n reso
 	return made, c.do(ctx, http.MethodPost, path("organisations", organisation, "namespaces"), nil, n, &made)
 }
 
+// NamespaceProof returns the state of the proof of a namespace that is a domain.
+func (c *Client) NamespaceProof(ctx context.Context, ecosystem, pattern string) (p resource.NamespaceProof, err error) {
+	return p, c.do(ctx, http.MethodGet, path("namespaces", ecosystem, pattern, "proof"), nil, nil, &p)
+}
+
+// ProveNamespace has the record looked for now, or vouches for the namespace instead.
+func (c *Client) ProveNamespace(ctx context.Context, ecosystem, pattern string, vouch bool) (p resource.NamespaceProof, err error) {
+	return p, c.do(ctx, http.MethodPost, path("namespaces", ecosystem, pattern, "proof"), nil, resource.ProveNamespace{Vouch: vouch}, &p)
+}
+
+// OfferNamespace offers a namespace to another organisation.
+func (c *Client) OfferNamespace(ctx context.Context, ecosystem, pattern, organisation string) error {
+	return c.do(ctx, http.MethodPost, path("namespaces", ecosystem, pattern, "offer"), nil, resource.NamespaceOffer{Organisation: organisation}, nil)
+}
+
+// AcceptNamespace takes a namespace over that was offered to the organisation.
+func (c *Client) AcceptNamespace(ctx context.Context, organisation, ecosystem, pattern string) error {
+	return c.do(ctx, http.MethodPut, path("organisations", organisation, "namespaces", ecosystem, pattern), nil, nil, nil)
+}
+
 // SetVisibility changes who may read a namespace: private or public.
 func (c *Client) SetVisibility(ctx context.Context, ecosystem, pattern, visibility string) (n resource.Namespace, err error) {
 	return n, c.do(ctx, http.MethodPut, path("namespaces", ecosystem, pattern), nil, resource.NamespaceSettings{Visibility: visibility}, &n)

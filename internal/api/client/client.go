@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,6 +34,8 @@ type Client struct {
 	base  string // the server's address, without a slash at its end
 	token string
 	http  *http.Client
+	ask   Asker // nil: a missing second factor is an error
+	otp   string
 }
 
 // New returns a client of the server at address ("http://127.0.0.1:4873"). token may be empty. It
@@ -97,8 +100,32 @@ func (c *Client) exchange(request *http.Request) ([]byte, error) {
 	return text, err
 }
 
-// answer sends a request and returns the body and header of a successful answer.
+// answer sends a request and returns the body and header of a successful answer. When a second factor
+// is missing it asks for it, and sends the request once more.
 func (c *Client) answer(request *http.Request) ([]byte, http.Header, error) {
+	if c.otp != "" {
+		request.Header.Set(resource.OTPHeader, c.otp)
+	}
+	text, header, err := c.once(request)
+	var missing StepUpError
+	if c.ask == nil || !errors.As(err, &missing) {
+		return text, header, err
+	}
+	otp, aerr := c.ask(request.Context(), missing)
+	if aerr != nil || otp == "" {
+		return nil, nil, errors.Join(aerr, err)
+	}
+	again := request.Clone(request.Context())
+	if request.GetBody != nil {
+		if again.Body, err = request.GetBody(); err != nil {
+			return nil, nil, fmt.Errorf("repeat request: %w", err)
+		}
+	}
+	again.Header.Set(resource.OTPHeader, otp)
+	return c.once(again)
+}
+
+func (c *Client) once(request *http.Request) ([]byte, http.Header, error) {
 	answer, err := c.http.Do(request)
 	if err != nil {
 		return nil, nil, fault.New(fault.Unavailable, "server-unreachable",
@@ -150,7 +177,11 @@ func problem(status int, text []byte) error {
 		return fault.New(fault.Unavailable, "server-answer-unreadable",
 			"the server answered with status %d and no explanation; is it a hullmark server?", status)
 	}
-	return &fault.Error{Kind: kindOf(p.Kind), Code: p.Code, Text: p.Detail}
+	f := &fault.Error{Kind: kindOf(p.Kind), Code: p.Code, Text: p.Detail}
+	if p.AuthURL != "" && p.DoneURL != "" {
+		return StepUpError{f, p.AuthURL, p.DoneURL}
+	}
+	return f
 }
 
 // kindOf finds a kind by its name; one that this program does not know is Internal.

@@ -53,6 +53,28 @@ type NewNamespace struct {
 	Ecosystem  string `json:"ecosystem"`
 	Pattern    string `json:"pattern"`
 	Visibility string `json:"visibility,omitempty"`
+	// AlthoughSimilar lets a site administrator claim a name that is like another one.
+	AlthoughSimilar bool `json:"althoughSimilar,omitempty"`
+}
+
+// NamespaceProof is the state of the proof of a namespace that is a domain.
+type NamespaceProof struct {
+	Domain    string    `json:"domain"` // needs a TXT record
+	Record    string    `json:"record"` // that says this
+	Valid     bool      `json:"valid"`  // the namespace may be published to
+	Proven    time.Time `json:"proven,omitzero"`
+	Missing   time.Time `json:"missing,omitzero"`
+	VouchedBy string    `json:"vouchedBy,omitempty"`
+}
+
+// ProveNamespace asks for the record to be looked for, or gives a site administrator's word instead.
+type ProveNamespace struct {
+	Vouch bool `json:"vouch,omitempty"`
+}
+
+// NamespaceOffer offers a namespace to another organisation.
+type NamespaceOffer struct {
+	Organisation string `json:"organisation"`
 }
 
 // NamespaceSettings changes a namespace; what is empty stays.
@@ -74,6 +96,7 @@ type Token struct {
 	Created     time.Time  `json:"created"`
 	LastUsed    *time.Time `json:"lastUsed,omitempty"` // none: never
 	MadeBy      string     `json:"madeBy,omitempty"`
+	Bypass      bool       `json:"bypass,omitempty"` // passes without a second factor where a rule permits automation
 }
 
 // NewToken asks for a token.
@@ -85,6 +108,7 @@ type NewToken struct {
 	Permission  string     `json:"permission"`
 	Networks    []string   `json:"networks,omitempty"`
 	Expires     *time.Time `json:"expires,omitempty"`
+	Bypass      bool       `json:"bypass,omitempty"`
 }
 
 // CreatedToken is a new token with its secret, which is not shown again.

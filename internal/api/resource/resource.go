@@ -18,6 +18,10 @@ type Problem struct {
 	Code   string `json:"code"`
 	Kind   string `json:"kind"`
 	Docs   string `json:"docs"`
+	// AuthURL is where a person gives the second factor that was missing, DoneURL where the client then
+	// fetches what it repeats the request with, in the header [OTPHeader].
+	AuthURL string `json:"authUrl,omitempty"`
+	DoneURL string `json:"doneUrl,omitempty"`
 }
 
 // Page is a part of a list. Next is the cursor of the following part, empty on the last.

@@ -21,12 +21,6 @@ func (r *Registry) whoami(w http.ResponseWriter, _ *http.Request, actor evidence
 	return nil
 }
 
-// profile answers GET /-/npm/v1/user with the little that is known.
-func (r *Registry) profile(w http.ResponseWriter, _ *http.Request, actor evidence.Actor) error {
-	r.respond(w, http.StatusOK, map[string]any{"name": actor.Account, "email": "", "email_verified": false, "tfa": nil})
-	return nil
-}
-
 // couchUser is the prefix under which npm names users. Source: npm-profile, couchEndpoint.
 const couchUser = "org.couchdb.user:"
 
@@ -73,10 +67,4 @@ func (r *Registry) serveCollaborators(w http.ResponseWriter, req *http.Request, 
 	}
 	r.respond(w, http.StatusOK, access)
 	return nil
-}
-
-// setAccess answers POST /-/package/{name}/access. Visibility belongs to the namespace here.
-func (r *Registry) setAccess(http.ResponseWriter, *http.Request, evidence.Actor) error {
-	return fault.New(fault.Unsupported, "access-by-namespace",
-		"whether a package is public is set for its whole namespace here; see hullmark namespace --help")
 }

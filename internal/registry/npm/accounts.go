@@ -11,6 +11,9 @@ import (
 // Accounts is what the protocol asks of the accounts behind it. Errors are faults and are shown
 // to the caller.
 type Accounts interface {
+	Organisations
+	Profiles
+
 	// Login returns a new token for a user who proves who they are with a password or a token.
 	// remoteAddr is the caller's "ip:port".
 	Login(ctx context.Context, user, secret, remoteAddr string) (token string, err error)
@@ -49,6 +52,8 @@ type Token struct {
 	Networks   []netip.Prefix
 	Created    time.Time
 	Expires    time.Time // zero: never
+	// Bypass lets it through without a second factor where a rule permits automation.
+	Bypass bool
 }
 
 // Collaborator is somebody who holds a role on a name.

@@ -11,7 +11,12 @@ import (
 )
 
 // accounts joins the account service to what package npm asks of it, as the program's wiring does.
-type accounts struct{ *account.Service }
+// What other parts of the program keep of a person stands in memory.
+type accounts struct {
+	*account.Service
+	profile *npm.Profile
+	factors map[string][2]bool // by package: a second factor is needed; tokens may do without
+}
 
 func (a accounts) Login(ctx context.Context, user, secret, remoteAddr string) (string, error) {
 	actor, err := a.AuthenticateSecret(ctx, user, secret, remoteAddr)
@@ -81,4 +86,83 @@ func (a accounts) Public(ctx context.Context, name string) (bool, error) {
 		return false, err
 	}
 	return err == nil, nil
+}
+
+var roles = map[account.Role]string{account.Owner: "owner", account.Maintainer: "developer", account.Reader: "reader"}
+
+func (a accounts) Roster(ctx context.Context, actor evidence.Actor, org string) (map[string]string, error) {
+	members, err := a.Members(ctx, actor, org)
+	roster := map[string]string{}
+	for _, m := range members {
+		roster[m.Account] = roles[m.Role]
+	}
+	return roster, err
+}
+
+func (a accounts) Enrol(ctx context.Context, actor evidence.Actor, org, user, role string) error {
+	for is, name := range roles {
+		if name == role {
+			return a.SetMember(ctx, actor, org, user, is)
+		}
+	}
+	return a.SetMember(ctx, actor, org, user, account.Role(role))
+}
+
+func (a accounts) Scopes(ctx context.Context, actor evidence.Actor, org string) (out []string, err error) {
+	all, err := a.ListNamespaces(ctx, actor, org)
+	for _, n := range all {
+		if n.Ecosystem == purl.NPM {
+			out = append(out, n.Pattern)
+		}
+	}
+	return out, err
+}
+
+func (a accounts) TeamNames(ctx context.Context, actor evidence.Actor, org string) (out []string, err error) {
+	teams, err := a.Teams(ctx, actor, org)
+	for _, t := range teams {
+		out = append(out, t.Name)
+	}
+	return out, err
+}
+
+func (a accounts) FoundTeam(ctx context.Context, actor evidence.Actor, org, team, description string) error {
+	return a.CreateTeam(ctx, actor, account.Team{Organisation: org, Name: team, Description: description})
+}
+
+func (a accounts) TeamPermissions(ctx context.Context, actor evidence.Actor, org, team string) (map[string]evidence.Permission, error) {
+	grants, err := a.TeamGrants(ctx, actor, org, team)
+	out := map[string]evidence.Permission{}
+	for _, g := range grants {
+		out[g.Name] = g.Role.Permission()
+	}
+	return out, err
+}
+
+func (a accounts) SetTeamPermission(ctx context.Context, actor evidence.Actor, org, team, name string, perm evidence.Permission) error {
+	role := map[evidence.Permission]account.Role{evidence.Read: account.Reader, evidence.Publish: account.Maintainer}[perm]
+	return a.SetTeamRole(ctx, actor, org, team, account.TeamGrant{Ecosystem: purl.NPM, Name: name, Role: role})
+}
+
+func (a accounts) RoleOf(ctx context.Context, name, user string) (evidence.Permission, error) {
+	role, err := a.RoleOn(ctx, purl.NPM, name, user)
+	return role.Permission(), err
+}
+
+func (a accounts) Profile(context.Context, evidence.Actor) (npm.Profile, error) {
+	return *a.profile, nil
+}
+
+func (a accounts) SetEmail(_ context.Context, _ evidence.Actor, address string) error {
+	a.profile.Email = address
+	return nil
+}
+
+func (a accounts) ChangePassword(context.Context, evidence.Actor, string, string, string) error {
+	return nil
+}
+
+func (a accounts) SetPublishFactor(_ context.Context, _ evidence.Actor, name string, factor, exempt bool) error {
+	a.factors[name] = [2]bool{factor, exempt}
+	return nil
 }

@@ -39,6 +39,13 @@ func npmClient(t testing.TB, in *instance, user string) *client {
 	return &client{t: t, home: home, env: env}
 }
 
+// point makes the client use another registry.
+func (c *client) point(in *instance) {
+	c.t.Helper()
+	write(c.t, filepath.Join(c.home, ".npmrc"), "registry="+in.url+"\nfund=false\nupdate-notifier=false\nloglevel=notice\n"+
+		strings.TrimPrefix(in.url, "http:")+":_authToken="+in.tokens["alice"]+"\n")
+}
+
 // run runs npm in folder (relative to the home) and returns everything that it printed.
 func (c *client) run(folder string, args ...string) string {
 	c.t.Helper()

@@ -82,7 +82,7 @@ func TestEveryRouteSaysWhoItIsFor(t *testing.T) {
 	t.Parallel()
 	in := start(t)
 	key := newKey(t)
-	reg, err := npm.New(in.core, npm.Config{PublicURL: in.url, Signer: key, Accounts: accounts{in.accounts}})
+	reg, err := npm.New(in.core, npm.Config{PublicURL: in.url, Signer: key, Accounts: in.front})
 	check(t, err)
 	seen := map[string]bool{}
 	for _, r := range reg.Routes() {

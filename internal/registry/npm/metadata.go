@@ -20,6 +20,7 @@ type dist struct {
 	FileCount    int         `json:"fileCount"`
 	UnpackedSize int64       `json:"unpackedSize"` // bytes
 	Signatures   []signature `json:"signatures,omitempty"`
+	Attestations *attested   `json:"attestations,omitempty"`
 }
 
 // installScripts run when a package is installed.
@@ -70,6 +71,10 @@ func (p *publication) dist(sent object, in *inside) (dist, error) {
 		return dist{}, fmt.Errorf("sign %s@%s: %w", p.name, p.version, err)
 	}
 	d.Signatures = []signature{sig}
+	if p.provenance != nil {
+		bundle := p.provenance.digest()
+		d.Attestations = &attested{Provenance: predicated{p.provenance.proof.PredicateType}, Bundle: &bundle}
+	}
 	return d, nil
 }
 

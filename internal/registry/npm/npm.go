@@ -8,8 +8,8 @@
 //
 // What it refuses: a manifest that contradicts its tarball, a tarball with more than one top folder
 // (clients cut the first path element off, so that two files could become one), a version that was
-// ever used before, a provenance bundle (nothing here verifies it yet, and keeping it unverified
-// would look like proof), and withdrawing a version that images already hold.
+// ever used before, a provenance bundle that was not verified (keeping one would look like proof), and
+// withdrawing a version that images already hold.
 //
 // The protocol has no specification; where the source of the npm client decides, the comment
 // names its file. Version 11.19 is what was read.
@@ -38,10 +38,17 @@ type Config struct {
 	// checks it. A new key leaves old signatures in place, so OldKeys must list the former ones.
 	Signer  crypto.Signer
 	OldKeys []OldKey
+	// Attestations checks the provenance that comes with a version; nil refuses all provenance.
+	Attestations Attestations
+	// Advertise tells clients of attestations in packuments. A client that does not trust the Sigstore
+	// that they were made with reports them as tampering: set it only where every client has the root.
+	Advertise bool
 	// Accounts knows users, logins and tokens.
 	Accounts Accounts
 	// Stages keeps what waits for a person; nil means that nothing can be staged.
 	Stages Stages
+	// StepUp asks people for second factors in their browser; nil: they send a code, or nothing.
+	StepUp registry.StepUp
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
 	Limits Limits
 	// Clock tells the time; nil means the machine's.
@@ -82,11 +89,15 @@ type Registry struct {
 	core     *registry.Core
 	accounts Accounts
 	stages   Stages
+	stepUps  registry.StepUp
 	base     string // Config.PublicURL
 	keys     *keyring
-	limits   Limits
-	clock    clock.Clock
-	log      *slog.Logger
+
+	attestations Attestations // nil: none are taken
+	advertise    bool
+	limits       Limits
+	clock        clock.Clock
+	log          *slog.Logger
 
 	offers   *offerCache
 	loading  singleflight.Group
@@ -106,7 +117,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		core: core, accounts: cfg.Accounts, stages: cfg.Stages, base: cfg.PublicURL, keys: keys,
+		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, base: cfg.PublicURL, keys: keys, attestations: cfg.Attestations, advertise: cfg.Advertise,
 		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
 	}
 	if r.limits == (Limits{}) {

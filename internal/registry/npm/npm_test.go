@@ -34,13 +34,15 @@ type instance struct {
 	url      string // of the registry, with a final slash
 	core     *registry.Core
 	accounts *account.Service
+	front    accounts          // what the registry is given of them
 	tokens   map[string]string // by user
 	offset   *atomic.Int64     // nanoseconds by which the clock runs ahead
+	settings []func(*npm.Config)
 }
 
-func start(t testing.TB) *instance {
+func start(t testing.TB, settings ...func(*npm.Config)) *instance {
 	t.Helper()
-	in := &instance{tokens: map[string]string{}, offset: new(atomic.Int64)}
+	in := &instance{tokens: map[string]string{}, offset: new(atomic.Int64), settings: settings}
 	clk := clock.Func(func() time.Time { return time.Now().UTC().Add(time.Duration(in.offset.Load())) })
 	folder := t.TempDir()
 	db, err := sqlite.Open(filepath.Join(folder, "db"))
@@ -52,6 +54,7 @@ func start(t testing.TB) *instance {
 	record, err := evidence.Open(t.Context(), db, blobs, clk)
 	check(t, err)
 	in.accounts = account.New(db, clk, rand.Reader)
+	in.front = accounts{in.accounts, &npm.Profile{Email: "alice@acme.example", EmailVerified: true}, map[string][2]bool{}}
 	in.core = registry.New(record, blobs, in.accounts)
 	in.people(t)
 
@@ -64,12 +67,29 @@ func start(t testing.TB) *instance {
 	return in
 }
 
+// again serves the same core by another registry, as after a restart with other settings, and returns it.
+func (in *instance) again(t testing.TB, settings ...func(*npm.Config)) *instance {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	next := *in
+	next.url, next.settings = "http://"+listener.Addr().String()+"/npm/", settings
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: next.handler(t, clock.System{})}}
+	server.Start()
+	t.Cleanup(server.Close)
+	return &next
+}
+
 // handler returns a new registry over the same core: one that has nothing cached.
 func (in *instance) handler(t testing.TB, clk clock.Clock) http.Handler {
 	t.Helper()
-	reg, err := npm.New(in.core, npm.Config{
-		PublicURL: in.url, Signer: newKey(t), Accounts: accounts{in.accounts}, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
+	cfg := npm.Config{
+		PublicURL: in.url, Signer: newKey(t), Accounts: in.front, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	for _, set := range in.settings {
+		set(&cfg)
+	}
+	reg, err := npm.New(in.core, cfg)
 	check(t, err)
 	return http.StripPrefix("/npm", reg.Handler())
 }

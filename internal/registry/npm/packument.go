@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -223,14 +222,9 @@ func (r *Registry) describe(ctx context.Context, o *offer, p *packument) error {
 
 // manifest returns the manifest of a version as it is served, with its readme.
 func (r *Registry) manifest(ctx context.Context, name string, rel registry.Release) (object, error) {
-	blob, err := r.core.Blobs().Open(ctx, rel.Metadata)
+	data, err := r.readBlob(ctx, rel.Metadata)
 	if err != nil {
 		return nil, err
-	}
-	defer blob.Close()
-	data := make([]byte, blob.Size())
-	if _, err := io.ReadFull(blob, data); err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	var m object
 	if err := json.Unmarshal(data, &m); err != nil {
@@ -240,6 +234,7 @@ func (r *Registry) manifest(ctx context.Context, name string, rel registry.Relea
 	if err := m.decode("dist", &d); err != nil {
 		return nil, err
 	}
+	d.Attestations = r.told(name, rel.Version, d.Attestations)
 	d.Tarball = r.base + name + "/-/" + tarballFile(name, rel.Version)
 	fields := map[string]any{"dist": d, "deprecated": orNil(rel.Deprecated), "_npmUser": person{Name: rel.Publisher}}
 	for key, value := range fields {

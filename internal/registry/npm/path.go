@@ -18,7 +18,7 @@ func checkBase(base string) error {
 
 // joinScope makes one path segment of a scoped name that came as two: npm asks for
 // /@acme%2fui, some clients for /@acme/ui, and the routes know the first form only. The same
-// holds behind /-/package/ and /-/stage/package/.
+// holds behind /-/package/ and /-/npm/v1/attestations/.
 func joinScope(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		path := req.URL.EscapedPath()
@@ -37,9 +37,9 @@ func joinScope(next http.Handler) http.Handler {
 // joinedPath returns the escaped path with its scope joined, and whether that changed it.
 func joinedPath(path string) (string, bool) {
 	prefix := "/"
-	for _, below := range []string{"/-/package/", stagePrefix} {
-		if strings.HasPrefix(path, below) {
-			prefix = below
+	for _, p := range []string{"/-/package/", "/-/npm/v1/attestations/", stagePrefix} {
+		if strings.HasPrefix(path, p) {
+			prefix = p
 		}
 	}
 	rest := path[min(len(prefix), len(path)):]

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,6 +33,8 @@ type publication struct {
 	document document
 	stage    bool     // its version shall wait for a person
 	tarball  *tarball // nil until its attachment arrives
+	// provenance is nil unless a bundle came along.
+	provenance *provenance
 }
 
 // put answers PUT /{name}: a publication when there is a tarball, else a deprecation.
@@ -50,7 +53,7 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 		status = http.StatusAccepted
 		w.Header().Set("Npm-Notice", p.notice(hold)) // npm prints it (npm-registry-fetch, check-response.js)
 	} else if hold != nil && hold.Warn {
-		w.Header().Set("Npm-Notice", ascii(fmt.Sprintf("noted (%s): %s@%s is offered, and others may want to look at it: %s", hold.Code, p.name, p.version, hold.Summary)))
+		w.Header().Set("Npm-Notice", oneLine(fmt.Sprintf("noted (%s): %s@%s is offered, and others may want to look at it: %s", hold.Code, p.name, p.version, hold.Summary)))
 	}
 	r.respond(w, status, map[string]any{"ok": true, "success": true, "id": p.name})
 	return nil
@@ -86,7 +89,16 @@ func (p *publication) take(req *http.Request) (*registry.Hold, error) {
 func (p *publication) notice(h *registry.Hold) string {
 	text := fmt.Sprintf("held: %s@%s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s",
 		p.name, p.version, h.Summary, purl.New(purl.NPM, p.name, p.version))
-	return ascii(text)
+	return oneLine(text)
+}
+
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // readDocument reads a request's document and hands its attachments to attach. Only so many large
@@ -125,7 +137,7 @@ func (p *publication) close() {
 // our side, is not a decision. The core has recorded its own refusals.
 func (p *publication) refuse(ctx context.Context, err error) error {
 	switch fault.As(err).Code {
-	case "internal", "body-malformed", "namespace-not-yours", "namespace-unowned", "token-scope", "login-required":
+	case "internal", "body-malformed", "namespace-not-yours", "namespace-unowned", "token-scope", "login-required", "otp-required", "webauthn-required", "otp-invalid":
 		return err
 	}
 	return p.r.core.Refuse(ctx, p.actor, "publish", purl.New(purl.NPM, p.name, p.version), err)
@@ -138,8 +150,8 @@ func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold
 		return nil, err
 	}
 	p.version = version
-	if p.tarball == nil || len(doc.attachments) != 1 || p.tarball.name != p.name+"-"+version+".tgz" {
-		return nil, malformed("it must hold one attachment, %s-%s.tgz", p.name, version)
+	if err := p.checkAttachments(len(doc.attachments)); err != nil {
+		return nil, err
 	}
 	offer, err := p.newVersion(ctx, version)
 	if err != nil {
@@ -150,6 +162,9 @@ func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold
 	}
 	inside, err := p.readTarball()
 	if err != nil {
+		return nil, err
+	}
+	if err := p.prove(inside); err != nil {
 		return nil, err
 	}
 	metadata, err := p.metadata(manifest, inside)
@@ -166,6 +181,19 @@ func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold
 	}
 	hold, err := p.r.core.Submit(ctx, p.actor, upload)
 	return hold, overPublished(err, version)
+}
+
+// checkAttachments checks that what was attached is of this version: its tarball and, if the publisher
+// has one, its provenance.
+func (p *publication) checkAttachments(n int) error {
+	stem, want := p.name+"-"+p.version, 1
+	if p.provenance != nil {
+		want = 2
+	}
+	if p.tarball == nil || n != want || p.tarball.name != stem+".tgz" || p.provenance != nil && p.provenance.name != stem+attachmentSuffix {
+		return malformed("it must hold the attachment %s.tgz, and may hold %s%s", stem, stem, attachmentSuffix)
+	}
+	return nil
 }
 
 // newVersion returns what the name offers so far (nil: nothing) and fails when the version was
@@ -203,7 +231,7 @@ func withLatest(tags []string) []string {
 	return append(tags, latest)
 }
 
-// store makes tarball, metadata and file index durable, all at once: each costs an fsync of its
+// store makes tarball, metadata, file index and provenance durable, all at once: each costs an fsync of its
 // own. It fills in what the upload names them by.
 func (p *publication) store(ctx context.Context, u *registry.Upload, metadata []byte, inv *evidence.Inventory) error {
 	g, gctx := errgroup.WithContext(ctx)
@@ -222,10 +250,19 @@ func (p *publication) store(ctx context.Context, u *registry.Upload, metadata []
 		stored, err = p.r.core.Record().StoreInventory(gctx, inv)
 		return err
 	})
+	if p.provenance != nil {
+		g.Go(func() error {
+			_, err := p.r.storeBlob(gctx, p.provenance.bundle)
+			return err
+		})
+	}
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("store %s: %w", u.PURL, err)
 	}
 	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, inv)}
+	if p.provenance != nil {
+		u.Contents = append(u.Contents, p.provenance.proof.Statement(u.PURL, u.Artifact, p.provenance.digest()))
+	}
 	return nil
 }
 

@@ -156,7 +156,7 @@ func TestPublishBodiesThatAreWrong(t *testing.T) {
 		{"a tarball that is not base64", change(`"data":"`, `"data":"!`), "body-malformed"},
 		{"another name", change(`"name":"wbdemo"`, `"name":"other"`), "body-malformed"},
 		{"a tarball of another name", change(`"wbdemo-1.0.0.tgz"`, `"wbdemo-1.0.1.tgz"`), "body-malformed"},
-		{"a provenance bundle", change(`"wbdemo-1.0.0.tgz"`, `"wbdemo-1.0.0.sigstore"`), "provenance-unsupported"},
+		{"a provenance bundle", change(`"wbdemo-1.0.0.tgz"`, `"wbdemo-1.0.0.sigstore"`), "provenance-unconfigured"},
 		{"a tag for another version", change(`"latest":"1.0.0"`, `"latest":"0.9.0"`), "tag-invalid"},
 		{"a tag that is a range", change(`"latest":"1.0.0"`, `"1.x":"1.0.0"`), "tag-invalid"},
 		{"two versions", change(`"versions":{`, `"versions":{"2.0.0":{},`), "body-malformed"},

@@ -47,7 +47,7 @@ func (r *Registry) account(method, pattern string, fn endpoint) registry.Route {
 		if actor.Anonymous() {
 			return loginRequired()
 		}
-		return fn(w, req, actor)
+		return r.stepUp(w, req, actor, fn)
 	})
 	route.Access = registry.AccessAccount
 	return route
@@ -56,16 +56,29 @@ func (r *Registry) account(method, pattern string, fn endpoint) registry.Route {
 // named makes a handler for callers who hold perm on the package in the path. A refusal to write
 // is recorded before a byte of the body is read.
 func (r *Registry) named(method, pattern string, perm evidence.Permission, fn endpoint) registry.Route {
+	return r.about(method, pattern, perm, func(req *http.Request) string { return req.PathValue("name") }, fn)
+}
+
+// release is named for a path that has "name@version" in one segment.
+func (r *Registry) release(method, pattern string, perm evidence.Permission, fn endpoint) registry.Route {
+	return r.about(method, pattern, perm, func(req *http.Request) string {
+		name, _ := splitRelease(req.PathValue("release"))
+		return name
+	}, fn)
+}
+
+func (r *Registry) about(method, pattern string, perm evidence.Permission, nameOf func(*http.Request) string, fn endpoint) registry.Route {
 	route := r.anyone(method, pattern, func(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
 		actor, err := r.core.Access().Authenticate(req)
 		if err != nil {
 			return err
 		}
-		name := req.PathValue("name")
-		if err := r.core.Access().Authorize(req.Context(), actor, perm, purl.NPM, name); err != nil {
-			return r.refused(req, actor, perm, name, err)
+		name := nameOf(req)
+		actor, err = registry.Admit(req.Context(), r.core.Access(), actor, perm, purl.NPM, name, req.Header.Get(otpHeader), req.RemoteAddr)
+		if err != nil {
+			return r.ask(req, actor, r.refused(req, actor, perm, name, err))
 		}
-		return fn(w, req, actor)
+		return r.ask(req, actor, fn(w, req, actor))
 	})
 	route.Access, route.Permission = registry.AccessNamespace, perm
 	return route
@@ -91,8 +104,9 @@ func loginRequired() error {
 // maxDrain is how much of a refused request is read all the same, in bytes.
 const maxDrain = 32 << 20
 
-// fail answers with {"error": …}, the form that npm prints. It sends no WWW-Authenticate header:
-// npm would print the header in place of the sentence (npm-registry-fetch, check-response.js).
+// fail answers with {"error": …}, the form that npm prints. It sends no WWW-Authenticate header but
+// for a second factor: npm would print the header in place of the sentence (npm-registry-fetch,
+// check-response.js). Where it must, the sentence goes into the notice, which npm prints in any case.
 // The log gets the route and not the path: npm logout and the web login put secrets into theirs.
 func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	f := fault.As(err)
@@ -106,9 +120,18 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	// before, it would show an error of the network in place of the sentence.
 	io.CopyN(io.Discard, req.Body, maxDrain)
 	body := struct {
-		Error string `json:"error"`
-		Code  string `json:"code"`
-	}{f.Text, f.Code}
+		Error   string `json:"error"`
+		Code    string `json:"code"`
+		AuthURL string `json:"authUrl,omitempty"`
+		DoneURL string `json:"doneUrl,omitempty"`
+	}{Error: f.Text, Code: f.Code}
+	if asked, ok := errors.AsType[asked](err); ok {
+		body.AuthURL, body.DoneURL = asked.authURL, asked.doneURL
+	}
+	if asksForCode(f.Code) {
+		w.Header().Set("Www-Authenticate", "OTP")
+		w.Header().Set("Npm-Notice", oneLine(f.Text))
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	r.respond(w, fault.HTTPStatus(err), body)
 }

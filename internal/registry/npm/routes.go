@@ -8,7 +8,7 @@ import (
 // Routes returns every route; Handler serves nothing else.
 func (r *Registry) Routes() []registry.Route {
 	const read, publish, own = evidence.Read, evidence.Publish, evidence.Own
-	return append(r.stageRoutes(), []registry.Route{
+	return append(append(r.stageRoutes(), r.organisationRoutes()...), []registry.Route{
 		r.named("GET", "/{name}", read, r.servePackument),
 		r.named("GET", "/{name}/{version}", read, r.serveVersion),
 		r.named("GET", "/{name}/-/{file}", read, r.serveTarball),
@@ -28,6 +28,7 @@ func (r *Registry) Routes() []registry.Route {
 
 		r.anyone("GET", "/-/ping", r.ping),
 		r.anyone("GET", "/-/npm/v1/keys", r.serveKeys),
+		r.release("GET", "/-/npm/v1/attestations/{release}", read, r.serveAttestations),
 		r.visitor("GET", "/-/v1/search", r.search),
 		r.visitor("POST", "/-/npm/v1/security/advisories/bulk", r.bulkAdvisories),
 		r.visitor("POST", "/-/npm/v1/security/audits/quick", r.quickAudit),
@@ -43,6 +44,7 @@ func (r *Registry) Routes() []registry.Route {
 
 		r.account("GET", "/-/whoami", r.whoami),
 		r.account("GET", "/-/npm/v1/user", r.profile),
+		r.account("POST", "/-/npm/v1/user", r.setProfile),
 		r.account("GET", "/-/npm/v1/tokens", r.listTokens),
 		r.account("POST", "/-/npm/v1/tokens", r.createToken),
 		r.account("DELETE", "/-/npm/v1/tokens/token/{token}", r.revokeToken),

@@ -41,8 +41,7 @@ func (r *Registry) servePackument(w http.ResponseWriter, req *http.Request, acto
 // wantsToWrite reports whether the caller is about to change the document, and may: npm says so before
 // it unpublishes, deprecates or changes owners. Source: libnpmpublish, unpublish.js.
 func (r *Registry) wantsToWrite(req *http.Request, actor evidence.Actor, name string) bool {
-	return req.URL.Query().Get("write") == "true" &&
-		r.core.Access().Authorize(req.Context(), actor, evidence.Publish, purl.NPM, name) == nil
+	return req.URL.Query().Get("write") == "true" && r.core.MayPublish(req.Context(), actor, purl.NPM, name)
 }
 
 // serveComplete answers with the document that nothing is kept back from. It is made anew each time:

@@ -156,7 +156,7 @@ func (r *Registry) approveStage(w http.ResponseWriter, req *http.Request, actor 
 		return err
 	}
 	if have < needed { // the client says "published" all the same
-		w.Header().Set("Npm-Notice", ascii(fmt.Sprintf("approved, %d of %d: %s@%s waits for more", have, needed, s.Name, s.Version)))
+		w.Header().Set("Npm-Notice", oneLine(fmt.Sprintf("approved, %d of %d: %s@%s waits for more", have, needed, s.Name, s.Version)))
 	}
 	r.respond(w, http.StatusOK, map[string]any{"ok": true, "approvals": have, "needed": needed, "published": have >= needed})
 	return nil
@@ -169,16 +169,6 @@ func (r *Registry) rejectStage(w http.ResponseWriter, req *http.Request, actor e
 	}
 	r.respond(w, http.StatusOK, ok)
 	return nil
-}
-
-// ascii is text for a header: one line of printable bytes.
-func ascii(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text)
 }
 
 // stageRoutes are the routes of staging.

@@ -24,6 +24,7 @@ type tokenRequest struct {
 	Networks    []string `json:"cidr_whitelist"`
 	ReadOnly    bool     `json:"readonly"`
 	Orgs        []string `json:"orgs"`
+	Bypass      bool     `json:"bypass_2fa"`
 }
 
 // servedToken is a token in a listing. Token is what npm shows to recognise it by.
@@ -51,7 +52,7 @@ func serveable(t Token, secret string) servedToken {
 
 // want turns the request into a token description.
 func (q tokenRequest) want(now time.Time) (Token, error) {
-	t := Token{Description: strings.TrimSpace(strings.Join([]string{q.Name, q.Description}, " ")), Permission: evidence.Own}
+	t := Token{Description: strings.TrimSpace(strings.Join([]string{q.Name, q.Description}, " ")), Permission: evidence.Own, Bypass: q.Bypass}
 	switch q.Permission {
 	case "read-only":
 		t.Permission = evidence.Read

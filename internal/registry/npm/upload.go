@@ -23,11 +23,11 @@ type tarball struct {
 	sha1   hash.Hash // npm's legacy shasum; compared and served, never trusted
 }
 
-// receive is scanDocument's callback: it decodes base64 into an upload. One tarball is taken.
+// receive is scanDocument's callback: it decodes base64 into an upload. One tarball is taken, and one
+// provenance bundle.
 func (p *publication) receive(ctx context.Context, name string, data io.Reader) error {
-	if strings.HasSuffix(name, ".sigstore") {
-		return fault.New(fault.Unsupported, "provenance-unsupported",
-			"this registry does not verify provenance bundles yet and takes none unverified; publish without --provenance")
+	if strings.HasSuffix(name, attachmentSuffix) {
+		return p.receiveBundle(name, data)
 	}
 	if p.tarball != nil {
 		return malformed("it holds more than one tarball")

@@ -119,9 +119,19 @@ func (g *Registry) admit(c *call, e endpoint) error {
 	}
 	err := g.core.Access().Authorize(c.r.Context(), c.actor, e.permission, purl.OCI, c.name)
 	if err != nil {
-		return g.refuse(c, e, err)
+		return g.refuse(c, e, unaskable(err))
 	}
 	return g.withinGrant(c, e.permission, c.name)
+}
+
+// unaskable turns the question for a second factor into a refusal: container clients take a 401 for a
+// question about their login, and ask for another token until they give up.
+func unaskable(err error) error {
+	if !evidence.NeedsFactor(err) {
+		return err
+	}
+	return fault.New(fault.Denied, "factor-unaskable",
+		"this needs a second factor, which container clients cannot ask for; push from a pipeline by a trusted publisher, or with a token that may pass without: hullmark token create --bypass-2fa").Because(err)
 }
 
 // refuse records that an authenticated caller was kept from writing, as the core does for what

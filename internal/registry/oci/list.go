@@ -146,6 +146,9 @@ func (g *Registry) mayExist(c *call) error {
 		return err
 	}
 	refusal := g.core.Access().Authorize(c.r.Context(), c.actor, evidence.Publish, purl.OCI, c.name)
+	if evidence.NeedsFactor(refusal) {
+		return nil
+	}
 	if refusal == nil || fault.KindOf(refusal) == fault.Unauthenticated {
 		return refusal
 	}

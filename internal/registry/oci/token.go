@@ -151,7 +151,11 @@ func (g *Registry) mayGet(r *http.Request, actor evidence.Actor, action, name st
 	permission, ok := map[string]evidence.Permission{
 		"pull": evidence.Read, "push": evidence.Stage, "delete": evidence.Publish,
 	}[action]
-	return ok && g.core.Access().Authorize(r.Context(), actor, permission, purl.OCI, name) == nil
+	if !ok {
+		return false
+	}
+	err := g.core.Access().Authorize(r.Context(), actor, permission, purl.OCI, name)
+	return err == nil || evidence.NeedsFactor(err) // the push itself is refused, with the sentence
 }
 
 // parseScope reads "repository:<name>:<action>,<action>" or the catalog's scope. What we do not

@@ -16,6 +16,7 @@ import (
 type RunTime struct {
 	Program string        `json:"program"`
 	Runs    uint64        `json:"runs"`
+	Total   time.Duration `json:"total"`
 	Each    time.Duration `json:"each"`
 }
 
@@ -37,7 +38,7 @@ func (s *Sensor) RunTimes() ([]RunTime, error) {
 		if err != nil {
 			return nil, fmt.Errorf("kernel: run time of %s: %w", name, err)
 		}
-		one := RunTime{Program: name, Runs: stats.RunCount}
+		one := RunTime{Program: name, Runs: stats.RunCount, Total: stats.Runtime}
 		if stats.RunCount > 0 {
 			one.Each = stats.Runtime / time.Duration(stats.RunCount)
 		}

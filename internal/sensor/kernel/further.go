@@ -36,7 +36,7 @@ func (s *Sensor) attachFurther(object []byte, attach func(*ebpf.Program) (link.L
 	if err != nil {
 		return err
 	}
-	loaded, err := collection(programs, s.collection.Maps)
+	loaded, err := s.overlay.collection(programs, s.collection.Maps)
 	if err != nil {
 		return fmt.Errorf("kernel: load further programs: %w", err)
 	}

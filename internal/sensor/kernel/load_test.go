@@ -109,7 +109,7 @@ func TestWhatAnOlderKernelRefusesIsLeftOutAndSaid(t *testing.T) {
 	// A number that no kernel has a helper for, as an older one has none for some of those in use.
 	broken := programs.Programs["connect4"]
 	broken.Instructions = append(asm.Instructions{asm.BuiltinFunc(60000).Call()}, broken.Instructions...)
-	loaded, lacks, err := loadWhatGoes(programs)
+	loaded, lacks, err := overlay{}.loadWhatGoes(programs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,14 +3,11 @@ package kernel
 import (
 	"bytes"
 	_ "embed"
-	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,42 +66,10 @@ func hostMountNamespace() uint32 {
 	return 0 // nobody is excused
 }
 
-// overlayTypes returns the layout of overlay where it is a module. That it is built in, or not
-// loaded yet, are both no error: the programs say "unknown" for what they cannot read.
-func overlayTypes() ([]*btf.Spec, error) {
-	module, err := btf.LoadKernelModuleSpec("overlay")
-	switch {
-	case err == nil:
-		return []*btf.Spec{module}, nil
-	case errors.Is(err, os.ErrNotExist):
-		return nil, nil
-	default:
-		return nil, fmt.Errorf("kernel: types of the overlay module: %w", err)
-	}
-}
-
-// collection loads an object. Maps of the same name that shared has are used instead of new ones.
-func collection(s *ebpf.CollectionSpec, shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
-	extra, err := overlayTypes()
-	if err != nil {
-		return nil, err
-	}
-	replace := map[string]*ebpf.Map{}
-	for name := range s.Maps {
-		if m, ok := shared[name]; ok && name[0] != '.' {
-			replace[name] = m
-		}
-	}
-	return ebpf.NewCollectionWithOptions(s, ebpf.CollectionOptions{
-		Programs:        ebpf.ProgramOptions{ExtraRelocationTargets: extra},
-		MapReplacements: replace,
-	})
-}
-
 // loadWhatGoes loads the programs, and where that fails those that the sensor is nothing without: older
 // kernels allow less to the hooks of addresses and of calls. It says what it left out, and why.
-func loadWhatGoes(s *ebpf.CollectionSpec) (loaded *ebpf.Collection, lacks []string, err error) {
-	loaded, err = collection(s, nil)
+func (o overlay) loadWhatGoes(s *ebpf.CollectionSpec) (loaded *ebpf.Collection, lacks []string, err error) {
+	loaded, err = o.collection(s, nil)
 	for _, optional := range []struct {
 		what   string
 		choose func(*ebpf.ProgramSpec) bool
@@ -117,7 +82,7 @@ func loadWhatGoes(s *ebpf.CollectionSpec) (loaded *ebpf.Collection, lacks []stri
 		}
 		lacks = append(lacks, fmt.Sprintf("no events of %s: %s", optional.what, reason(err)))
 		maps.DeleteFunc(s.Programs, func(_ string, p *ebpf.ProgramSpec) bool { return optional.choose(p) })
-		loaded, err = collection(s, nil)
+		loaded, err = o.collection(s, nil)
 	}
 	return loaded, lacks, err
 }

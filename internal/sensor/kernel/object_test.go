@@ -40,7 +40,7 @@ func TestTheCommittedObjectsAreWhatTheSourcesGive(t *testing.T) {
 	if text, err := exec.CommandContext(t.Context(), program(t, "make"), "-C", out, "bpf", "BPF_OUT=.").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	for name, committed := range map[string][]byte{"sensor.bpfel.o": sensorObject, "lsm.bpfel.o": lsmObject, "tracing.bpfel.o": tracingObject} {
+	for name, committed := range map[string][]byte{"layout.bpfel.o": layoutObject, "sensor.bpfel.o": sensorObject, "lsm.bpfel.o": lsmObject, "tracing.bpfel.o": tracingObject} {
 		fresh, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil {
 			t.Fatal(err)

@@ -111,32 +111,11 @@ func probeTypes() (string, error) {
 }
 
 func probeOverlay() (string, error) {
-	where := "built in"
-	types, err := btf.LoadKernelSpec()
+	o, err := findOverlay()
 	if err != nil {
 		return "", err
 	}
-	var inode *btf.Struct
-	if types.TypeByName("ovl_inode", &inode) != nil {
-		modules, err := overlayTypes()
-		if err != nil {
-			return "", err
-		}
-		if len(modules) == 0 || modules[0].TypeByName("ovl_inode", &inode) != nil {
-			return "", errors.New("neither the kernel nor a loaded module describes overlay; load the module and start again")
-		}
-		where = "a module"
-	}
-	layout := "before 5.19"
-	for _, member := range inode.Members {
-		switch member.Name {
-		case "oe":
-			layout = "of 6.5 and later"
-		case "lowerpath":
-			layout = "of 5.19 to 6.4"
-		}
-	}
-	return where + ", layout " + layout, nil
+	return o.String(), nil
 }
 
 func probeRing() (string, error) {

@@ -100,7 +100,7 @@ func (s *Sensor) prove(ctx context.Context, l *lab.Lab, level Level, events *tra
 
 // recognised checks that the kernel called the two files what they are.
 func (s *Sensor) recognised(ctx context.Context, l *lab.Lab, level Level, events *trail) error {
-	if _, err := probeOverlay(); err != nil && (level == Observe || level == DenyFanotify) {
+	if s.overlay.layout == "" && (level == Observe || level == DenyFanotify) {
 		return s.unknown(ctx, l, events)
 	}
 	action := map[Level]Action{Observe: Observed, Kill: Killed, DenyLSM: Denied}[level]
@@ -126,8 +126,8 @@ func (s *Sensor) recognised(ctx context.Context, l *lab.Lab, level Level, events
 	return nil
 }
 
-// unknown checks what is left where the kernel does not describe its overlay, as before 5.11 where that is a
-// module: executions are told, and their origin is said to be unknown. fanotify decides by path, without it.
+// unknown checks what is left where overlay is neither described nor of a layout that proved itself: executions
+// are told, and their origin is said to be unknown. fanotify decides by path, without it.
 func (s *Sensor) unknown(ctx context.Context, l *lab.Lab, events *trail) error {
 	got, ok := s.await(ctx, l, l.Merged("lower"), events)
 	if !ok {

@@ -77,6 +77,7 @@ type Sensor struct {
 	critical   *ring
 	bulk       *ring
 	lacks      []string
+	overlay    overlay
 	network    bool // peers are seen, and can be denied
 	traced     bool // opens and mappings are told by functions, not by calls
 
@@ -88,21 +89,30 @@ type Sensor struct {
 // Load puts the programs into the kernel. It needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, which is
 // root for most; [Probe] says what is missing where it fails.
 func Load(config Config) (*Sensor, error) {
+	// Kernels before 5.11 count maps against the limit of locked memory.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("kernel: lift the limit of locked memory: %w", err)
+	}
+	o, err := findOverlay()
+	s, failed := load(config, o)
+	if failed == nil && err != nil {
+		s.lacks = append(s.lacks, "no origin of files: "+reason(err))
+	}
+	return s, failed
+}
+
+func load(config Config, o overlay) (*Sensor, error) {
 	config = config.withDefaults()
 	paths, err := newPatterns(config.Sensitive)
 	if err != nil {
 		return nil, err
 	}
-	// Kernels before 5.11 count maps against the limit of locked memory.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("kernel: lift the limit of locked memory: %w", err)
-	}
 	programs, err := spec(sensorObject, config)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sensor{config: config, patterns: paths}
-	if s.collection, s.lacks, err = loadWhatGoes(programs); err != nil {
+	s := &Sensor{config: config, patterns: paths, overlay: o}
+	if s.collection, s.lacks, err = o.loadWhatGoes(programs); err != nil {
 		return nil, fmt.Errorf("kernel: load programs: %w", err)
 	}
 	if err := s.start(); err != nil {

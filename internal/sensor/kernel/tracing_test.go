@@ -1,3 +1,6 @@
+//go:build kernels
+
+// As with security hooks, `make kernels` runs this where the kernel can trace functions.
 package kernel
 
 import (
@@ -10,11 +13,10 @@ import (
 	"github.com/hullmark/hullmark/internal/sensor/kernel/lab"
 )
 
-// As with security hooks, `make kernels` runs this where the kernel can trace functions.
 func TestTracedFunctionsTellWhatCallsWouldAndStopRecalledFiles(t *testing.T) {
 	needsKernel(t)
 	if found := Probe(); !found.Tracing.OK {
-		t.Skipf("needs a kernel that can trace functions: %s", found.Tracing.Reason)
+		t.Fatalf("needs a kernel that can trace functions: %s", found.Tracing.Reason)
 	}
 	w := watch(t, Config{Tracing: true})
 	if !w.Traced() {

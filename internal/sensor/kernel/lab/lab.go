@@ -37,8 +37,7 @@ type Lab struct {
 // folder of the cgroup v2 tree.
 func In(root, name string, try func(*Lab) error) error {
 	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the runtime ends the thread, and its mounts with it
+	onThreadOfItsOwn(func() {
 		result <- func() (err error) {
 			l, err := enter(root, name)
 			if err != nil {
@@ -47,8 +46,28 @@ func In(root, name string, try func(*Lab) error) error {
 			defer func() { err = errors.Join(err, l.close()) }()
 			return try(l)
 		}()
-	}()
+	})
 	return <-result
+}
+
+// onThreadOfItsOwn starts do on a thread that ends with it, and its mounts with the thread. The process's
+// first thread would not do: Go never ends it, and what /proc/PID tells of a process's mounts is what that one has.
+func onThreadOfItsOwn(do func()) {
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that the runtime ends the thread
+		if unix.Gettid() != os.Getpid() {
+			do()
+			return
+		}
+		started := make(chan struct{})
+		go func() {
+			runtime.LockOSThread() // another one, while the first is held here
+			close(started)
+			do()
+		}()
+		<-started
+		runtime.UnlockOSThread()
+	}()
 }
 
 func enter(cgroups, name string) (*Lab, error) {
@@ -67,11 +86,10 @@ func enter(cgroups, name string) (*Lab, error) {
 			return nil, fmt.Errorf("lab: %w", err)
 		}
 	}
-	if err := os.WriteFile(l.Path("lower2", "lower"), Program(), 0o755); err != nil {
-		return nil, fmt.Errorf("lab: %w", err)
-	}
-	if err := os.WriteFile(l.Path("lower2", "changed"), Program(), 0o755); err != nil {
-		return nil, fmt.Errorf("lab: %w", err)
+	for _, file := range []string{l.Path("lower1", "top"), l.Path("lower2", "lower"), l.Path("lower2", "changed"), l.Path("lower2", "replaced")} {
+		if err := os.WriteFile(file, Program(), 0o755); err != nil {
+			return nil, fmt.Errorf("lab: %w", err)
+		}
 	}
 	options := fmt.Sprintf("lowerdir=%s:%s,upperdir=%s,workdir=%s", l.Path("lower1"), l.Path("lower2"), l.Path("upper"), l.Path("work"))
 	if err := unix.Mount("overlay", l.Path("merged"), "overlay", 0, options); err != nil {
@@ -80,25 +98,47 @@ func enter(cgroups, name string) (*Lab, error) {
 	return l, l.makeCgroup()
 }
 
+// patience is how long a lab waits for another of its name, which is that of another process, in steps of 10 ms.
+const patience = 3000
+
+// makeCgroup makes the cgroup and holds it: two labs of one name follow each other, also in two processes.
 func (l *Lab) makeCgroup() error {
-	if err := os.Mkdir(l.Cgroup, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("lab: make cgroup: %w", err)
+	for range patience {
+		if err := os.Mkdir(l.Cgroup, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("lab: make cgroup: %w", err)
+		}
+		ok, err := l.hold()
+		if ok || err != nil {
+			return err
+		}
+		unix.Poll(nil, 10)
 	}
-	var err error
-	if l.fd, err = os.Open(l.Cgroup); err != nil {
-		return fmt.Errorf("lab: open cgroup: %w", err)
+	return fmt.Errorf("lab: %s is in use by another process", l.Cgroup)
+}
+
+// hold locks the cgroup's folder, unless another has it, or had it and removed it meanwhile.
+func (l *Lab) hold() (ok bool, err error) {
+	fd, err := os.Open(l.Cgroup)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(l.fd.Fd()), &st); err != nil {
-		return fmt.Errorf("lab: identify cgroup: %w", err)
+	if err != nil {
+		return false, fmt.Errorf("lab: open cgroup: %w", err)
 	}
-	l.ID = st.Ino
-	return nil
+	var held, named unix.Stat_t
+	if err := unix.Fstat(int(fd.Fd()), &held); err != nil {
+		return false, errors.Join(fmt.Errorf("lab: identify cgroup: %w", err), fd.Close())
+	}
+	if unix.Flock(int(fd.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || unix.Stat(l.Cgroup, &named) != nil || named.Ino != held.Ino {
+		return false, fd.Close()
+	}
+	l.fd, l.ID = fd, held.Ino
+	return true, nil
 }
 
 // close removes the cgroup; a process that is still ending in it holds it for a moment.
 func (l *Lab) close() error {
-	l.fd.Close()
+	defer l.fd.Close()
 	var err error
 	for range 100 {
 		if err = os.Remove(l.Cgroup); err == nil || errors.Is(err, os.ErrNotExist) {

@@ -8,10 +8,13 @@ import (
 // Program returns a static executable of this architecture whose first act is to write one "!" to
 // standard output, before any library or runtime could be stopped in its place; then it ends well.
 // The self-test runs it: that nothing was written is proof that it was stopped in time.
-func Program() []byte {
-	code, machine := tinyAMD64(), uint16(62)
+func Program() []byte { return Executable(tinyAMD64(), tinyARM64()) }
+
+// Executable returns a static executable that is nothing but the machine code of this architecture.
+func Executable(amd64, arm64 []byte) []byte {
+	code, machine := amd64, uint16(62)
 	if runtime.GOARCH == "arm64" {
-		code, machine = tinyARM64(), 183
+		code, machine = arm64, 183
 	}
 	const base, headers = 0x400000, 64 + 56
 	size := uint64(headers + len(code))
@@ -50,8 +53,7 @@ func tinyAMD64() []byte {
 }
 
 func tinyARM64() []byte {
-	var out []byte
-	for _, instruction := range []uint32{
+	return append(ARM64(
 		0xd2800020, // mov x0, 1
 		0x100000e1, // adr x1, 28 bytes on
 		0xd2800022, // mov x2, 1
@@ -60,8 +62,14 @@ func tinyARM64() []byte {
 		0xd2800000, // mov x0, 0
 		0xd2800ba8, // mov x8, 93 (exit)
 		0xd4000001, // svc 0
-	} {
-		out = binary.LittleEndian.AppendUint32(out, instruction)
+	), '!')
+}
+
+// ARM64 puts instructions one after the other.
+func ARM64(instructions ...uint32) []byte {
+	var out []byte
+	for _, one := range instructions {
+		out = binary.LittleEndian.AppendUint32(out, one)
 	}
-	return append(out, '!')
+	return out
 }

@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+
+	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/npm"
+)
+
+// npmRoles are the names that npm has for roles. Its "admin", who manages members without owning, is none
+// here; its "developer" publishes, as a maintainer does.
+var npmRoles = map[account.Role]string{account.Owner: "owner", account.Maintainer: "developer", account.Reader: "reader"}
+
+// Roster implements npm.Organisations.
+func (a npmAccounts) Roster(ctx context.Context, actor evidence.Actor, organisation string) (map[string]string, error) {
+	members, err := a.Members(ctx, actor, organisation)
+	roster := map[string]string{}
+	for _, m := range members {
+		roster[m.Account] = npmRoles[m.Role]
+	}
+	return roster, err
+}
+
+// Enrol implements npm.Organisations.
+func (a npmAccounts) Enrol(ctx context.Context, actor evidence.Actor, organisation, user, role string) error {
+	for is, name := range npmRoles {
+		if name == role {
+			return a.SetMember(ctx, actor, organisation, user, is)
+		}
+	}
+	return fault.New(fault.Invalid, "role-invalid", "this server has no role %q in an organisation; use owner, or developer for who publishes", role)
+}
+
+// Scopes implements npm.Organisations.
+func (a npmAccounts) Scopes(ctx context.Context, actor evidence.Actor, organisation string) ([]string, error) {
+	namespaces, err := a.ListNamespaces(ctx, actor, organisation)
+	var scopes []string
+	for _, n := range namespaces {
+		if n.Ecosystem == purl.NPM {
+			scopes = append(scopes, n.Pattern)
+		}
+	}
+	return scopes, err
+}
+
+// TeamNames implements npm.Organisations.
+func (a npmAccounts) TeamNames(ctx context.Context, actor evidence.Actor, organisation string) ([]string, error) {
+	teams, err := a.Teams(ctx, actor, organisation)
+	names := make([]string, len(teams))
+	for i, t := range teams {
+		names[i] = t.Name
+	}
+	return names, err
+}
+
+// FoundTeam implements npm.Organisations.
+func (a npmAccounts) FoundTeam(ctx context.Context, actor evidence.Actor, organisation, team, description string) error {
+	return a.CreateTeam(ctx, actor, account.Team{Organisation: organisation, Name: team, Description: description})
+}
+
+// TeamPermissions implements npm.Organisations.
+func (a npmAccounts) TeamPermissions(ctx context.Context, actor evidence.Actor, organisation, team string) (map[string]evidence.Permission, error) {
+	grants, err := a.TeamGrants(ctx, actor, organisation, team)
+	permissions := map[string]evidence.Permission{}
+	for _, g := range grants {
+		if g.Ecosystem == purl.NPM {
+			permissions[g.Name] = g.Role.Permission()
+		}
+	}
+	return permissions, err
+}
+
+// SetTeamPermission implements npm.Organisations.
+func (a npmAccounts) SetTeamPermission(ctx context.Context, actor evidence.Actor, organisation, team, name string, perm evidence.Permission) error {
+	role := map[evidence.Permission]account.Role{evidence.Read: account.Reader, evidence.Publish: account.Maintainer}[perm]
+	return a.SetTeamRole(ctx, actor, organisation, team, account.TeamGrant{Ecosystem: purl.NPM, Name: name, Role: role})
+}
+
+// RoleOf implements npm.Organisations.
+func (a npmAccounts) RoleOf(ctx context.Context, name, user string) (evidence.Permission, error) {
+	role, err := a.RoleOn(ctx, purl.NPM, name, user)
+	return role.Permission(), err
+}
+
+// Profile implements npm.Profiles.
+func (a npmAccounts) Profile(context.Context, evidence.Actor) (npm.Profile, error) {
+	return npm.Profile{}, nil
+}
+
+// SetEmail implements npm.Profiles.
+func (a npmAccounts) SetEmail(context.Context, evidence.Actor, string) error { return errUnkept() }
+
+// ChangePassword implements npm.Profiles.
+func (a npmAccounts) ChangePassword(context.Context, evidence.Actor, string, string, string) error {
+	return errUnkept()
+}
+
+// SetPublishFactor implements npm.Profiles.
+func (a npmAccounts) SetPublishFactor(context.Context, evidence.Actor, string, bool, bool) error {
+	return errUnkept()
+}
+
+func errUnkept() error {
+	return fault.New(fault.Unsupported, "operation-unsupported", "this server does not keep that of accounts yet")
+}
