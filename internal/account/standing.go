@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 )
@@ -15,8 +16,9 @@ func (s *Service) HasRole(ctx context.Context, account string, perm evidence.Per
 }
 
 // Govern fails unless the actor may change the settings of a namespace: an owner of its organisation or
-// a site administrator, with an unrestricted credential. Codes: namespace-invalid, namespace-unowned,
-// organisation-not-yours, organisation-unknown, token-scope and those of Authenticate.
+// a site administrator, with an unrestricted credential and the factor that managing the organisation
+// takes. Codes: namespace-invalid, namespace-unowned, organisation-not-yours, organisation-unknown,
+// token-scope and those of Authenticate and RequireFactor.
 func (s *Service) Govern(ctx context.Context, actor evidence.Actor, ecosystem, pattern string) error {
 	pattern, err := checkClaim(ecosystem, pattern, Private)
 	if err != nil {
@@ -33,5 +35,44 @@ func (s *Service) Govern(ctx context.Context, actor evidence.Actor, ecosystem, p
 	if g.namespace != pattern {
 		return errUnowned(ecosystem, pattern)
 	}
-	return requireRole(ctx, s.db.Query(), c, g.owner, Owner)
+	if err := requireRole(ctx, s.db.Query(), c, g.owner, Owner); err != nil {
+		return err
+	}
+	level, err := managing(ctx, s.db.Query(), g.owner)
+	if err != nil {
+		return err
+	}
+	return s.govern(ctx, c, actor, level)
+}
+
+// HasPasskey reports whether an account can prove itself by WebAuthn.
+func (s *Service) HasPasskey(ctx context.Context, account string) (bool, error) {
+	st, err := s.standing(ctx, account)
+	return st.passkey, err
+}
+
+// MissingFactor is what somebody is told who has not proven a factor of that level: otp-required or
+// webauthn-required when the account has one, else factor-missing.
+func (s *Service) MissingFactor(ctx context.Context, account string, level Level) error {
+	st, err := s.standing(ctx, account)
+	if err != nil {
+		return err
+	}
+	return st.missing(level)
+}
+
+// Bypasses reports whether the actor's credential gets around second factors.
+func (s *Service) Bypasses(ctx context.Context, actor evidence.Actor) (bool, error) {
+	c, err := s.live(ctx, actor)
+	return err == nil && c.bypass, err
+}
+
+// LastCredentialChange returns when an account's password, address or factors last changed in a way that
+// froze its publishing; the zero time when that never happened.
+func (s *Service) LastCredentialChange(ctx context.Context, account string) (time.Time, error) {
+	st, err := s.standing(ctx, account)
+	if err != nil || st.frozen.IsZero() || s.settings.Freeze <= 0 {
+		return time.Time{}, err
+	}
+	return st.frozen.Add(-s.settings.Freeze), nil
 }

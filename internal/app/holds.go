@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -37,34 +36,13 @@ func (p people) NamespaceOf(ctx context.Context, ecosystem, name string) (string
 	return n.Pattern, err
 }
 
-// LastCredentialChange implements publish.People. Accounts that keep no such time have none.
-func (p people) LastCredentialChange(ctx context.Context, name string) (time.Time, error) {
-	if k, ok := any(p.Service).(interface {
-		LastCredentialChange(ctx context.Context, account string) (time.Time, error)
-	}); ok {
-		return k.LastCredentialChange(ctx, name)
+// MissingFactor implements publish.People.
+func (p people) MissingFactor(ctx context.Context, name, factor string) error {
+	level := account.AnyFactor
+	if factor == string(evidence.WebAuthn) {
+		level = account.PhishingResistant
 	}
-	return time.Time{}, nil
-}
-
-// HasPasskey implements publish.People.
-func (p people) HasPasskey(ctx context.Context, name string) (bool, error) {
-	if k, ok := any(p.Service).(interface {
-		HasPasskey(ctx context.Context, account string) (bool, error)
-	}); ok {
-		return k.HasPasskey(ctx, name)
-	}
-	return false, nil
-}
-
-// Bypasses implements publish.People.
-func (p people) Bypasses(ctx context.Context, actor evidence.Actor) (bool, error) {
-	if k, ok := any(p.Service).(interface {
-		Bypasses(ctx context.Context, actor evidence.Actor) (bool, error)
-	}); ok {
-		return k.Bypasses(ctx, actor)
-	}
-	return false, nil
+	return p.Service.MissingFactor(ctx, name, level)
 }
 
 // npmStages is the publish stage in the words of the npm protocol.

@@ -34,8 +34,8 @@ type Approval struct {
 //
 // The actor must be a person, allowed to publish the name, with the second factor that its settings ask
 // for, and must not be an account that brought the version in. Codes: reason-invalid, version-unknown,
-// version-withdrawn, release-recalled, person-required, otp-required, webauthn-required,
-// approval-second-person and those of Authorize.
+// version-withdrawn, release-recalled, person-required, approval-second-person and those of Authorize and
+// MissingFactor.
 func (s *Service) Approve(ctx context.Context, actor evidence.Actor, p purl.PURL, reason string) (Approval, error) {
 	reason, err := checkReason(reason, "what you looked at")
 	if err != nil {
@@ -84,8 +84,15 @@ func (s *Service) checkPerson(ctx context.Context, actor evidence.Actor, r relea
 	if err != nil {
 		return err
 	}
-	factor := settings.Factor
-	if factor == "" && s.people != nil {
+	return s.checkFactor(ctx, actor, settings.Factor)
+}
+
+// checkFactor fails unless the actor has proven the factor; "" is WebAuthn for who has a passkey.
+func (s *Service) checkFactor(ctx context.Context, actor evidence.Actor, factor string) error {
+	if s.people == nil {
+		return nil
+	}
+	if factor == "" {
 		has, err := s.people.HasPasskey(ctx, actor.Account)
 		if err != nil {
 			return err
@@ -94,11 +101,9 @@ func (s *Service) checkPerson(ctx context.Context, actor evidence.Actor, r relea
 			factor = string(evidence.WebAuthn)
 		}
 	}
-	switch {
-	case factor == "any" && actor.Factor == "":
-		return fault.New(fault.Unauthenticated, "otp-required", "approving %s takes a second factor; repeat it with a one-time password", r.purl)
-	case factor == string(evidence.WebAuthn) && actor.Factor != evidence.WebAuthn:
-		return fault.New(fault.Unauthenticated, "webauthn-required", "approving %s takes a passkey; open the address that you are shown and confirm it there", r.purl)
+	missing := factor == string(evidence.WebAuthn) && actor.Factor != evidence.WebAuthn || factor == "any" && actor.Factor == ""
+	if missing {
+		return s.people.MissingFactor(ctx, actor.Account, factor)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/purl"
 )
@@ -33,6 +34,9 @@ func (k *known) LastCredentialChange(_ context.Context, account string) (time.Ti
 }
 func (k *known) HasPasskey(_ context.Context, account string) (bool, error) {
 	return k.passkeys[account], nil
+}
+func (k *known) MissingFactor(_ context.Context, _, factor string) error {
+	return fault.New(fault.Unauthenticated, map[string]string{"any": "otp-required", "webauthn": "webauthn-required"}[factor], "prove it")
 }
 func (k *known) Bypasses(_ context.Context, actor evidence.Actor) (bool, error) {
 	return k.bypasses[actor.Credential], nil

@@ -99,7 +99,7 @@ func (s *Service) held(ctx context.Context, actor evidence.Actor, p purl.PURL) (
 // mayReview lets those see a hold who may end it, and site administrators.
 func (s *Service) mayReview(ctx context.Context, actor evidence.Actor, r release) error {
 	err := s.access.Authorize(ctx, actor, evidence.Publish, r.ecosystem, r.name)
-	if err == nil || s.access.RequireAdmin(ctx, actor) == nil {
+	if err == nil || evidence.NeedsFactor(err) || s.access.RequireAdmin(ctx, actor) == nil {
 		return nil
 	}
 	return err

@@ -51,6 +51,9 @@ type People interface {
 	LastCredentialChange(ctx context.Context, account string) (time.Time, error)
 	// HasPasskey reports whether the account can prove itself by WebAuthn.
 	HasPasskey(ctx context.Context, account string) (bool, error)
+	// MissingFactor is the refusal of an account that has not proven a factor, "webauthn" or "any": with what
+	// it can do about it.
+	MissingFactor(ctx context.Context, account, factor string) error
 	// Bypasses reports whether the actor's credential is one that no second factor is asked of.
 	Bypasses(ctx context.Context, actor evidence.Actor) (bool, error)
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -51,7 +50,7 @@ func (c *Core) MustStage(ctx context.Context, actor evidence.Actor, ecosystem, n
 	if err == nil {
 		return false, nil
 	}
-	stages := fault.KindOf(err) == fault.Denied || slices.Contains([]string{"otp-required", "webauthn-required"}, fault.As(err).Code)
+	stages := fault.KindOf(err) == fault.Denied || evidence.NeedsFactor(err)
 	if !stages || c.access.Authorize(ctx, actor, evidence.Stage, ecosystem, name) != nil {
 		return false, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -266,4 +267,14 @@ func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, e
 		return "", err
 	}
 	return u.Commit(ctx, "")
+}
+
+// ascii makes a sentence fit a header: one line of ASCII.
+func ascii(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
 }

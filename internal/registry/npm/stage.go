@@ -171,16 +171,6 @@ func (r *Registry) rejectStage(w http.ResponseWriter, req *http.Request, actor e
 	return nil
 }
 
-// ascii is text for a header: one line of printable bytes.
-func ascii(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
 // stageRoutes are the routes of staging.
 func (r *Registry) stageRoutes() []registry.Route {
 	if r.stages == nil {
