@@ -83,3 +83,8 @@ func (s *Service) Outermost(ecosystem, name string) (string, error) {
 	}
 	return checkClaim(ecosystem, r.root(name), Private)
 }
+
+// AddressHash returns the keyed hash by which the record knows the address of "ip:port"; empty for none.
+func (s *Service) AddressHash(ctx context.Context, remoteAddr string) (string, error) {
+	return s.hashAddress(ctx, parseAddress(remoteAddr))
+}

@@ -20,7 +20,7 @@ import (
 )
 
 // tables are the mounts whose routes are in route tables.
-var tables = []string{"/npm/", "/v2/", "/token", api.Prefix + "/"}
+var tables = []string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", api.Prefix + "/"}
 
 // untabled are the routes below the other mounts. Checkpoints and hashes are for every auditor; what
 // the hashes stand for names private packages.

@@ -18,6 +18,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/fleet"
 	"github.com/hullmark/hullmark/internal/image"
+	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/registry/oci"
@@ -82,7 +83,8 @@ func (s *Server) build() error {
 		return err
 	}
 	s.NPM, err = npm.New(s.app.Core, npm.Config{
-		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Clock: c.Clock, Log: c.Logger,
+		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask,
+		Trust: npmTrust{s.app.Trust, s.audience(purl.NPM)}, Clock: c.Clock, Log: c.Logger,
 	})
 	if err != nil {
 		return err
@@ -120,11 +122,16 @@ func (s *Server) host() string {
 	return u.Host
 }
 
+// npmExchange is where npm exchanges tokens: it drops the path of the registry's address
+// (npm, lib/utils/oidc.js).
+const npmExchange = "/-/npm/v1/oidc/"
+
 // mounts is everything that the server serves, by pattern. The routes below the first four are in
 // tables of their own; the authorisation matrix knows the others by name.
 func (s *Server) mounts() map[string]http.Handler {
 	return map[string]http.Handler{
 		"/npm/":          http.StripPrefix("/npm", s.NPM.Handler()),
+		npmExchange:      s.NPM.Handler(),
 		"/v2/":           s.OCI.Handler(),
 		"/token":         s.OCI.Handler(),
 		api.Prefix + "/": http.StripPrefix(api.Prefix, s.API.Handler()),

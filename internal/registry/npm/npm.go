@@ -41,6 +41,8 @@ type Config struct {
 	Accounts Accounts
 	// StepUp asks people for second factors in their browser; nil: they send a code, or nothing.
 	StepUp registry.StepUp
+	// Trust lets pipelines publish without a stored token; nil turns that off.
+	Trust Trust
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
 	Limits Limits
 	// Clock tells the time; nil means the machine's.
@@ -81,6 +83,7 @@ type Registry struct {
 	core     *registry.Core
 	accounts Accounts
 	stepUps  registry.StepUp
+	trust    Trust
 	base     string // Config.PublicURL
 	keys     *keyring
 	limits   Limits
@@ -105,7 +108,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, base: cfg.PublicURL, keys: keys,
+		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, trust: cfg.Trust, base: cfg.PublicURL, keys: keys,
 		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
 	}
 	if r.limits == (Limits{}) {

@@ -34,11 +34,16 @@ func joinScope(next http.Handler) http.Handler {
 	})
 }
 
+// exchangePath comes before the package whose token is asked for.
+const exchangePath = "/-/npm/v1/oidc/token/exchange/package/"
+
 // joinedPath returns the escaped path with its scope joined, and whether that changed it.
 func joinedPath(path string) (string, bool) {
 	prefix := "/"
-	if strings.HasPrefix(path, "/-/package/") {
-		prefix = "/-/package/"
+	for _, other := range []string{"/-/package/", exchangePath} {
+		if strings.HasPrefix(path, other) {
+			prefix = other
+		}
 	}
 	rest := path[min(len(prefix), len(path)):]
 	scope, below, found := strings.Cut(rest, "/")

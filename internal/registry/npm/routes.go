@@ -26,6 +26,11 @@ func (r *Registry) Routes() []registry.Route {
 		r.named("GET", "/-/package/{name}/collaborators", publish, r.serveCollaborators),
 		r.named("POST", "/-/package/{name}/access", own, r.setAccess),
 
+		r.named("GET", "/-/package/{name}/trust", own, r.listTrusted),
+		r.named("POST", "/-/package/{name}/trust", own, r.addTrusted),
+		r.named("DELETE", "/-/package/{name}/trust/{id}", own, r.removeTrusted),
+		r.anyone("POST", exchangePath+"{name}", r.exchangeToken),
+
 		r.anyone("GET", "/-/ping", r.ping),
 		r.anyone("GET", "/-/npm/v1/keys", r.serveKeys),
 		r.visitor("GET", "/-/v1/search", r.search),
