@@ -75,6 +75,16 @@ func (a *API) table() []Route {
 		a.namespace("POST", "/namespaces/{ecosystem}/{name}/proof", own, a.proveNamespace),
 		a.namespace("POST", "/namespaces/{ecosystem}/{name}/offer", own, a.offerNamespace),
 		a.namespace("PUT", "/organisations/{organisation}/namespaces/{ecosystem}/{name}", own, a.acceptNamespace),
+		a.owning("GET", "/organisations/{organisation}/publishers", a.listPending),
+		a.owning("POST", "/organisations/{organisation}/publishers", a.addPending),
+		a.owning("DELETE", "/organisations/{organisation}/publishers/{id}", a.removePending),
+		a.owning("GET", "/publishers/{ecosystem}/{name}", a.listPublishers),
+		a.owning("POST", "/publishers/{ecosystem}/{name}", a.addPublisher),
+		a.owning("DELETE", "/publishers/{ecosystem}/{name}/{id}", a.removePublisher),
+		a.anyone("POST", "/publishers/{ecosystem}/{name}/exchange", a.exchange),
+		a.account("GET", "/issuers", a.listIssuers),
+		a.admin("POST", "/issuers", a.addIssuer),
+		a.admin("DELETE", "/issuers/{issuer}", a.removeIssuer),
 		a.account("GET", "/tokens", a.listTokens),
 		a.account("POST", "/tokens", a.createToken),
 		a.account("DELETE", "/tokens/{id}", a.revokeToken),
@@ -116,6 +126,11 @@ func (a *API) namespace(method, pattern string, p evidence.Permission, h handler
 // publishing makes a route for who may publish the name, and so for no site administrator as such.
 func (a *API) publishing(method, pattern string, h handler) Route {
 	return a.route(method, pattern, registry.AccessNamespace, evidence.Publish, h)
+}
+
+// owning makes a route for owners of the name or organisation, and so for no site administrator as such.
+func (a *API) owning(method, pattern string, h handler) Route {
+	return a.route(method, pattern, registry.AccessNamespace, evidence.Own, h)
 }
 
 func (a *API) route(method, pattern, access string, p evidence.Permission, h handler) Route {

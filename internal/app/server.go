@@ -94,7 +94,8 @@ func (s *Server) build() error {
 		return err
 	}
 	s.OCI, err = oci.New(s.app.Core, oci.Config{
-		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts, Clock: c.Clock, Log: c.Logger,
+		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts,
+		Trust: ociTrust{s.app.Trust, s.audience(purl.OCI)}, Clock: c.Clock, Log: c.Logger,
 	})
 	if err != nil {
 		return err
@@ -106,7 +107,8 @@ func (s *Server) build() error {
 	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled, StepUp: ask,
+		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish,
+		Trust: s.app.Trust, Audience: s.audience, Log: s.app.Log, Settled: s.OCI.Settled, StepUp: ask,
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()

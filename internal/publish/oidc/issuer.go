@@ -132,18 +132,19 @@ func (iss *Issuer) complete() (err error) {
 
 // AddIssuer registers an issuer; site administrators may. Codes: issuer-invalid, issuer-exists,
 // provider-unknown, admin-required.
-func (s *Service) AddIssuer(ctx context.Context, actor evidence.Actor, iss Issuer) error {
+func (s *Service) AddIssuer(ctx context.Context, actor evidence.Actor, iss Issuer) (Issuer, error) {
 	if err := s.Accounts.RequireAdmin(ctx, actor); err != nil {
-		return err
+		return Issuer{}, err
 	}
 	if err := iss.check(); err != nil {
-		return err
+		return Issuer{}, err
 	}
+	iss.Created, iss.CreatedBy = fromMillis(s.Clock.Now().UnixMilli()), actor.Account
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		const insert = `INSERT INTO trusted_issuer (url, provider, standard, internal, ca, keys, created, created_by)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (url) DO NOTHING`
 		r, err := tx.ExecContext(ctx, insert, iss.URL, iss.Provider, bit(iss.Default), bit(iss.Internal),
-			iss.CA, iss.Keys, s.Clock.Now().UnixMilli(), actor.Account)
+			iss.CA, iss.Keys, millis(iss.Created), iss.CreatedBy)
 		if err != nil {
 			return fmt.Errorf("register issuer: %w", err)
 		}
@@ -153,7 +154,7 @@ func (s *Service) AddIssuer(ctx context.Context, actor evidence.Actor, iss Issue
 		return nil
 	})
 	s.issuerChanged(iss.URL)
-	return err
+	return iss, err
 }
 
 // defaultIssuer returns the issuer that a publisher of a provider means when it names none.

@@ -177,30 +177,33 @@ func (s *Service) flag(ctx context.Context, p *Publisher) error {
 	return err
 }
 
-// Remove takes a publisher of a name away, with the tokens that it has. A pending one is removed by an owner
-// of its organisation. Code publisher-unknown.
+// Remove takes a publisher of a name away, with the tokens that it has. Code publisher-missing.
 func (s *Service) Remove(ctx context.Context, actor evidence.Actor, ecosystem, name, id string) error {
-	found, err := s.publishers(ctx, `id = $1 AND ecosystem = $2 AND name = $3`, id, ecosystem, name)
+	if err := s.Accounts.Authorize(ctx, actor, evidence.Own, ecosystem, name); err != nil {
+		return err
+	}
+	return s.remove(ctx, actor, `id = $1 AND ecosystem = $2 AND name = $3 AND pending = 0`, id, ecosystem, name)
+}
+
+// RemovePending takes a publisher away that waits for a name on behalf of an organisation.
+func (s *Service) RemovePending(ctx context.Context, actor evidence.Actor, organisation, id string) error {
+	if err := s.Accounts.RequireOwner(ctx, actor, organisation); err != nil {
+		return err
+	}
+	return s.remove(ctx, actor, `id = $1 AND organisation = $2 AND pending = 1`, id, organisation)
+}
+
+// remove takes the one publisher away that where selects by its id and by what the actor may change.
+func (s *Service) remove(ctx context.Context, actor evidence.Actor, where string, args ...any) error {
+	found, err := s.publishers(ctx, where, args...)
 	if err != nil {
 		return err
 	}
-	var p Publisher
-	if len(found) == 1 {
-		p = found[0]
-	}
-	if p.Pending {
-		err = s.Accounts.RequireOwner(ctx, actor, p.Organisation)
-	} else {
-		err = s.Accounts.Authorize(ctx, actor, evidence.Own, ecosystem, name)
-	}
-	if err != nil {
-		return err
-	}
-	if p.ID == "" {
-		return fault.New(fault.NotFound, "publisher-unknown", "%s has no trusted publisher %q; list them to see their ids", clip(name), clip(id))
+	if len(found) == 0 {
+		return fault.New(fault.NotFound, "publisher-missing", "there is no such trusted publisher; list them to see their ids")
 	}
 	defer s.Accounts.Forget()
-	_, err = s.Record.Append(ctx, func(tx *sql.Tx) error { return s.drop(ctx, tx, p.ID) }, s.managed(actor, "untrust", p))
+	_, err = s.Record.Append(ctx, func(tx *sql.Tx) error { return s.drop(ctx, tx, found[0].ID) }, s.managed(actor, "untrust", found[0]))
 	return err
 }
 

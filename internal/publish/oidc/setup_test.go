@@ -109,7 +109,8 @@ func (w *world) issuer(provider string) *oidctest.Issuer {
 func (w *world) register(i *oidctest.Issuer, provider string) *oidctest.Issuer {
 	w.t.Helper()
 	i.Now = func() time.Time { return time.Now().Add(time.Duration(w.offset.Load())) }
-	must(w.t, w.AddIssuer(w.t.Context(), w.admin, oidc.Issuer{URL: i.URL, Provider: provider, Internal: true}))
+	_, err := w.AddIssuer(w.t.Context(), w.admin, oidc.Issuer{URL: i.URL, Provider: provider, Internal: true})
+	must(w.t, err)
 	return i
 }
 

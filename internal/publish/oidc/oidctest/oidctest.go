@@ -18,19 +18,25 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Issuer is a loopback issuer. Its fields may be set between requests; Do guards them.
+// T is what a test gives: a *testing.T, or a transcript.
+type T interface {
+	Helper()
+	Fatal(args ...any)
+	Cleanup(func())
+}
+
+// Issuer is a loopback issuer. It is safe for concurrent use.
 type Issuer struct {
 	URL string
 	// Now is the time that tokens are made at; nil is the machine's.
 	Now func() time.Time
 
-	t      testing.TB
+	t      T
 	mu     sync.Mutex
 	keys   []jose.JSONWebKey
 	fetch  map[string]int
@@ -38,13 +44,13 @@ type Issuer struct {
 }
 
 // New starts an issuer with one RSA key, "rsa-1", and one P-256 key, "ec-1", until the test ends.
-func New(t testing.TB) *Issuer {
+func New(t T) *Issuer {
 	t.Helper()
 	return At(t, "")
 }
 
 // At starts an issuer whose address has a path, as those of organisations have.
-func At(t testing.TB, path string) *Issuer {
+func At(t T, path string) *Issuer {
 	t.Helper()
 	i := &Issuer{t: t, fetch: map[string]int{}}
 	i.keys = []jose.JSONWebKey{
@@ -58,7 +64,7 @@ func At(t testing.TB, path string) *Issuer {
 }
 
 // RSAKey makes a key.
-func RSAKey(t testing.TB) *rsa.PrivateKey {
+func RSAKey(t T) *rsa.PrivateKey {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -68,7 +74,7 @@ func RSAKey(t testing.TB) *rsa.PrivateKey {
 }
 
 // ECKey makes a P-256 key.
-func ECKey(t testing.TB) *ecdsa.PrivateKey {
+func ECKey(t T) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -197,7 +203,7 @@ func (i *Issuer) Token(audience string, claims map[string]any) string {
 }
 
 // Sign makes a token with any key and algorithm, the wrong ones included. An empty kid is left out.
-func Sign(t testing.TB, alg jose.SignatureAlgorithm, key crypto.PrivateKey, kid string, claims map[string]any) string {
+func Sign(t T, alg jose.SignatureAlgorithm, key crypto.PrivateKey, kid string, claims map[string]any) string {
 	t.Helper()
 	opts := (&jose.SignerOptions{}).WithType("JWT")
 	if kid != "" {
