@@ -90,6 +90,9 @@ func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, 
 	if target != authztest.None && strings.Contains(row.Pattern, "{rev}") {
 		values["rev"] = w.revision(t, target, name)
 	}
+	if strings.Contains(row.Pattern, "/trust/{id}") {
+		values["id"] = w.publisher(t, target, name)
+	}
 	if strings.Contains(row.Pattern, "{token}") {
 		values["token"] = w.SpareToken(t, role)
 	}
@@ -99,6 +102,21 @@ func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, 
 		values["code"], values["poll"] = code, poll
 	}
 	return values
+}
+
+// npmTrusted is what npm trust sends.
+const npmTrusted = `[{"type": "github", "claims": {"repository": "acme/ui", "workflow_ref": {"file": "release.yml"}}, "permissions": ["createPackage"]}]`
+
+// publisher makes the name trust a pipeline and returns the publisher's id.
+func (w *npmWorld) publisher(t *testing.T, target authztest.Target, name string) string {
+	t.Helper()
+	if target == authztest.None {
+		return "tp_none"
+	}
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/npm/-/package/"+url.PathEscape(name)+"/trust", strings.NewReader(npmTrusted))
+	var made []struct{ ID string }
+	must(t, json.Unmarshal(send(w.handler, r, w.Authorization(holder(target))).Body.Bytes(), &made))
+	return made[0].ID
 }
 
 func (w *npmWorld) revision(t *testing.T, target authztest.Target, name string) string {
@@ -117,35 +135,39 @@ func (w *npmWorld) bodies(t *testing.T, name string) map[string]string {
 	_, secret, _ := strings.Cut(w.Authorization(authztest.Owner), " ")
 	return map[string]string{
 		"GET /{name}": "", "GET /{name}/{version}": "", "GET /{name}/-/{file}": "",
-		"PUT /{name}":                              npmDocument(t, name),
-		"PUT /{name}/-rev/{rev}":                   `{"maintainers": [{"name": "owner"}, {"name": "spare"}]}`,
-		"DELETE /{name}/-rev/{rev}":                "",
-		"DELETE /{name}/-/{file}/-rev/{rev}":       "",
-		"GET /-/package/{name}/dist-tags":          "",
-		"PUT /-/package/{name}/dist-tags/{tag}":    `"1.0.0"`,
-		"POST /-/package/{name}/dist-tags/{tag}":   `"1.0.0"`,
-		"DELETE /-/package/{name}/dist-tags/{tag}": "",
-		"GET /-/package/{name}/visibility":         "",
-		"GET /-/package/{name}/collaborators":      "",
-		"POST /-/package/{name}/access":            `{"access": "public"}`,
-		"GET /-/ping":                              "",
-		"GET /-/npm/v1/keys":                       "",
-		"GET /-/v1/search":                         "",
-		"POST /-/npm/v1/security/advisories/bulk":  `{"@own/read": ["1.0.0"]}`,
-		"POST /-/npm/v1/security/audits/quick":     `{}`,
-		"POST /-/npm/v1/security/audits":           `{}`,
-		"POST /-/v1/login":                         `{}`,
-		"GET /-/v1/login/{code}":                   "",
-		"POST /-/v1/login/{code}":                  "user=owner&secret=" + secret,
-		"GET /-/v1/done/{poll}":                    "",
-		"PUT /-/user/{user}":                       fmt.Sprintf(`{"name": "owner", "password": %q}`, secret),
-		"GET /-/user/{user}":                       "",
-		"DELETE /-/user/token/{token}":             "",
-		"GET /-/whoami":                            "",
-		"GET /-/npm/v1/user":                       "",
-		"GET /-/npm/v1/tokens":                     "",
-		"POST /-/npm/v1/tokens":                    `{"readonly": true}`,
-		"DELETE /-/npm/v1/tokens/token/{token}":    "",
+		"PUT /{name}":                                       npmDocument(t, name),
+		"PUT /{name}/-rev/{rev}":                            `{"maintainers": [{"name": "owner"}, {"name": "spare"}]}`,
+		"DELETE /{name}/-rev/{rev}":                         "",
+		"DELETE /{name}/-/{file}/-rev/{rev}":                "",
+		"GET /-/package/{name}/dist-tags":                   "",
+		"PUT /-/package/{name}/dist-tags/{tag}":             `"1.0.0"`,
+		"POST /-/package/{name}/dist-tags/{tag}":            `"1.0.0"`,
+		"DELETE /-/package/{name}/dist-tags/{tag}":          "",
+		"GET /-/package/{name}/visibility":                  "",
+		"GET /-/package/{name}/collaborators":               "",
+		"POST /-/package/{name}/access":                     `{"access": "public"}`,
+		"GET /-/package/{name}/trust":                       "",
+		"POST /-/package/{name}/trust":                      npmTrusted,
+		"DELETE /-/package/{name}/trust/{id}":               "",
+		"POST /-/npm/v1/oidc/token/exchange/package/{name}": "",
+		"GET /-/ping":                                       "",
+		"GET /-/npm/v1/keys":                                "",
+		"GET /-/v1/search":                                  "",
+		"POST /-/npm/v1/security/advisories/bulk":           `{"@own/read": ["1.0.0"]}`,
+		"POST /-/npm/v1/security/audits/quick":              `{}`,
+		"POST /-/npm/v1/security/audits":                    `{}`,
+		"POST /-/v1/login":                                  `{}`,
+		"GET /-/v1/login/{code}":                            "",
+		"POST /-/v1/login/{code}":                           "user=owner&secret=" + secret,
+		"GET /-/v1/done/{poll}":                             "",
+		"PUT /-/user/{user}":                                fmt.Sprintf(`{"name": "owner", "password": %q}`, secret),
+		"GET /-/user/{user}":                                "",
+		"DELETE /-/user/token/{token}":                      "",
+		"GET /-/whoami":                                     "",
+		"GET /-/npm/v1/user":                                "",
+		"GET /-/npm/v1/tokens":                              "",
+		"POST /-/npm/v1/tokens":                             `{"readonly": true}`,
+		"DELETE /-/npm/v1/tokens/token/{token}":             "",
 	}
 }
 
