@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -140,7 +141,7 @@ func (s *Service) AddIssuer(ctx context.Context, actor evidence.Actor, iss Issue
 		return Issuer{}, err
 	}
 	iss.Created, iss.CreatedBy = fromMillis(s.Clock.Now().UnixMilli()), actor.Account
-	err := s.db.Write(ctx, func(tx *sql.Tx) error {
+	guard := func(tx *sql.Tx) error {
 		const insert = `INSERT INTO trusted_issuer (url, provider, standard, internal, ca, keys, created, created_by)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (url) DO NOTHING`
 		r, err := tx.ExecContext(ctx, insert, iss.URL, iss.Provider, bit(iss.Default), bit(iss.Internal),
@@ -152,7 +153,8 @@ func (s *Service) AddIssuer(ctx context.Context, actor evidence.Actor, iss Issue
 			return errors.Join(err, fault.New(fault.Conflict, "issuer-exists", "%s is registered already; remove it first to change it", iss.URL))
 		}
 		return nil
-	})
+	}
+	_, err := s.Record.Append(ctx, guard, s.aboutIssuer(actor, "trust-issuer", iss))
 	s.issuerChanged(iss.URL)
 	return iss, err
 }
@@ -233,7 +235,7 @@ func (s *Service) RemoveIssuer(ctx context.Context, actor evidence.Actor, issuer
 	if err := s.Accounts.RequireAdmin(ctx, actor); err != nil {
 		return err
 	}
-	err := s.db.Write(ctx, func(tx *sql.Tx) error {
+	guard := func(tx *sql.Tx) error {
 		r, err := tx.ExecContext(ctx, `DELETE FROM trusted_issuer WHERE url = $1`, issuer)
 		if err != nil {
 			return fmt.Errorf("remove issuer: %w", err)
@@ -242,9 +244,27 @@ func (s *Service) RemoveIssuer(ctx context.Context, actor evidence.Actor, issuer
 			return errors.Join(err, fault.New(fault.NotFound, "issuer-unregistered", "%q is not registered; list the issuers to see which are", clip(issuer)))
 		}
 		return nil
-	})
+	}
+	_, err := s.Record.Append(ctx, guard, s.aboutIssuer(actor, "untrust-issuer", Issuer{URL: issuer}))
 	s.issuerChanged(issuer)
 	return err
+}
+
+// aboutIssuer is the statement that an administrator changed whose tokens are taken. What an administrator
+// does without owning anything must be seen by others.
+func (s *Service) aboutIssuer(actor evidence.Actor, action string, iss Issuer) evidence.Draft {
+	input, err := json.Marshal(map[string]any{"provider": iss.Provider, "internal": iss.Internal, "default": iss.Default})
+	if err != nil {
+		input = nil // strings and truth values: it cannot
+	}
+	d := s.decision(evidence.Decision{Action: action, Verdict: "allow", Actor: actor, Input: input}, "", "")
+	d.Subjects = []evidence.Subject{IssuerSubject(iss.URL)}
+	return d
+}
+
+// IssuerSubject is the subject of statements about an issuer.
+func IssuerSubject(issuer string) evidence.Subject {
+	return evidence.Subject{Name: "issuer:" + clip(issuer)}
 }
 
 // Issuers returns the issuers whose tokens are taken: the public ones, then those that were registered.
