@@ -37,7 +37,7 @@ type keyring struct {
 
 // keySet is what is known of one issuer's keys.
 type keySet struct {
-	fetching sync.Mutex // held during a fetch, and not by who finds a key
+	fetching chan struct{} // holds one during a fetch; who finds a key does not wait for it
 
 	mu       sync.RWMutex // guards what follows
 	keys     map[string]*jose.JSONWebKey
@@ -62,7 +62,7 @@ func (k *keyring) set(issuer string) *keySet {
 	defer k.mu.Unlock()
 	set := k.sets[issuer]
 	if set == nil {
-		set = new(keySet)
+		set = &keySet{fetching: make(chan struct{}, 1)}
 		k.sets[issuer] = set
 	}
 	return set
@@ -124,8 +124,12 @@ func (s *keySet) look(id string, now time.Time) (*jose.JSONWebKey, state) {
 
 // refresh asks the issuer, unless that is too soon. One asks at a time; who waited finds what came.
 func (k *keyring) refresh(ctx context.Context, iss *Issuer, set *keySet) {
-	set.fetching.Lock()
-	defer set.fetching.Unlock()
+	select {
+	case set.fetching <- struct{}{}:
+		defer func() { <-set.fetching }()
+	case <-ctx.Done():
+		return
+	}
 	set.mu.RLock()
 	soon := k.clock.Now().Before(set.next)
 	set.mu.RUnlock()
