@@ -83,6 +83,10 @@ func (m minting) Mint(g oidc.Grant) (string, evidence.Actor, func(context.Contex
 	return m.MintWorkload(account.WorkloadToken(g))
 }
 
+func (m minting) RequireFactor(ctx context.Context, actor evidence.Actor) error {
+	return m.Service.RequireFactor(ctx, actor, account.AnyFactor)
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -22,6 +22,11 @@ func (a trustAccounts) Mint(g oidc.Grant) (string, evidence.Actor, func(context.
 	return a.MintWorkload(account.WorkloadToken(g))
 }
 
+// RequireFactor implements oidc.Accounts.
+func (a trustAccounts) RequireFactor(ctx context.Context, actor evidence.Actor) error {
+	return a.Service.RequireFactor(ctx, actor, account.AnyFactor)
+}
+
 // audience is what a provider's token must be for to be exchanged here. It names this server, so that a token
 // which another server was shown is of no use here; npm leaves the port out, and so do we.
 func (s *Server) audience(ecosystem string) string {

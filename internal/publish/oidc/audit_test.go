@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/pquerna/otp/totp"
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -280,4 +281,29 @@ func TestAPublisherOfSomebodyWhoIsGoneIsFlagged(t *testing.T) {
 	if last := all[len(all)-1]; len(last.Reasons) == 0 {
 		t.Error("the exchange does not say that who added the publisher is gone")
 	}
+}
+
+func TestWhoHasASecondFactorGivesItToChangeWhatIsTrusted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	i := w.issuer("github")
+	p := w.trust(github(i.URL))
+	for _, actor := range []evidence.Actor{w.olga, w.admin} {
+		begun, err := w.accounts.BeginTOTP(t.Context(), actor)
+		must(t, err)
+		code, err := totp.GenerateCode(begun.Secret, time.Now())
+		must(t, err)
+		_, err = w.accounts.ConfirmTOTP(t.Context(), actor, code, "192.0.2.1:1")
+		must(t, err)
+	}
+	other := github(i.URL)
+	other.Claims = map[string]string{"repository": "mallory/ui", "workflow": "release.yml"}
+	_, err := w.Add(t.Context(), w.olga, other)
+	wantCode(t, err, "otp-required")
+	wantCode(t, w.Remove(t.Context(), w.olga, purl.NPM, "@acme/ui", p.ID), "otp-required")
+	_, err = w.AddIssuer(t.Context(), w.admin, oidc.Issuer{URL: "https://mallory.test", Provider: "github"})
+	wantCode(t, err, "otp-required")
+	proven := w.olga
+	proven.Factor = evidence.TOTP
+	must(t, w.Remove(t.Context(), proven, purl.NPM, "@acme/ui", p.ID))
 }

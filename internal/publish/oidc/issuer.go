@@ -134,7 +134,7 @@ func (iss *Issuer) complete() (err error) {
 // AddIssuer registers an issuer; site administrators may. Codes: issuer-invalid, issuer-exists,
 // provider-unknown, admin-required.
 func (s *Service) AddIssuer(ctx context.Context, actor evidence.Actor, iss Issuer) (Issuer, error) {
-	if err := s.Accounts.RequireAdmin(ctx, actor); err != nil {
+	if err := s.administers(ctx, actor); err != nil {
 		return Issuer{}, err
 	}
 	if err := iss.check(); err != nil {
@@ -179,6 +179,15 @@ func (s *Service) defaultIssuer(ctx context.Context, prov *provider, claims map[
 		return "", unfit("a publisher of %s needs an issuer, which a site administrator has registered", prov.name)
 	}
 	return prov.issuer, nil
+}
+
+// administers asks for an administrator who is there in person: a stolen token must not make us believe
+// somebody's issuer.
+func (s *Service) administers(ctx context.Context, actor evidence.Actor) error {
+	if err := s.Accounts.RequireAdmin(ctx, actor); err != nil {
+		return err
+	}
+	return s.Accounts.RequireFactor(ctx, actor)
 }
 
 // issuerChanged makes the next token be looked at with what is in the tables now.
@@ -232,7 +241,7 @@ func errIssuer(format string, args ...any) error {
 // RemoveIssuer takes a registered issuer away: its tokens are refused from now on. Publishers of it stay,
 // with a flag.
 func (s *Service) RemoveIssuer(ctx context.Context, actor evidence.Actor, issuer string) error {
-	if err := s.Accounts.RequireAdmin(ctx, actor); err != nil {
+	if err := s.administers(ctx, actor); err != nil {
 		return err
 	}
 	guard := func(tx *sql.Tx) error {

@@ -33,6 +33,10 @@ func (s *Service) Add(ctx context.Context, actor evidence.Actor, p Publisher) (P
 	if err := s.mayAdd(ctx, actor, &p); err != nil {
 		return Publisher{}, err
 	}
+	// Whoever stole a token must not turn it into a right that outlives it.
+	if err := s.Accounts.RequireFactor(ctx, actor); err != nil {
+		return Publisher{}, err
+	}
 	id, err := s.newID()
 	if err != nil {
 		return Publisher{}, err
@@ -195,6 +199,9 @@ func (s *Service) RemovePending(ctx context.Context, actor evidence.Actor, organ
 
 // remove takes the one publisher away that where selects by its id and by what the actor may change.
 func (s *Service) remove(ctx context.Context, actor evidence.Actor, where string, args ...any) error {
+	if err := s.Accounts.RequireFactor(ctx, actor); err != nil {
+		return err
+	}
 	found, err := s.publishers(ctx, where, args...)
 	if err != nil {
 		return err

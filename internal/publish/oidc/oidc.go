@@ -50,6 +50,8 @@ func Schema() store.Schema { return store.Schema{Owner: "publish-oidc", Steps: [
 type Accounts interface {
 	Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error
 	RequireAdmin(ctx context.Context, actor evidence.Actor) error
+	// RequireFactor fails unless the actor has proven the second factor that their account has.
+	RequireFactor(ctx context.Context, actor evidence.Actor) error
 	// RequireOwner fails unless the actor is an owner of the organisation.
 	RequireOwner(ctx context.Context, actor evidence.Actor, organisation string) error
 	// MayOwn reports whether an account still may own a name.

@@ -46,6 +46,10 @@ func (m mint) Mint(g oidc.Grant) (string, evidence.Actor, func(context.Context, 
 	return m.MintWorkload(account.WorkloadToken(g))
 }
 
+func (m mint) RequireFactor(ctx context.Context, actor evidence.Actor) error {
+	return m.Service.RequireFactor(ctx, actor, account.AnyFactor)
+}
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	folder := t.TempDir()
@@ -60,6 +64,7 @@ func newWorld(t testing.TB) *world {
 	w.record, err = evidence.Open(t.Context(), db, blobs, clk)
 	must(t, err)
 	w.accounts = account.New(db, clk, rand.Reader)
+	must(t, w.accounts.Configure(account.Settings{SealKey: make([]byte, 32), Freeze: -1}))
 	w.core = registry.New(w.record, blobs, w.accounts)
 	w.Service = oidc.New(oidc.Config{Record: w.record, Accounts: mint{w.accounts}, Clock: clk, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	secret, _, err := w.accounts.Bootstrap(t.Context())

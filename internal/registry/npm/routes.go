@@ -27,8 +27,8 @@ func (r *Registry) Routes() []registry.Route {
 		r.named("POST", "/-/package/{name}/access", own, r.setAccess),
 
 		r.named("GET", "/-/package/{name}/trust", own, r.listTrusted),
-		r.named("POST", "/-/package/{name}/trust", own, r.addTrusted),
-		r.named("DELETE", "/-/package/{name}/trust/{id}", own, r.removeTrusted),
+		r.named("POST", "/-/package/{name}/trust", own, r.inPerson(r.addTrusted)),
+		r.named("DELETE", "/-/package/{name}/trust/{id}", own, r.inPerson(r.removeTrusted)),
 		r.anyone("POST", exchangePath+"{name}", r.exchangeToken),
 
 		r.anyone("GET", "/-/ping", r.ping),
