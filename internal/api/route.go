@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -21,7 +23,7 @@ func (a *API) Routes() []Route { return a.routes }
 
 func (a *API) table() []Route {
 	read, own := evidence.Read, evidence.Own
-	return []Route{
+	return slices.Concat(a.trustTable(), []Route{
 		a.anyone("GET", "/healthz", a.health),
 		a.anyone("GET", "/version", a.version),
 		a.account("GET", "/whoami", a.whoami),
@@ -75,16 +77,6 @@ func (a *API) table() []Route {
 		a.namespace("POST", "/namespaces/{ecosystem}/{name}/proof", own, a.proveNamespace),
 		a.namespace("POST", "/namespaces/{ecosystem}/{name}/offer", own, a.offerNamespace),
 		a.namespace("PUT", "/organisations/{organisation}/namespaces/{ecosystem}/{name}", own, a.acceptNamespace),
-		a.owning("GET", "/organisations/{organisation}/publishers", a.listPending),
-		a.owning("POST", "/organisations/{organisation}/publishers", a.addPending),
-		a.owning("DELETE", "/organisations/{organisation}/publishers/{id}", a.removePending),
-		a.owning("GET", "/publishers/{ecosystem}/{name}", a.listPublishers),
-		a.owning("POST", "/publishers/{ecosystem}/{name}", a.addPublisher),
-		a.owning("DELETE", "/publishers/{ecosystem}/{name}/{id}", a.removePublisher),
-		a.anyone("POST", "/publishers/{ecosystem}/{name}/exchange", a.exchange),
-		a.account("GET", "/issuers", a.listIssuers),
-		a.admin("POST", "/issuers", a.addIssuer),
-		a.admin("DELETE", "/issuers/{issuer}", a.removeIssuer),
 		a.account("GET", "/tokens", a.listTokens),
 		a.account("POST", "/tokens", a.createToken),
 		a.account("DELETE", "/tokens/{id}", a.revokeToken),
@@ -100,7 +92,7 @@ func (a *API) table() []Route {
 		a.namespace("PUT", "/organisations/{organisation}/mfa", own, a.setOrganisationMFA),
 		a.namespace("PUT", "/namespaces/{ecosystem}/{name}/mfa", own, a.setNamespaceMFA),
 		a.namespace("PUT", "/packages/{ecosystem}/{name}/mfa", own, a.setPackageMFA),
-	}
+	})
 }
 
 func (a *API) anyone(method, pattern string, h handler) Route {

@@ -9,6 +9,22 @@ import (
 	"github.com/hullmark/hullmark/internal/publish/oidc"
 )
 
+// trustTable is the part of the route table that is about trusted publishers and issuers.
+func (a *API) trustTable() []Route {
+	return []Route{
+		a.owning("GET", "/organisations/{organisation}/publishers", a.listPending),
+		a.owning("POST", "/organisations/{organisation}/publishers", a.addPending),
+		a.owning("DELETE", "/organisations/{organisation}/publishers/{id}", a.removePending),
+		a.owning("GET", "/publishers/{ecosystem}/{name}", a.listPublishers),
+		a.owning("POST", "/publishers/{ecosystem}/{name}", a.addPublisher),
+		a.owning("DELETE", "/publishers/{ecosystem}/{name}/{id}", a.removePublisher),
+		a.anyone("POST", "/publishers/{ecosystem}/{name}/exchange", a.exchange),
+		a.account("GET", "/issuers", a.listIssuers),
+		a.admin("POST", "/issuers", a.addIssuer),
+		a.admin("DELETE", "/issuers/{issuer}", a.removeIssuer),
+	}
+}
+
 func (a *API) listPublishers(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
 	all, err := a.Trust.List(r.Context(), actor, r.PathValue("ecosystem"), r.PathValue("name"))
 	return replyPart(w, r, all, err, publisherID, publisherOf)

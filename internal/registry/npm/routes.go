@@ -29,7 +29,7 @@ func (r *Registry) Routes() []registry.Route {
 		r.named("GET", "/-/package/{name}/trust", own, r.listTrusted),
 		r.named("POST", "/-/package/{name}/trust", own, r.inPerson(r.addTrusted)),
 		r.named("DELETE", "/-/package/{name}/trust/{id}", own, r.inPerson(r.removeTrusted)),
-		r.anyone("POST", exchangePath+"{name}", r.exchangeToken),
+		r.anyone("POST", exchangePath+"{package}", r.exchangeToken),
 
 		r.anyone("GET", "/-/ping", r.ping),
 		r.anyone("GET", "/-/npm/v1/keys", r.serveKeys),

@@ -54,7 +54,7 @@ var inFile = map[string]bool{"workflow_ref": true, "ci_config_ref_uri": true}
 // maxTrusted bounds one request of publishers.
 const maxTrusted = 20
 
-// exchangeToken answers POST /-/npm/v1/oidc/token/exchange/package/{name}. npm sends the provider's token as
+// exchangeToken answers POST /-/npm/v1/oidc/token/exchange/package/{package}. npm sends the provider's token as
 // if it were a token of ours, and nothing else.
 func (r *Registry) exchangeToken(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
 	if r.trust == nil {
@@ -64,7 +64,7 @@ func (r *Registry) exchangeToken(w http.ResponseWriter, req *http.Request, _ evi
 	if !strings.EqualFold(scheme, "bearer") || token == "" {
 		return r.refuseExchange(w, fault.New(fault.Invalid, "identity-token-malformed", "send the identity token of the pipeline as bearer token"))
 	}
-	made, err := r.trust.Exchange(req.Context(), req.PathValue("name"), strings.TrimSpace(token), req.RemoteAddr)
+	made, err := r.trust.Exchange(req.Context(), req.PathValue("package"), strings.TrimSpace(token), req.RemoteAddr)
 	if err != nil {
 		if fault.KindOf(err) == fault.Internal {
 			return err
