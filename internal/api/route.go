@@ -23,7 +23,7 @@ func (a *API) Routes() []Route { return a.routes }
 
 func (a *API) table() []Route {
 	read, own := evidence.Read, evidence.Own
-	return slices.Concat(a.accountTable(), []Route{
+	return slices.Concat(a.accountTable(), a.trustTable(), []Route{
 		a.anyone("GET", "/healthz", a.health),
 		a.anyone("GET", "/version", a.version),
 		a.account("GET", "/whoami", a.whoami),
@@ -140,7 +140,7 @@ func (a *API) publishing(method, pattern string, h handler) Route {
 	return a.route(method, pattern, registry.AccessNamespace, evidence.Publish, h)
 }
 
-// owning makes a route for the owners of a name, and so for no site administrator as such.
+// owning makes a route for owners of the name or organisation, and so for no site administrator as such.
 func (a *API) owning(method, pattern string, h handler) Route {
 	return a.route(method, pattern, registry.AccessNamespace, evidence.Own, h)
 }

@@ -88,7 +88,7 @@ func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, 
 	t.Helper()
 	_, base, _ := strings.Cut(name, "/")
 	values := map[string]string{
-		"name": name, "version": "1.0.0", "file": base + "-1.0.0.tgz", "tag": "old", "rev": "1-0", "user": "org.couchdb.user:owner",
+		"name": name, "package": name, "version": "1.0.0", "file": base + "-1.0.0.tgz", "tag": "old", "rev": "1-0", "user": "org.couchdb.user:owner",
 	}
 	values["release"] = name + "@1.0.0"
 	if row.Pattern == "/-/user/{user}/package" {
@@ -99,6 +99,9 @@ func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, 
 	}
 	if target != authztest.None && strings.Contains(row.Pattern, "{rev}") {
 		values["rev"] = w.revision(t, target, name)
+	}
+	if strings.Contains(row.Pattern, "/trust/{id}") {
+		values["id"] = w.publisher(t, target, name)
 	}
 	if strings.Contains(row.Pattern, "{token}") {
 		values["token"] = w.SpareToken(t, role)
@@ -148,6 +151,21 @@ func (w *npmWorld) stage(t *testing.T, role authztest.Role, target authztest.Tar
 	return answer.StageID
 }
 
+// npmTrusted is what npm trust sends.
+const npmTrusted = `[{"type": "github", "claims": {"repository": "acme/ui", "workflow_ref": {"file": "release.yml"}}, "permissions": ["createPackage"]}]`
+
+// publisher makes the name trust a pipeline and returns the publisher's id.
+func (w *npmWorld) publisher(t *testing.T, target authztest.Target, name string) string {
+	t.Helper()
+	if target == authztest.None {
+		return "tp_none"
+	}
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/npm/-/package/"+url.PathEscape(name)+"/trust", strings.NewReader(npmTrusted))
+	var made []struct{ ID string }
+	must(t, json.Unmarshal(send(w.handler, r, w.Authorization(holder(target))).Body.Bytes(), &made))
+	return made[0].ID
+}
+
 func (w *npmWorld) revision(t *testing.T, target authztest.Target, name string) string {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/npm/"+url.PathEscape(name), nil)
@@ -164,57 +182,61 @@ func (w *npmWorld) bodies(t *testing.T, name string) map[string]string {
 	_, secret, _ := strings.Cut(w.Authorization(authztest.Owner), " ")
 	return map[string]string{
 		"GET /{name}": "", "GET /{name}/{version}": "", "GET /{name}/-/{file}": "",
-		"PUT /{name}":                              npmDocument(t, name),
-		"PUT /{name}/-rev/{rev}":                   `{"maintainers": [{"name": "owner"}, {"name": "spare"}]}`,
-		"DELETE /{name}/-rev/{rev}":                "",
-		"DELETE /{name}/-/{file}/-rev/{rev}":       "",
-		"GET /-/package/{name}/dist-tags":          "",
-		"PUT /-/package/{name}/dist-tags/{tag}":    `"1.0.0"`,
-		"POST /-/package/{name}/dist-tags/{tag}":   `"1.0.0"`,
-		"DELETE /-/package/{name}/dist-tags/{tag}": "",
-		"GET /-/package/{name}/visibility":         "",
-		"GET /-/package/{name}/collaborators":      "",
-		"POST /-/package/{name}/access":            `{"access": "public"}`,
-		"GET /-/npm/v1/attestations/{release}":     "",
-		"GET /-/org/{org}/user":                    "",
-		"PUT /-/org/{org}/user":                    `{"user": "spare", "role": "developer"}`,
-		"DELETE /-/org/{org}/user":                 `{"user": "spare"}`,
-		"GET /-/org/{org}/package":                 "",
-		"GET /-/org/{org}/team":                    "",
-		"PUT /-/org/{org}/team":                    fmt.Sprintf(`{"name": "new%d"}`, w.n),
-		"DELETE /-/team/{org}/{team}":              "",
-		"GET /-/team/{org}/{team}/user":            "",
-		"PUT /-/team/{org}/{team}/user":            `{"user": "spare"}`,
-		"DELETE /-/team/{org}/{team}/user":         `{"user": "spare"}`,
-		"GET /-/team/{org}/{team}/package":         "",
-		"PUT /-/team/{org}/{team}/package":         fmt.Sprintf(`{"package": %q, "permissions": "read-write"}`, name),
-		"DELETE /-/team/{org}/{team}/package":      fmt.Sprintf(`{"package": %q}`, name),
-		"GET /-/user/{user}/package":               "",
-		"POST /-/npm/v1/user":                      `{"email": null, "fullname": null}`,
-		"GET /-/ping":                              "",
-		"GET /-/npm/v1/keys":                       "",
-		"GET /-/v1/search":                         "",
-		"POST /-/npm/v1/security/advisories/bulk":  `{"@own/read": ["1.0.0"]}`,
-		"POST /-/npm/v1/security/audits/quick":     `{}`,
-		"POST /-/npm/v1/security/audits":           `{}`,
-		"POST /-/v1/login":                         `{}`,
-		"GET /-/v1/login/{code}":                   "",
-		"POST /-/v1/login/{code}":                  "user=owner&secret=" + secret,
-		"GET /-/v1/done/{poll}":                    "",
-		"PUT /-/user/{user}":                       fmt.Sprintf(`{"name": "owner", "password": %q}`, secret),
-		"GET /-/user/{user}":                       "",
-		"DELETE /-/user/token/{token}":             "",
-		"GET /-/whoami":                            "",
-		"POST /-/stage/package/{name}":             npmDocument(t, name),
-		"GET /-/stage":                             "",
-		"GET /-/stage/{id}":                        "",
-		"GET /-/stage/{id}/tarball":                "",
-		"POST /-/stage/{id}/approve":               "",
-		"DELETE /-/stage/{id}":                     "",
-		"GET /-/npm/v1/user":                       "",
-		"GET /-/npm/v1/tokens":                     "",
-		"POST /-/npm/v1/tokens":                    `{"readonly": true}`,
-		"DELETE /-/npm/v1/tokens/token/{token}":    "",
+		"PUT /{name}":                                          npmDocument(t, name),
+		"PUT /{name}/-rev/{rev}":                               `{"maintainers": [{"name": "owner"}, {"name": "spare"}]}`,
+		"DELETE /{name}/-rev/{rev}":                            "",
+		"DELETE /{name}/-/{file}/-rev/{rev}":                   "",
+		"GET /-/package/{name}/dist-tags":                      "",
+		"PUT /-/package/{name}/dist-tags/{tag}":                `"1.0.0"`,
+		"POST /-/package/{name}/dist-tags/{tag}":               `"1.0.0"`,
+		"DELETE /-/package/{name}/dist-tags/{tag}":             "",
+		"GET /-/package/{name}/visibility":                     "",
+		"GET /-/package/{name}/collaborators":                  "",
+		"POST /-/package/{name}/access":                        `{"access": "public"}`,
+		"GET /-/npm/v1/attestations/{release}":                 "",
+		"GET /-/org/{org}/user":                                "",
+		"PUT /-/org/{org}/user":                                `{"user": "spare", "role": "developer"}`,
+		"DELETE /-/org/{org}/user":                             `{"user": "spare"}`,
+		"GET /-/org/{org}/package":                             "",
+		"GET /-/org/{org}/team":                                "",
+		"PUT /-/org/{org}/team":                                fmt.Sprintf(`{"name": "new%d"}`, w.n),
+		"DELETE /-/team/{org}/{team}":                          "",
+		"GET /-/team/{org}/{team}/user":                        "",
+		"PUT /-/team/{org}/{team}/user":                        `{"user": "spare"}`,
+		"DELETE /-/team/{org}/{team}/user":                     `{"user": "spare"}`,
+		"GET /-/team/{org}/{team}/package":                     "",
+		"PUT /-/team/{org}/{team}/package":                     fmt.Sprintf(`{"package": %q, "permissions": "read-write"}`, name),
+		"DELETE /-/team/{org}/{team}/package":                  fmt.Sprintf(`{"package": %q}`, name),
+		"GET /-/user/{user}/package":                           "",
+		"POST /-/npm/v1/user":                                  `{"email": null, "fullname": null}`,
+		"GET /-/ping":                                          "",
+		"GET /-/npm/v1/keys":                                   "",
+		"GET /-/v1/search":                                     "",
+		"POST /-/npm/v1/security/advisories/bulk":              `{"@own/read": ["1.0.0"]}`,
+		"POST /-/npm/v1/security/audits/quick":                 `{}`,
+		"POST /-/npm/v1/security/audits":                       `{}`,
+		"POST /-/v1/login":                                     `{}`,
+		"GET /-/v1/login/{code}":                               "",
+		"POST /-/v1/login/{code}":                              "user=owner&secret=" + secret,
+		"GET /-/v1/done/{poll}":                                "",
+		"PUT /-/user/{user}":                                   fmt.Sprintf(`{"name": "owner", "password": %q}`, secret),
+		"GET /-/user/{user}":                                   "",
+		"DELETE /-/user/token/{token}":                         "",
+		"GET /-/whoami":                                        "",
+		"POST /-/stage/package/{name}":                         npmDocument(t, name),
+		"GET /-/stage":                                         "",
+		"GET /-/stage/{id}":                                    "",
+		"GET /-/stage/{id}/tarball":                            "",
+		"POST /-/stage/{id}/approve":                           "",
+		"DELETE /-/stage/{id}":                                 "",
+		"GET /-/npm/v1/user":                                   "",
+		"GET /-/npm/v1/tokens":                                 "",
+		"POST /-/npm/v1/tokens":                                `{"readonly": true}`,
+		"DELETE /-/npm/v1/tokens/token/{token}":                "",
+		"GET /-/package/{name}/trust":                          "",
+		"POST /-/package/{name}/trust":                         npmTrusted,
+		"DELETE /-/package/{name}/trust/{id}":                  "",
+		"POST /-/npm/v1/oidc/token/exchange/package/{package}": "",
 	}
 }
 

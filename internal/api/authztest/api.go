@@ -2,6 +2,7 @@ package authztest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -38,6 +39,8 @@ type API struct {
 	n      int
 	// enrolled is who got an authenticator app for the last row, and has none in the next.
 	enrolled Role
+
+	trusted *trusted
 }
 
 // NewAPI returns the requests for an interface on people's accounts and record, into which it
@@ -123,6 +126,7 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		"subject": string(a.purl(target)), "ecosystem": "npm", "name": "@" + string(target) + "/ui",
 		"digest": string(a.Digest(target)), "organisation": string(target), "account": "spare",
 	}
+	a.trustValues(t, row.Pattern, target, values)
 	switch row.Pattern {
 	case "/namespaces/{ecosystem}/{name}", "/namespaces/{ecosystem}/{name}/hold-settings":
 		values["name"] = "@" + string(target)
@@ -266,12 +270,18 @@ func (a *API) queries(target Target) map[string]string {
 		"PUT /organisations/{organisation}/teams/{team}/members/{account}":           "",
 		"DELETE /organisations/{organisation}/teams/{team}/members/{account}":        "",
 		"DELETE /organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}": "",
+		"GET /organisations/{organisation}/publishers":                               "",
+		"DELETE /organisations/{organisation}/publishers/{id}":                       "",
+		"GET /publishers/{ecosystem}/{name}":                                         "",
+		"DELETE /publishers/{ecosystem}/{name}/{id}":                                 "",
+		"GET /issuers":                                                               "",
+		"DELETE /issuers/{issuer}":                                                   "",
 	}
 }
 
 // bodies are the rows with a body. What they create is called differently in every cell.
 func (a *API) bodies(target Target) map[string]string {
-	return map[string]string{
+	bodies := map[string]string{
 		"POST /organisations/{organisation}/teams":                                fmt.Sprintf(`{"name": "new%d"}`, a.n),
 		"PUT /organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}": `{"role": "maintainer"}`,
 		"POST /recalls":      fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
@@ -296,6 +306,8 @@ func (a *API) bodies(target Target) map[string]string {
 		"PUT /namespaces/{ecosystem}/{name}/mfa": `{"action": "publish", "level": "none"}`,
 		"PUT /packages/{ecosystem}/{name}/mfa":   `{"action": "publish", "level": "none"}`,
 	}
+	maps.Copy(bodies, a.trustBodies(target))
+	return bodies
 }
 
 // factor prepares the rows about authenticator apps: it returns the code that confirms one that was

@@ -49,6 +49,8 @@ type Config struct {
 	StepUp registry.StepUp
 	// Stages keeps what waits for a person; nil means that nothing can be staged.
 	Stages Stages
+	// Trust lets pipelines publish without a stored token; nil turns that off.
+	Trust Trust
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
 	Limits Limits
 	// Clock tells the time; nil means the machine's.
@@ -90,6 +92,7 @@ type Registry struct {
 	accounts Accounts
 	stepUps  registry.StepUp
 	stages   Stages
+	trust    Trust
 	base     string // Config.PublicURL
 	keys     *keyring
 
@@ -117,7 +120,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, base: cfg.PublicURL, keys: keys,
+		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, trust: cfg.Trust, base: cfg.PublicURL, keys: keys,
 		attestations: cfg.Attestations, advertise: cfg.Advertise,
 		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
 	}

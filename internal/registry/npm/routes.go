@@ -28,6 +28,11 @@ func (r *Registry) Routes() []registry.Route {
 		r.named("GET", "/-/package/{name}/collaborators", publish, r.serveCollaborators),
 		r.named("POST", "/-/package/{name}/access", own, r.setAccess),
 
+		r.named("GET", "/-/package/{name}/trust", own, r.listTrusted),
+		r.named("POST", "/-/package/{name}/trust", own, r.inPerson(r.addTrusted)),
+		r.named("DELETE", "/-/package/{name}/trust/{id}", own, r.inPerson(r.removeTrusted)),
+		r.anyone("POST", exchangePath+"{package}", r.exchangeToken),
+
 		r.anyone("GET", "/-/ping", r.ping),
 		r.anyone("GET", "/-/npm/v1/keys", r.serveKeys),
 		r.release("GET", "/-/npm/v1/attestations/{release}", read, r.serveAttestations),
