@@ -139,5 +139,5 @@ func TestAStageOnlyPublisherDoesNotPublish(t *testing.T) {
 	actor := w.login(m.Secret)
 	must(t, w.accounts.Authorize(t.Context(), actor, evidence.Stage, purl.NPM, "@acme/ui"))
 	must(t, w.accounts.Authorize(t.Context(), actor, evidence.Read, purl.NPM, "@acme/ui"))
-	wantCode(t, w.publish(actor, "1.0.0", "content"), "token-scope")
+	wantCode(t, w.publish(actor, "1.0.0", "content"), "stage-only")
 }
