@@ -138,6 +138,7 @@ func (s *Server) mounts() map[string]http.Handler {
 		"/log/":          http.StripPrefix("/log", s.logHandler()),
 		"GET /log/key":   http.HandlerFunc(s.serveKey),
 		"GET /{$}":       http.HandlerFunc(s.serveFront),
+		api.SecretsMount: s.API.Secrets(),
 	}
 }
 
@@ -195,6 +196,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
 	g.Go(func() error { return every(gctx, verifyEvery, s.verifyNamespaces) })
+	g.Go(func() error { return every(gctx, pruneEvery, s.reap) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
 }
 
