@@ -77,6 +77,7 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"tamper":        tamper,
 		"sigstore":      startSigstore,
 		"attest":        attest,
+		"totp":          totpCode,
 	}
 }
 
