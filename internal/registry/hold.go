@@ -50,17 +50,17 @@ func (c *Core) MustStage(ctx context.Context, actor evidence.Actor, ecosystem, n
 	if err == nil {
 		return false, nil
 	}
-	stages := fault.KindOf(err) == fault.Denied || evidence.NeedsFactor(err)
+	stages := fault.As(err).Code == "token-scope" || evidence.NeedsFactor(err)
 	if !stages || c.access.Authorize(ctx, actor, evidence.Stage, ecosystem, name) != nil {
 		return false, err
 	}
 	return true, nil
 }
 
-// StageOnly replaces the refusal to publish of who may stage with one that says so; other errors it
-// returns as they are.
+// StageOnly replaces the refusal of a credential that was made for staging with one that says so; other
+// errors, a freeze or a lacking factor among them, it returns as they are.
 func (c *Core) StageOnly(ctx context.Context, actor evidence.Actor, ecosystem, name string, refusal error) error {
-	if fault.KindOf(refusal) != fault.Denied || c.access.Authorize(ctx, actor, evidence.Stage, ecosystem, name) != nil {
+	if fault.As(refusal).Code != "token-scope" || c.access.Authorize(ctx, actor, evidence.Stage, ecosystem, name) != nil {
 		return refusal
 	}
 	return fault.New(fault.Denied, "stage-only",
