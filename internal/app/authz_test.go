@@ -32,6 +32,7 @@ var untabled = []authztest.Row{
 	{Table: "app", Method: "POST", Pattern: fleet.Mount + "Watch", Access: authztest.AccessFleet},
 	{Table: "app", Method: "POST", Pattern: fleet.Mount + "Report", Access: authztest.AccessFleet},
 	{Table: "app", Method: "POST", Pattern: fleet.Mount + "Image", Access: authztest.AccessFleet},
+	{Table: "app", Method: "POST", Pattern: "/-/secrets/report", Access: authztest.AccessScanner},
 	{Table: "app", Method: "GET", Pattern: "/log/tile/entries/000.p/{width}", Access: api.AccessAdmin},
 	{Table: "app", Method: "GET", Pattern: "/log/tile%2fentries/000.p/{width}", Access: api.AccessAdmin},
 }

@@ -57,6 +57,9 @@ type Config struct {
 	// Accounts are the settings of passwords, sessions, tokens and second factors; see
 	// account.Settings. Its SealKey comes from the file account.key in Data unless it is set.
 	Accounts account.Settings
+	// SecretScanners are the files with the public keys (ECDSA P-256, PEM) of those who may report
+	// leaked secrets, by the key id that they name. None: reports are refused.
+	SecretScanners map[string]string
 
 	// Version is what the API calls the program.
 	Version string

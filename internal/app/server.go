@@ -146,6 +146,7 @@ func (s *Server) mounts() map[string]http.Handler {
 		"/log/":          http.StripPrefix("/log", s.logHandler()),
 		"GET /log/key":   http.HandlerFunc(s.serveKey),
 		"GET /{$}":       http.HandlerFunc(s.serveFront),
+		api.SecretsMount: s.API.Secrets(),
 	}
 }
 
@@ -204,6 +205,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
 	g.Go(func() error { return every(gctx, verifyEvery, s.verifyNamespaces) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.expireStages) })
+	g.Go(func() error { return every(gctx, pruneEvery, s.reap) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
 }
 

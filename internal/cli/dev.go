@@ -58,6 +58,7 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 	cmd.Flags().StringArrayVar(&roots, "trusted-root", nil, "NAME=FILE of a Sigstore's trusted_root.json whose attestations are taken; may be repeated")
 	cmd.Flags().StringArrayVar(&c.ProvenanceIssuers, "provenance-issuer", nil, "OpenID Connect issuer whose workloads may make provenance; may be repeated (default: GitHub Actions and gitlab.com)")
 	cmd.Flags().BoolVar(&c.AdvertiseAttestations, "advertise-attestations", false, "tell npm clients of attestations; only where every client trusts the Sigstore that made them")
+	accountFlags(cmd, &c)
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log what happens, to standard error")
 	return cmd
 }

@@ -28,6 +28,9 @@ const accessAdmin = "admin"
 // AccessFleet is the access of the Fleet service: members of the fleet only, who are no accounts.
 const AccessFleet = "fleet"
 
+// AccessScanner is for secret scanners, who sign their reports and are no accounts either.
+const AccessScanner = "scanner"
+
 // Row is a route with what it declares.
 type Row struct {
 	Table      string // which route table: "api", "npm", "oci"
@@ -150,7 +153,7 @@ func expect(row Row, role Role, target Target) outcome {
 	switch row.Access {
 	case registry.AccessAnyone:
 		return allowed
-	case AccessFleet:
+	case AccessFleet, AccessScanner:
 		return login
 	case registry.AccessAccount, accessAdmin:
 		switch {
@@ -215,7 +218,7 @@ func Run(t *testing.T, handler http.Handler, rows []Row, w World) {
 // check says what is wrong with a row's declaration.
 func (r Row) check() string {
 	switch r.Access {
-	case registry.AccessAnyone, registry.AccessAccount, accessAdmin, AccessFleet:
+	case registry.AccessAnyone, registry.AccessAccount, accessAdmin, AccessFleet, AccessScanner:
 		if r.Permission != "" {
 			return "declares a permission that nothing asks for"
 		}
