@@ -41,13 +41,7 @@ var leet = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s",
 // isCommon reports whether a password is one of the common ones, or put together from at most two of
 // them, the account's name, digits, runs and repetitions. Breached lists hold those, for each length.
 func isCommon(password, account string) bool {
-	lower := strings.ToLower(password)
-	for _, text := range []string{lower, leet.Replace(lower)} {
-		if common()[text] || words(text, account) <= fewWords {
-			return true
-		}
-	}
-	return false
+	return words(strings.ToLower(password), account) <= fewWords
 }
 
 const many = 1 << 10
@@ -63,7 +57,7 @@ func words(text, account string) int {
 			switch {
 			case free(part) || part == account && len(account) >= minWord:
 				least[end] = min(least[end], least[start])
-			case common()[part]:
+			case common()[part], common()[leet.Replace(part)]:
 				least[end] = min(least[end], least[start]+1)
 			}
 		}
@@ -75,7 +69,7 @@ func words(text, account string) int {
 // over and over.
 func free(part string) bool {
 	if len(part) == 1 {
-		return part[0] < 'a' || part[0] > 'z'
+		return part[0] < 'a' || part[0] > 'z' && part[0] < 0x80
 	}
 	if len(part) < minWord {
 		return false

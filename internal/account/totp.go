@@ -75,7 +75,8 @@ func (s *Service) ConfirmTOTP(ctx context.Context, actor evidence.Actor, code, r
 	if err != nil {
 		return nil, err
 	}
-	if !s.factors.take(s.clk.Now(), factorAttempts(c.account)) {
+	limits := factorAttempts(c.account)
+	if !s.factors.take(s.clk.Now(), limits) {
 		return nil, errTooMany()
 	}
 	err = s.change(ctx, func(tx *sql.Tx) error {
@@ -94,6 +95,9 @@ func (s *Service) ConfirmTOTP(ctx context.Context, actor evidence.Actor, code, r
 		recovery, err = s.factorAdded(ctx, tx, c.account, evidence.TOTP, "")
 		return err
 	})
+	if err == nil {
+		s.factors.giveBack(limits)
+	}
 	return recovery, err
 }
 
