@@ -78,9 +78,18 @@ func (s *Service) AuthenticateSecret(ctx context.Context, user, secret, remoteAd
 // token takes everything that was derived from it with it. The name is not a secret: it must come
 // from where nobody else can have written it, such as a signed token.
 func (s *Service) ActorOf(ctx context.Context, credential, remoteAddr string) (evidence.Actor, error) {
+	return s.ActorSince(ctx, credential, s.clk.Now(), remoteAddr)
+}
+
+// ActorSince is ActorOf for what was derived from the credential at a certain time: a password that was
+// changed since, or in the same second, no longer stands behind it.
+func (s *Service) ActorSince(ctx context.Context, credential string, derived time.Time, remoteAddr string) (evidence.Actor, error) {
 	c, err := s.credentialByName(ctx, credential)
 	if err != nil {
 		return evidence.Actor{}, err
+	}
+	if c.since.After(derived) {
+		return evidence.Actor{}, errCredential()
 	}
 	return s.admit(ctx, c, remoteAddr)
 }

@@ -44,7 +44,7 @@ func (s *Service) ChangePassword(ctx context.Context, actor evidence.Actor, old,
 	}
 	newcomer := stored == "" && s.clk.Now().Sub(fromMillis(created)) < s.settings.Freeze
 	return s.change(ctx, func(tx *sql.Tx) error {
-		if err := setPassword(ctx, tx, c.account, hash); err != nil {
+		if err := s.setPassword(ctx, tx, c.account, hash); err != nil {
 			return err
 		}
 		if err := endSessions(ctx, tx, c.account, c.name); err != nil {
@@ -59,8 +59,9 @@ func (s *Service) ChangePassword(ctx context.Context, actor evidence.Actor, old,
 	})
 }
 
-func setPassword(ctx context.Context, tx *sql.Tx, account, hash string) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE account_user SET password = $1 WHERE name = $2`, hash, account); err != nil {
+func (s *Service) setPassword(ctx context.Context, tx *sql.Tx, account, hash string) error {
+	const set = `UPDATE account_user SET password = $1, password_set = $2 WHERE name = $3`
+	if _, err := tx.ExecContext(ctx, set, hash, s.clk.Now().UnixMilli(), account); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
 	return nil

@@ -35,6 +35,8 @@ type credential struct {
 	networks []netip.Prefix
 	// bypass: a token that gets around second factors where a rule lets automation pass.
 	bypass bool
+	// since is when the password was set: what was derived from an earlier one is void.
+	since time.Time
 	// half: a password, which opens nothing alone when the account has a second factor.
 	half bool
 	idle time.Duration // after which a session ends that is not used; 0: never
@@ -136,8 +138,11 @@ func (s *Service) loadCredential(ctx context.Context, name string) (*credential,
 		return nil, errCredential()
 	}
 	c := &credential{name: name, account: account, method: "password", half: true, scope: Scope{Permission: evidence.Own}}
-	const query = `SELECT admin FROM account_user WHERE name = $1 AND password <> ''`
-	return c, credentialError(s.db.Query().QueryRowContext(ctx, query, account).Scan(&c.admin))
+	const query = `SELECT admin, password_set FROM account_user WHERE name = $1 AND password <> ''`
+	var since int64
+	err := credentialError(s.db.Query().QueryRowContext(ctx, query, account).Scan(&c.admin, &since))
+	c.since = fromMillis(since)
+	return c, err
 }
 
 // remember keeps one object under both keys, so that last use is throttled once per token.

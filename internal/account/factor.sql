@@ -115,4 +115,5 @@ CREATE TABLE account_notice (
 	created BIGINT NOT NULL
 );
 
+ALTER TABLE account_user ADD COLUMN password_set BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE access_token ADD COLUMN bypass INTEGER NOT NULL DEFAULT 0;

@@ -117,7 +117,7 @@ func (s *Service) FinishRecovery(ctx context.Context, code, password, remoteAddr
 		if _, err := s.readRecovery(ctx, tx, code); err != nil { // cancelled in between
 			return err
 		}
-		if err := setPassword(ctx, tx, r.Account, hash); err != nil {
+		if err := s.setPassword(ctx, tx, r.Account, hash); err != nil {
 			return err
 		}
 		if err := s.reset(ctx, tx, r); err != nil {

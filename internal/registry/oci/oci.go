@@ -51,9 +51,9 @@ type ImageConfig struct {
 // Accounts revalidates a credential that a bearer token was issued for; the account package
 // implements it.
 type Accounts interface {
-	// ActorOf returns the actor of a credential (evidence.Actor.Credential) if it is valid now and
-	// from remoteAddr ("ip:port").
-	ActorOf(ctx context.Context, credential, remoteAddr string) (evidence.Actor, error)
+	// ActorSince returns the actor of a credential (evidence.Actor.Credential) if it is valid now and
+	// from remoteAddr ("ip:port"), and was not replaced since derived.
+	ActorSince(ctx context.Context, credential string, derived time.Time, remoteAddr string) (evidence.Actor, error)
 }
 
 // Limits bound what a client may make the registry hold. Zero fields take the default.

@@ -191,7 +191,10 @@ func (g *Registry) redeem(r *http.Request, token string) (evidence.Actor, *grant
 	if claims.Credential == "" {
 		return evidence.Actor{}, claims, nil
 	}
-	actor, err := g.config.Accounts.ActorOf(r.Context(), claims.Credential, r.RemoteAddr)
+	if claims.IssuedAt == nil {
+		return evidence.Actor{}, nil, errBearer()
+	}
+	actor, err := g.config.Accounts.ActorSince(r.Context(), claims.Credential, claims.IssuedAt.Time, r.RemoteAddr)
 	if err != nil {
 		return evidence.Actor{}, nil, err
 	}
