@@ -6,6 +6,7 @@ import (
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 )
 
@@ -13,16 +14,23 @@ import (
 type npmAccounts struct{ *account.Service }
 
 // Login implements npm.Accounts: a completed login, without a browser in between.
-func (a npmAccounts) Login(ctx context.Context, user, secret, remoteAddr string) (string, error) {
+func (a npmAccounts) Login(ctx context.Context, user, secret, otp, remoteAddr string) (string, evidence.Actor, error) {
 	code, poll, err := a.StartLogin(ctx, remoteAddr)
 	if err != nil {
-		return "", err
+		return "", evidence.Actor{}, err
 	}
-	if err := a.CompleteLogin(ctx, code, user, secret, remoteAddr); err != nil {
-		return "", err
+	actor, err := a.AuthenticateSecret(ctx, user, secret, remoteAddr)
+	if err != nil {
+		return "", evidence.Actor{}, err
+	}
+	actor, err = registry.WithFactor(ctx, a, actor, otp, remoteAddr, func(actor evidence.Actor) error {
+		return a.Service.CompleteLogin(ctx, code, actor)
+	})
+	if err != nil {
+		return "", actor, err
 	}
 	token, _, err := a.PollLogin(ctx, poll)
-	return token, err
+	return token, actor, err
 }
 
 // CompleteLogin implements npm.Accounts.

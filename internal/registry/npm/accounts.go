@@ -14,9 +14,10 @@ type Accounts interface {
 	Organisations
 	Profiles
 
-	// Login returns a new token for a user who proves who they are with a password or a token.
-	// remoteAddr is the caller's "ip:port".
-	Login(ctx context.Context, user, secret, remoteAddr string) (token string, err error)
+	// Login returns a new token for a user who proves who they are with a password or a token, and with
+	// otp where the account has a second factor. remoteAddr is the caller's "ip:port". The actor is who
+	// lacked the factor, when that is what failed.
+	Login(ctx context.Context, user, secret, otp, remoteAddr string) (token string, actor evidence.Actor, err error)
 
 	// StartLogin opens a web login: code goes into the address that a person opens, poll stays
 	// with the client that waits.

@@ -18,15 +18,15 @@ type accounts struct {
 	factors map[string][2]bool // by package: a second factor is needed; tokens may do without
 }
 
-func (a accounts) Login(ctx context.Context, user, secret, remoteAddr string) (string, error) {
+func (a accounts) Login(ctx context.Context, user, secret, _, remoteAddr string) (string, evidence.Actor, error) {
 	actor, err := a.AuthenticateSecret(ctx, user, secret, remoteAddr)
 	if err != nil {
-		return "", err
+		return "", actor, err
 	}
 	secret, _, err = a.Service.CreateToken(ctx, actor, account.Token{
 		Description: "npm login", Scope: account.Scope{Ecosystem: purl.NPM, Permission: evidence.Own},
 	})
-	return secret, err
+	return secret, actor, err
 }
 
 func (a accounts) CompleteLogin(ctx context.Context, code, user, secret, remoteAddr string) error {

@@ -117,9 +117,9 @@ func (r *Registry) legacyLogin(w http.ResponseWriter, req *http.Request, _ evide
 	if !isUser || user != body.Name {
 		return fault.New(fault.Invalid, "body-malformed", "the user in the request's address and in its body differ")
 	}
-	token, err := r.accounts.Login(req.Context(), user, body.Password, req.RemoteAddr)
+	token, actor, err := r.accounts.Login(req.Context(), user, body.Password, req.Header.Get(otpHeader), req.RemoteAddr)
 	if err != nil {
-		return err
+		return r.ask(req, actor, err)
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	r.respond(w, http.StatusCreated, map[string]any{"ok": true, "id": couchUser + user, "token": token})
