@@ -32,12 +32,13 @@ type grant struct {
 // administrators may read everything; for publishing and owning they need a role like anyone else.
 //
 // Whoever holds the right may still be frozen after a change of credentials, or lack the second
-// factor that a rule asks for; [evidence.NeedsFactor] tells the latter from all other refusals.
+// factor that a rule asks for; [evidence.NeedsFactor] tells the latter from all other refusals. To own
+// is to govern: it takes the factor of an account that has one without any rule, and no bypass does.
 //
 // Codes: login-required (401), credential-invalid, token-expired; name-unknown for a private name
 // that the actor must not learn of; namespace-unowned, namespace-unproven, namespace-not-yours,
 // token-scope (403);
-// publishing-frozen; otp-required, webauthn-required (401), factor-missing; name-invalid and
+// publishing-frozen; otp-required, webauthn-required (401), factor-missing, token-bypass; name-invalid and
 // ecosystem-unknown.
 func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error {
 	g, err := s.grant(ctx, actor.Account, ecosystem, name, perm)
@@ -66,6 +67,11 @@ func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evid
 	}
 	if perm != evidence.Stage { // what is staged waits for somebody all the same
 		if err := s.thawed(ctx, c); err != nil {
+			return err
+		}
+	}
+	if perm == evidence.Own && actor.Workload == nil {
+		if err := s.govern(ctx, c, actor, AnyFactor); err != nil {
 			return err
 		}
 	}

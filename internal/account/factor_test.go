@@ -200,7 +200,7 @@ func TestARuleForAnActionHoldsForWhatIncludesIt(t *testing.T) {
 		"stage":   {evidence.Stage: true, evidence.Publish: true, evidence.Own: true},
 		"publish": {evidence.Publish: true, evidence.Own: true},
 		"own":     {evidence.Own: true},
-		"manage":  {},
+		"manage":  {evidence.Own: true}, // as always, for an account that has a factor
 	} {
 		w, alice, _ := acme(t, MFARule{Action: action, Level: AnyFactor})
 		for _, perm := range []evidence.Permission{evidence.Read, evidence.Stage, evidence.Publish, evidence.Own} {
@@ -234,6 +234,7 @@ func TestABypassTokenPublishesWhereTheRulePermitsAutomationAndManagesNothing(t *
 			"password":     w.ChangePassword(w.ctx, bot, "", "correct horse battery", here),
 			"address":      w.SetEmail(w.ctx, bot, "mallory@example.org"),
 			"passkey":      second3(w.BeginPasskey(w.ctx, bot)),
+			"owner":        w.SetPackageRole(w.ctx, bot, "npm", "@acme/ui", "alice", Owner),
 			"login":        w.CompleteLogin(w.ctx, "x", bot),
 		} {
 			if err == nil || !strings.Contains(err.Error(), "gets around second factors") {

@@ -154,7 +154,7 @@ func (s *Service) ProveNamespace(ctx context.Context, actor evidence.Actor, ecos
 // VouchNamespace takes a site administrator's word for the proof of a namespace, as for a domain that
 // takes no TXT record (io.github.alice). It is not looked for again.
 func (s *Service) VouchNamespace(ctx context.Context, actor evidence.Actor, ecosystem, pattern string) (Proof, error) {
-	if err := s.requireAdmin(ctx, actor); err != nil {
+	if err := s.administer(ctx, actor); err != nil {
 		return Proof{}, err
 	}
 	if _, err := s.withProof(ctx, actor, ecosystem, pattern, Owner); err != nil {
