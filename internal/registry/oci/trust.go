@@ -37,7 +37,7 @@ func (g *Registry) logIn(r, login *http.Request, scopes []string) (evidence.Acto
 	if err != nil {
 		return evidence.Actor{}, err
 	}
-	return g.config.Accounts.ActorOf(r.Context(), credential, r.RemoteAddr)
+	return g.config.Accounts.ActorSince(r.Context(), credential, g.config.Clock.Now(), r.RemoteAddr)
 }
 
 // wanted returns the repository that a pipeline wants to push to or, when it pushes to none, to pull from. A
