@@ -49,6 +49,14 @@ func (s *Service) ReportLeak(ctx context.Context, l Leak) (ours bool, err error)
 			return err
 		})
 		return ours, err
+	case validSecret(workloadPrefix, l.Secret):
+		err = s.change(ctx, func(tx *sql.Tx) error {
+			const revoke = `UPDATE workload_token SET revoked = $1 WHERE hash = $2 AND revoked = 0 AND expires > $1`
+			n, err := affected(tx.ExecContext(ctx, revoke, s.clk.Now().UnixMilli(), hashSecret(l.Secret)))
+			ours = n > 0
+			return err
+		})
+		return ours, err
 	case validSecret(memberPrefix, l.Secret):
 		return s.leakedMember(ctx, l)
 	}

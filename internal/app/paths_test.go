@@ -17,6 +17,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/app"
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -134,9 +135,28 @@ func (w *pathWorld) npmPublish(authorization, from string) string {
 }
 
 func (w *pathWorld) ociPush(authorization, from string) string {
-	code, _ := w.send(w.request("POST", "/v2/acme/app/blobs/uploads/", ""), authorization, from)
+	for _, blob := range []string{"", noConfig} {
+		path := "/v2/acme/app/blobs/uploads/?digest=" + url.QueryEscape(string(digest.FromBytes([]byte(blob))))
+		if code, _ := w.send(w.request("POST", path, blob), authorization, from); code != "" {
+			return code
+		}
+	}
+	manifest := fmt.Sprintf(`{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+		"config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": %q, "size": 2}, "layers": []}`, digest.FromBytes([]byte(noConfig)))
+	r := w.request("PUT", "/v2/acme/app/manifests/v1", manifest)
+	r.Header.Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+	code, answer := w.send(r, authorization, from)
+	if code == "" && answer.Header().Get("Warning") != "" {
+		return held
+	}
 	return code
 }
+
+const (
+	noConfig = "{}"
+	// held is an image that waits for a second person: its client could not be asked for a factor.
+	held = "held"
+)
 
 // restOwn recalls what [released] published.
 func (w *pathWorld) restOwn(authorization, from string) string {
@@ -266,15 +286,15 @@ func controls() []control {
 		{"a rule, with an app", func(w *pathWorld, _ authPath) string {
 			w.rule(account.AnyFactor)
 			return inside
-		}, []string{"otp-required", "factor-unaskable"}, nil},
+		}, []string{"otp-required", "factor-unaskable", held}, nil},
 		{"a rule, without any factor", func(w *pathWorld, _ authPath) string {
 			must(w.t, w.app.Accounts.SetMFA(w.t.Context(), w.ada, account.MFARule{Organisation: "acme", Action: "publish", Level: account.AnyFactor}))
 			return inside
-		}, []string{"factor-missing", "factor-unaskable"}, nil},
+		}, []string{"factor-missing", "factor-unaskable", held}, nil},
 		{"a rule for passkeys", func(w *pathWorld, _ authPath) string {
 			w.rule(account.PhishingResistant)
 			return inside
-		}, []string{"factor-missing", "otp-required", "factor-unaskable"}, nil},
+		}, []string{"factor-missing", "otp-required", "factor-unaskable", held}, nil},
 	}
 }
 
