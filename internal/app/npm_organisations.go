@@ -86,23 +86,24 @@ func (a npmAccounts) RoleOf(ctx context.Context, name, user string) (evidence.Pe
 }
 
 // Profile implements npm.Profiles.
-func (a npmAccounts) Profile(context.Context, evidence.Actor) (npm.Profile, error) {
-	return npm.Profile{}, nil
-}
-
-// SetEmail implements npm.Profiles.
-func (a npmAccounts) SetEmail(context.Context, evidence.Actor, string) error { return errUnkept() }
-
-// ChangePassword implements npm.Profiles.
-func (a npmAccounts) ChangePassword(context.Context, evidence.Actor, string, string, string) error {
-	return errUnkept()
+func (a npmAccounts) Profile(ctx context.Context, actor evidence.Actor) (npm.Profile, error) {
+	email, err := a.Email(ctx, actor)
+	if err != nil {
+		return npm.Profile{}, err
+	}
+	factors, err := a.Factors(ctx, actor)
+	p := npm.Profile{Email: email.Address, EmailVerified: email.Address != "", TwoFactor: factors.TOTP || len(factors.Passkeys) > 0}
+	if p.Email == "" {
+		p.Email = email.Pending
+	}
+	return p, err
 }
 
 // SetPublishFactor implements npm.Profiles.
-func (a npmAccounts) SetPublishFactor(context.Context, evidence.Actor, string, bool, bool) error {
-	return errUnkept()
-}
-
-func errUnkept() error {
-	return fault.New(fault.Unsupported, "operation-unsupported", "this server does not keep that of accounts yet")
+func (a npmAccounts) SetPublishFactor(ctx context.Context, actor evidence.Actor, name string, factor, exempt bool) error {
+	rule := account.MFARule{Ecosystem: purl.NPM, Package: name, Action: string(evidence.Publish), Level: account.NoFactor}
+	if factor {
+		rule.Level, rule.Automation = account.AnyFactor, exempt
+	}
+	return a.SetMFA(ctx, actor, rule)
 }

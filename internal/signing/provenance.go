@@ -93,8 +93,12 @@ func (c Claim) checkRun(v Verified) error {
 		{"run_id", runOf(v.Run), said["run_id"]},
 		{"job_id", runOf(v.Run), said["job_id"]},
 	} {
-		if said[one.claim] == "" || one.proven == one.want || one.claim == "repository" && sameRepository(one.proven, one.want) {
+		folded := (one.claim == "repository" || one.claim == "project_path") && sameRepository(one.proven, one.want)
+		if said[one.claim] == "" || one.proven == one.want || folded {
 			continue
+		}
+		if one.claim == "job_id" && said["project_path"] == "" {
+			continue // other providers have jobs, too, and do not name the run by them
 		}
 		return fault.New(fault.Integrity, "provenance-publisher",
 			"the provenance was made by another run than the one that publishes: its %s is %q and the publisher's is %q; make it in the job that publishes",

@@ -48,7 +48,7 @@ func start(t testing.TB, settings ...func(*npm.Config)) *instance {
 	db, err := sqlite.Open(filepath.Join(folder, "db"))
 	check(t, err)
 	t.Cleanup(func() { db.Close() })
-	check(t, db.Migrate(t.Context(), evidence.Schema(), registry.Schema(), account.Schema()))
+	check(t, db.Migrate(t.Context(), evidence.Schema(), registry.Schema(), account.Schema(), account.WorkloadSchema()))
 	blobs, err := dir.Open(filepath.Join(folder, "blobs"))
 	check(t, err)
 	record, err := evidence.Open(t.Context(), db, blobs, clk)

@@ -3,6 +3,7 @@ package npm_test
 import (
 	"bytes"
 	"crypto/sha512"
+	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -10,9 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/signing/signingtest"
 )
 
@@ -168,4 +172,31 @@ func TestARegistryThatTrustsNoSigstoreSaysHowToConfigureOne(t *testing.T) {
 	tarball := tgz(t, map[string]string{"package/package.json": manifest})
 	body := provenanceBody(t, manifest, tarball, s.bundle(t, releaseRun(), uiPURL, tarball))
 	in.do(t, "alice", "PUT", "@acme%2fui", bytes.NewReader(body)).want(t, 405, "provenance-unconfigured", "--trusted-root NAME=trusted_root.json")
+}
+
+// workload makes a token for a run of a trusted publisher of @acme/ui; in.do knows it by the user's name.
+func (in *instance) workload(t testing.TB, user string, claims map[string]string) {
+	t.Helper()
+	secret, _, insert, err := in.accounts.MintWorkload(account.WorkloadToken{
+		Identity:  evidence.WorkloadIdentity{Publisher: "tp_ui", Provider: "github", Issuer: releaseRun().Issuer, Subject: "repo:acme/ui", Claims: claims},
+		Ecosystem: purl.NPM, Name: "@acme/ui", Permission: evidence.Publish, Expires: time.Now().Add(time.Minute),
+	})
+	check(t, err)
+	check(t, in.core.Record().DB().Write(t.Context(), func(tx *sql.Tx) error { return insert(t.Context(), tx) }))
+	in.tokens[user] = secret
+}
+
+func TestATrustedPublishersProvenanceIsOfItsOwnRun(t *testing.T) {
+	t.Parallel()
+	s := newSigstore(t)
+	in := start(t, s.trusted(t))
+	manifest := uiManifest(`"github:acme/ui"`)
+	tarball := tgz(t, map[string]string{"package/package.json": manifest})
+	body := provenanceBody(t, manifest, tarball, s.bundle(t, releaseRun(), uiPURL, tarball))
+	in.workload(t, "another run", map[string]string{"repository": "acme/ui", "run_id": "1002"})
+	in.workload(t, "the run", map[string]string{
+		"repository": "acme/ui", "repository_id": "42", "run_id": "1001", "workflow_ref": "acme/ui/.github/workflows/release.yml@refs/heads/main",
+	})
+	in.do(t, "another run", "PUT", "@acme%2fui", bytes.NewReader(body)).want(t, 422, "provenance-publisher", `its run_id is \"1001\"`)
+	in.do(t, "the run", "PUT", "@acme%2fui", bytes.NewReader(body)).want(t, 201)
 }

@@ -26,7 +26,7 @@ func (r *Registry) Routes() []registry.Route {
 		r.named("DELETE", "/-/package/{name}/dist-tags/{tag}", publish, r.removeTag),
 		r.named("GET", "/-/package/{name}/visibility", read, r.serveVisibility),
 		r.named("GET", "/-/package/{name}/collaborators", publish, r.serveCollaborators),
-		r.named("POST", "/-/package/{name}/access", own, r.setAccess),
+		r.named("POST", "/-/package/{name}/access", own, r.steppedUp(r.setAccess)),
 
 		r.named("GET", "/-/package/{name}/trust", own, r.listTrusted),
 		r.named("POST", "/-/package/{name}/trust", own, r.inPerson(r.addTrusted)),

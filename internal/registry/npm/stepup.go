@@ -36,6 +36,14 @@ func (r *Registry) stepUp(w http.ResponseWriter, req *http.Request, actor eviden
 	return r.ask(req, actor, err)
 }
 
+// steppedUp makes an endpoint on a name that asks for more than the name does: the factor is proven for
+// what the endpoint itself refuses, too.
+func (r *Registry) steppedUp(fn endpoint) endpoint {
+	return func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+		return r.stepUp(w, req, actor, fn)
+	}
+}
+
 // asked is a refusal for want of a second factor, with the addresses at which a person can give it.
 type asked struct {
 	error
