@@ -67,6 +67,8 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"acme":          acme,
 		"containerd":    startContainerd,
 		"cluster":       startCluster,
+		"issuer":        startIssuer,
+		"id-token":      idToken,
 		"start":         start,
 		"finish":        finish,
 		"listen":        listen,
@@ -75,6 +77,8 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"eventually":    eventually,
 		"keep":          keep,
 		"tamper":        tamper,
+		"sigstore":      startSigstore,
+		"attest":        attest,
 	}
 }
 

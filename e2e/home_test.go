@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hullmark/hullmark/internal/publish/oidc/oidctest"
 )
 
 // setup gives a transcript a home of its own, so that no client reads or leaves anything outside
@@ -50,7 +52,9 @@ func (w world) setup(env *testscript.Env) error {
 		}
 	}
 	env.Values[backgroundKey{}] = map[string]*background{}
+	env.Values[issuerKey{}] = map[string]*oidctest.Issuer{}
 	env.Values[devKey{}] = &dev{env: env, data: filepath.Join(env.WorkDir, "data")}
+	env.Values[sigstoreKey{}] = &sigstore{}
 	return writeContainersConf(containers)
 }
 

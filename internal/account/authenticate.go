@@ -53,6 +53,9 @@ func (s *Service) Authenticate(r *http.Request) (evidence.Actor, error) {
 // "token" or "__token__") or the user's password. remoteAddr is the caller's "ip:port" or "ip".
 // It fails as Authenticate does.
 func (s *Service) AuthenticateSecret(ctx context.Context, user, secret, remoteAddr string) (evidence.Actor, error) {
+	if strings.HasPrefix(secret, workloadPrefix) {
+		return s.authenticateWorkload(ctx, user, secret, remoteAddr)
+	}
 	if !strings.HasPrefix(secret, tokenPrefix) {
 		if err := s.CheckPassword(ctx, user, secret, remoteAddr); err != nil {
 			return evidence.Actor{}, err
@@ -93,7 +96,9 @@ func (s *Service) admit(ctx context.Context, c *credential, remoteAddr string) (
 		return evidence.Actor{}, err
 	}
 	s.noteUse(ctx, c, now)
-	return evidence.Actor{Account: c.account, Credential: c.name, Label: c.label, Method: c.method, AddressHash: hash}, nil
+	return evidence.Actor{
+		Account: c.account, Credential: c.name, Label: c.label, Method: c.method, AddressHash: hash, Workload: c.identity(),
+	}, nil
 }
 
 // noteUse writes down that a token was used, at most once per useInterval. A failure is not the
@@ -118,7 +123,7 @@ func parseAuthorization(header string) (user, secret string, ok bool) {
 	scheme, value, _ := strings.Cut(header, " ")
 	switch strings.ToLower(scheme) {
 	case "bearer":
-		return "token", value, strings.HasPrefix(value, tokenPrefix)
+		return "token", value, strings.HasPrefix(value, tokenPrefix) || strings.HasPrefix(value, workloadPrefix)
 	case "basic":
 		raw, err := base64.StdEncoding.DecodeString(value)
 		if err != nil {

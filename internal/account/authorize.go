@@ -47,6 +47,9 @@ func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evid
 	if perm == evidence.Read && (g.namespace == "" || g.visibility == Public) {
 		return nil
 	}
+	if done, err := s.authorizeWorkload(ctx, actor, g, perm, ecosystem, name); done {
+		return err
+	}
 	c, err := s.live(ctx, actor)
 	if err != nil {
 		return err
@@ -73,6 +76,9 @@ func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evid
 // account has a second factor, is more than a password.
 func (s *Service) live(ctx context.Context, actor evidence.Actor) (*credential, error) {
 	c, err := s.known(ctx, actor)
+	if err == nil && c.workload != nil {
+		return nil, errWorkload()
+	}
 	if err != nil || !c.half || actor.Factor != "" {
 		return c, err
 	}

@@ -39,7 +39,8 @@ type credential struct {
 	half bool
 	idle time.Duration // after which a session ends that is not used; 0: never
 	// session is what a browser session has beside the rest; nil for others.
-	session *sessionState
+	session  *sessionState
+	workload *workload // nil for an account's
 	// lastUsed is when a token's use was last written down, in Unix milliseconds.
 	lastUsed atomic.Int64
 }
@@ -126,6 +127,9 @@ func (s *Service) loadCredential(ctx context.Context, name string) (*credential,
 	}
 	if id, ok := strings.CutPrefix(name, sessionCredential); ok {
 		return s.loadSession(ctx, `s.id = $1`, id)
+	}
+	if id, ok := strings.CutPrefix(name, workloadCredential); ok {
+		return s.loadWorkload(ctx, id)
 	}
 	account, ok := strings.CutPrefix(name, passwordCredential)
 	if !ok {

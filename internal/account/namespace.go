@@ -93,20 +93,28 @@ func (s *Service) claim(ctx context.Context, actor evidence.Actor, organisation,
 				return err
 			}
 		}
-		const insert = `INSERT INTO namespace (ecosystem, pattern, organisation, visibility, created, created_by)
-			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (ecosystem, pattern) DO NOTHING`
-		n, err := affected(tx.ExecContext(ctx, insert, ecosystem, pattern, organisation, string(v), s.clk.Now().UnixMilli(), c.account))
-		if err != nil {
-			return fmt.Errorf("claim namespace: %w", err)
-		}
-		if n == 0 {
-			return fault.New(fault.Conflict, "namespace-taken", "%q has an owner already; ask it for a role, or choose another name", pattern)
+		if err := s.take(ctx, tx, Namespace{Ecosystem: ecosystem, Pattern: pattern, Organisation: organisation, Visibility: v, CreatedBy: c.account}); err != nil {
+			return err
 		}
 		if err := s.askProof(ctx, tx, organisation, ecosystem, pattern, challenge); err != nil {
 			return err
 		}
 		return endPackageRoles(ctx, tx, ecosystem, pattern)
 	})
+}
+
+// take writes a namespace that nobody has.
+func (s *Service) take(ctx context.Context, tx *sql.Tx, n Namespace) error {
+	const insert = `INSERT INTO namespace (ecosystem, pattern, organisation, visibility, created, created_by)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (ecosystem, pattern) DO NOTHING`
+	made, err := affected(tx.ExecContext(ctx, insert, n.Ecosystem, n.Pattern, n.Organisation, string(n.Visibility), s.clk.Now().UnixMilli(), n.CreatedBy))
+	if err != nil {
+		return fmt.Errorf("claim namespace: %w", err)
+	}
+	if made == 0 {
+		return fault.New(fault.Conflict, "namespace-taken", "%q has an owner already; ask it for a role, or choose another name", n.Pattern)
+	}
+	return nil
 }
 
 // endPackageRoles takes back the roles on single names, people's and teams', that a namespace covers, when it is claimed

@@ -23,6 +23,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
+	"github.com/hullmark/hullmark/internal/publish/oidc"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/tlog"
@@ -47,6 +48,9 @@ type Config struct {
 	Recalls  *recall.Service
 	Policies *policy.Service
 	Publish  *publish.Service
+	Trust    *oidc.Service
+	// Audience returns what an identity token must be for to be exchanged for a token of an ecosystem.
+	Audience func(ecosystem string) string
 	Log      Log
 	// StepUp asks people for second factors in their browser; nil: callers send a code.
 	StepUp registry.StepUp

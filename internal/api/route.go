@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -21,7 +23,7 @@ func (a *API) Routes() []Route { return a.routes }
 
 func (a *API) table() []Route {
 	read, own := evidence.Read, evidence.Own
-	return []Route{
+	return slices.Concat(a.accountTable(), a.trustTable(), []Route{
 		a.anyone("GET", "/healthz", a.health),
 		a.anyone("GET", "/version", a.version),
 		a.account("GET", "/whoami", a.whoami),
@@ -63,7 +65,13 @@ func (a *API) table() []Route {
 		a.namespace("POST", "/exceptions/{number}/approval", own, a.approveException),
 		a.namespace("DELETE", "/exceptions/{number}", own, a.revokeException),
 		a.namespace("GET", "/decisions/{id}/explanation", evidence.Publish, a.explainDecision),
+	})
+}
 
+// accountTable are the routes about people, what they own and what they sign in with.
+func (a *API) accountTable() []Route {
+	read, own := evidence.Read, evidence.Own
+	return []Route{
 		a.admin("GET", "/users", a.listUsers),
 		a.admin("POST", "/users", a.createUser),
 		a.admin("GET", "/enrolments", a.listEnrolments),
@@ -74,6 +82,13 @@ func (a *API) table() []Route {
 		a.namespace("GET", "/organisations/{organisation}/members", read, a.listMembers),
 		a.namespace("PUT", "/organisations/{organisation}/members/{account}", own, a.setMember),
 		a.namespace("DELETE", "/organisations/{organisation}/members/{account}", own, a.removeMember),
+		a.namespace("GET", "/organisations/{organisation}/teams", read, a.listTeams),
+		a.namespace("POST", "/organisations/{organisation}/teams", own, a.createTeam),
+		a.namespace("DELETE", "/organisations/{organisation}/teams/{team}", own, a.destroyTeam),
+		a.namespace("PUT", "/organisations/{organisation}/teams/{team}/members/{account}", own, a.addTeamMember),
+		a.namespace("DELETE", "/organisations/{organisation}/teams/{team}/members/{account}", own, a.removeTeamMember),
+		a.namespace("PUT", "/organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}", own, a.grantTeam),
+		a.namespace("DELETE", "/organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}", own, a.revokeTeam),
 		a.namespace("GET", "/organisations/{organisation}/namespaces", read, a.listNamespaces),
 		a.namespace("POST", "/organisations/{organisation}/namespaces", own, a.claimNamespace),
 		a.namespace("GET", "/namespaces/{ecosystem}/{name}", read, a.getNamespace),
@@ -125,7 +140,7 @@ func (a *API) publishing(method, pattern string, h handler) Route {
 	return a.route(method, pattern, registry.AccessNamespace, evidence.Publish, h)
 }
 
-// owning makes a route for the owners of a name, and so for no site administrator as such.
+// owning makes a route for owners of the name or organisation, and so for no site administrator as such.
 func (a *API) owning(method, pattern string, h handler) Route {
 	return a.route(method, pattern, registry.AccessNamespace, evidence.Own, h)
 }

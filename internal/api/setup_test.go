@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"io"
 	"log/slog"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
+	"github.com/hullmark/hullmark/internal/publish/oidc"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
@@ -43,7 +45,7 @@ func newServer(t *testing.T) *server {
 	db, err := sqlite.Open(filepath.Join(folder, "hullmark.db"))
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
-	must(t, db.Migrate(t.Context(), evidence.Schema(), account.Schema(), registry.Schema()))
+	must(t, db.Migrate(t.Context(), evidence.Schema(), account.Schema(), account.WorkloadSchema(), oidc.Schema(), registry.Schema()))
 	blobs, err := dir.Open(filepath.Join(folder, "blobs"))
 	must(t, err)
 	record, err := evidence.Open(t.Context(), db, blobs, clock.System{})
@@ -57,7 +59,8 @@ func newServer(t *testing.T) *server {
 	verifier, err := note.NewVerifier(vkey)
 	must(t, err)
 	s.vkey = vkey
-	s.API = authztest.NewAPI(t, people, record, api.Prefix)
+	trust := oidc.New(oidc.Config{Record: record, Accounts: minting{accounts}, Clock: clock.System{}, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	s.API = authztest.NewAPI(t, people, record, api.Prefix).Trusting(t, trust)
 	s.log, err = tlog.Open(t.Context(), tlog.Config{
 		Origin: "test/log", Leaves: record, Objects: blobs, Signer: signer, Verifier: verifier, Clock: clock.System{},
 	})
@@ -67,9 +70,21 @@ func newServer(t *testing.T) *server {
 	s.handler = http.StripPrefix(api.Prefix, api.New(api.Config{
 		Core: registry.New(record, blobs, accounts), Accounts: accounts, Tracer: trace.New(db, accounts),
 		Settled: func(context.Context) error { return nil },
-		Recalls: recall.New(record, accounts, nil), Policies: policy.NewService(record, blobs, accounts, clock.System{}), Publish: publish.New(record, accounts), Log: s.log, Version: "test", Logger: slog.New(slog.DiscardHandler),
+		Recalls: recall.New(record, accounts, nil), Policies: policy.NewService(record, blobs, accounts, clock.System{}), Publish: publish.New(record, accounts),
+		Trust: trust, Audience: func(string) string { return authztest.NPMAudience }, Log: s.log, Version: "test", Logger: slog.New(slog.DiscardHandler),
 	}).Handler())
 	return s
+}
+
+// minting is the account service in the words of trusted publishing.
+type minting struct{ *account.Service }
+
+func (m minting) Mint(g oidc.Grant) (string, evidence.Actor, func(context.Context, *sql.Tx) error, error) {
+	return m.MintWorkload(account.WorkloadToken(g))
+}
+
+func (m minting) RequireFactor(ctx context.Context, actor evidence.Actor) error {
+	return m.Service.RequireFactor(ctx, actor, account.AnyFactor)
 }
 
 func must(t testing.TB, err error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fleet"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
+	"github.com/hullmark/hullmark/internal/publish/oidc"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/store"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
@@ -40,6 +41,7 @@ type App struct {
 	Core     *registry.Core
 	Policies *policy.Service
 	Publish  *publish.Service
+	Trust    *oidc.Service
 
 	// AdminToken is the first administrator's token, set at the first start only.
 	AdminToken string
@@ -74,6 +76,7 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.Publish = publish.New(a.Record, a.Accounts).WithPeople(people{a.Accounts}, c.Random)
+	a.Trust = oidc.New(oidc.Config{Record: a.Record, Accounts: trustAccounts{a.Accounts}, Clock: c.Clock, Random: c.Random, Log: c.Logger})
 	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock)
 	a.Policies = policy.NewService(a.Record, a.Blobs, a.Accounts, c.Clock)
 	if err := a.Policies.Ship(ctx); err != nil {
@@ -120,7 +123,7 @@ func (a *App) openStores(ctx context.Context) (err error) {
 	if a.DB, err = sqlite.Open(a.Config.file(database)); err != nil {
 		return err
 	}
-	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema(), fleet.Schema()); err != nil {
+	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema(), account.WorkloadSchema(), oidc.Schema(), fleet.Schema()); err != nil {
 		return err
 	}
 	a.Blobs, err = dir.Open(a.Config.file("blobs"))

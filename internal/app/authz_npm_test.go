@@ -42,7 +42,8 @@ func (w *npmWorld) Request(t *testing.T, row authztest.Row, role authztest.Role,
 	if row.Method == http.MethodGet {
 		name = fmt.Sprintf("@%s/read", target)
 	}
-	if target != authztest.None && row.String() != "npm PUT /{name}" && row.String() != "npm POST /-/stage/package/{name}" && (strings.Contains(row.Pattern, "{name}") || strings.Contains(row.Pattern, "{release}")) {
+	makes := row.String() == "npm PUT /{name}" || row.String() == "npm POST /-/stage/package/{name}"
+	if target != authztest.None && !makes && (strings.Contains(row.Pattern, "{name}") || strings.Contains(row.Pattern, "{release}")) {
 		w.publish(t, target, name)
 	}
 	path := row.Pattern
@@ -87,7 +88,7 @@ func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, 
 	t.Helper()
 	_, base, _ := strings.Cut(name, "/")
 	values := map[string]string{
-		"name": name, "version": "1.0.0", "file": base + "-1.0.0.tgz", "tag": "old", "rev": "1-0", "user": "org.couchdb.user:owner",
+		"name": name, "package": name, "version": "1.0.0", "file": base + "-1.0.0.tgz", "tag": "old", "rev": "1-0", "user": "org.couchdb.user:owner",
 	}
 	values["release"] = name + "@1.0.0"
 	if row.Pattern == "/-/user/{user}/package" {
@@ -98,6 +99,9 @@ func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, 
 	}
 	if target != authztest.None && strings.Contains(row.Pattern, "{rev}") {
 		values["rev"] = w.revision(t, target, name)
+	}
+	if strings.Contains(row.Pattern, "/trust/{id}") {
+		values["id"] = w.publisher(t, target, name)
 	}
 	if strings.Contains(row.Pattern, "{token}") {
 		values["token"] = w.SpareToken(t, role)
@@ -111,6 +115,20 @@ func (w *npmWorld) values(t *testing.T, row authztest.Row, role authztest.Role, 
 		values["code"], values["poll"] = code, poll
 	}
 	return values
+}
+
+// team makes a team of the target's organisation with the user spare in it.
+func (w *npmWorld) team(t *testing.T, target authztest.Target) string {
+	t.Helper()
+	name := fmt.Sprintf("team%d", w.n)
+	if target == authztest.None {
+		return name
+	}
+	owner := w.Actor(t, holder(target))
+	must(t, w.Accounts.SetMember(t.Context(), owner, string(target), "spare", account.Reader))
+	must(t, w.Accounts.CreateTeam(t.Context(), owner, account.Team{Organisation: string(target), Name: name}))
+	must(t, w.Accounts.AddTeamMember(t.Context(), owner, string(target), name, "spare"))
+	return name
 }
 
 // stage makes something that waits, by somebody else than who is going to decide on it, and returns its id.
@@ -133,18 +151,19 @@ func (w *npmWorld) stage(t *testing.T, role authztest.Role, target authztest.Tar
 	return answer.StageID
 }
 
-// team makes a team of the target's organisation with the user spare in it.
-func (w *npmWorld) team(t *testing.T, target authztest.Target) string {
+// npmTrusted is what npm trust sends.
+const npmTrusted = `[{"type": "github", "claims": {"repository": "acme/ui", "workflow_ref": {"file": "release.yml"}}, "permissions": ["createPackage"]}]`
+
+// publisher makes the name trust a pipeline and returns the publisher's id.
+func (w *npmWorld) publisher(t *testing.T, target authztest.Target, name string) string {
 	t.Helper()
-	name := fmt.Sprintf("team%d", w.n)
 	if target == authztest.None {
-		return name
+		return "tp_none"
 	}
-	owner := w.Actor(t, holder(target))
-	must(t, w.Accounts.SetMember(t.Context(), owner, string(target), "spare", account.Reader))
-	must(t, w.Accounts.CreateTeam(t.Context(), owner, account.Team{Organisation: string(target), Name: name}))
-	must(t, w.Accounts.AddTeamMember(t.Context(), owner, string(target), name, "spare"))
-	return name
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/npm/-/package/"+url.PathEscape(name)+"/trust", strings.NewReader(npmTrusted))
+	var made []struct{ ID string }
+	must(t, json.Unmarshal(send(w.handler, r, w.Authorization(holder(target))).Body.Bytes(), &made))
+	return made[0].ID
 }
 
 func (w *npmWorld) revision(t *testing.T, target authztest.Target, name string) string {
@@ -163,57 +182,61 @@ func (w *npmWorld) bodies(t *testing.T, name string) map[string]string {
 	_, secret, _ := strings.Cut(w.Authorization(authztest.Owner), " ")
 	return map[string]string{
 		"GET /{name}": "", "GET /{name}/{version}": "", "GET /{name}/-/{file}": "",
-		"PUT /{name}":                              npmDocument(t, name),
-		"PUT /{name}/-rev/{rev}":                   `{"maintainers": [{"name": "owner"}, {"name": "spare"}]}`,
-		"DELETE /{name}/-rev/{rev}":                "",
-		"DELETE /{name}/-/{file}/-rev/{rev}":       "",
-		"GET /-/package/{name}/dist-tags":          "",
-		"PUT /-/package/{name}/dist-tags/{tag}":    `"1.0.0"`,
-		"POST /-/package/{name}/dist-tags/{tag}":   `"1.0.0"`,
-		"DELETE /-/package/{name}/dist-tags/{tag}": "",
-		"GET /-/package/{name}/visibility":         "",
-		"GET /-/package/{name}/collaborators":      "",
-		"POST /-/package/{name}/access":            `{"access": "public"}`,
-		"GET /-/npm/v1/attestations/{release}":     "",
-		"GET /-/org/{org}/user":                    "",
-		"PUT /-/org/{org}/user":                    `{"user": "spare", "role": "developer"}`,
-		"DELETE /-/org/{org}/user":                 `{"user": "spare"}`,
-		"GET /-/org/{org}/package":                 "",
-		"GET /-/org/{org}/team":                    "",
-		"PUT /-/org/{org}/team":                    fmt.Sprintf(`{"name": "new%d"}`, w.n),
-		"DELETE /-/team/{org}/{team}":              "",
-		"GET /-/team/{org}/{team}/user":            "",
-		"PUT /-/team/{org}/{team}/user":            `{"user": "spare"}`,
-		"DELETE /-/team/{org}/{team}/user":         `{"user": "spare"}`,
-		"GET /-/team/{org}/{team}/package":         "",
-		"PUT /-/team/{org}/{team}/package":         fmt.Sprintf(`{"package": %q, "permissions": "read-write"}`, name),
-		"DELETE /-/team/{org}/{team}/package":      fmt.Sprintf(`{"package": %q}`, name),
-		"GET /-/user/{user}/package":               "",
-		"POST /-/npm/v1/user":                      `{"email": null, "fullname": null}`,
-		"GET /-/ping":                              "",
-		"GET /-/npm/v1/keys":                       "",
-		"GET /-/v1/search":                         "",
-		"POST /-/npm/v1/security/advisories/bulk":  `{"@own/read": ["1.0.0"]}`,
-		"POST /-/npm/v1/security/audits/quick":     `{}`,
-		"POST /-/npm/v1/security/audits":           `{}`,
-		"POST /-/v1/login":                         `{}`,
-		"GET /-/v1/login/{code}":                   "",
-		"POST /-/v1/login/{code}":                  "user=owner&secret=" + secret,
-		"GET /-/v1/done/{poll}":                    "",
-		"PUT /-/user/{user}":                       fmt.Sprintf(`{"name": "owner", "password": %q}`, secret),
-		"GET /-/user/{user}":                       "",
-		"DELETE /-/user/token/{token}":             "",
-		"GET /-/whoami":                            "",
-		"POST /-/stage/package/{name}":             npmDocument(t, name),
-		"GET /-/stage":                             "",
-		"GET /-/stage/{id}":                        "",
-		"GET /-/stage/{id}/tarball":                "",
-		"POST /-/stage/{id}/approve":               "",
-		"DELETE /-/stage/{id}":                     "",
-		"GET /-/npm/v1/user":                       "",
-		"GET /-/npm/v1/tokens":                     "",
-		"POST /-/npm/v1/tokens":                    `{"readonly": true}`,
-		"DELETE /-/npm/v1/tokens/token/{token}":    "",
+		"PUT /{name}":                                          npmDocument(t, name),
+		"PUT /{name}/-rev/{rev}":                               `{"maintainers": [{"name": "owner"}, {"name": "spare"}]}`,
+		"DELETE /{name}/-rev/{rev}":                            "",
+		"DELETE /{name}/-/{file}/-rev/{rev}":                   "",
+		"GET /-/package/{name}/dist-tags":                      "",
+		"PUT /-/package/{name}/dist-tags/{tag}":                `"1.0.0"`,
+		"POST /-/package/{name}/dist-tags/{tag}":               `"1.0.0"`,
+		"DELETE /-/package/{name}/dist-tags/{tag}":             "",
+		"GET /-/package/{name}/visibility":                     "",
+		"GET /-/package/{name}/collaborators":                  "",
+		"POST /-/package/{name}/access":                        `{"access": "public"}`,
+		"GET /-/npm/v1/attestations/{release}":                 "",
+		"GET /-/org/{org}/user":                                "",
+		"PUT /-/org/{org}/user":                                `{"user": "spare", "role": "developer"}`,
+		"DELETE /-/org/{org}/user":                             `{"user": "spare"}`,
+		"GET /-/org/{org}/package":                             "",
+		"GET /-/org/{org}/team":                                "",
+		"PUT /-/org/{org}/team":                                fmt.Sprintf(`{"name": "new%d"}`, w.n),
+		"DELETE /-/team/{org}/{team}":                          "",
+		"GET /-/team/{org}/{team}/user":                        "",
+		"PUT /-/team/{org}/{team}/user":                        `{"user": "spare"}`,
+		"DELETE /-/team/{org}/{team}/user":                     `{"user": "spare"}`,
+		"GET /-/team/{org}/{team}/package":                     "",
+		"PUT /-/team/{org}/{team}/package":                     fmt.Sprintf(`{"package": %q, "permissions": "read-write"}`, name),
+		"DELETE /-/team/{org}/{team}/package":                  fmt.Sprintf(`{"package": %q}`, name),
+		"GET /-/user/{user}/package":                           "",
+		"POST /-/npm/v1/user":                                  `{"email": null, "fullname": null}`,
+		"GET /-/ping":                                          "",
+		"GET /-/npm/v1/keys":                                   "",
+		"GET /-/v1/search":                                     "",
+		"POST /-/npm/v1/security/advisories/bulk":              `{"@own/read": ["1.0.0"]}`,
+		"POST /-/npm/v1/security/audits/quick":                 `{}`,
+		"POST /-/npm/v1/security/audits":                       `{}`,
+		"POST /-/v1/login":                                     `{}`,
+		"GET /-/v1/login/{code}":                               "",
+		"POST /-/v1/login/{code}":                              "user=owner&secret=" + secret,
+		"GET /-/v1/done/{poll}":                                "",
+		"PUT /-/user/{user}":                                   fmt.Sprintf(`{"name": "owner", "password": %q}`, secret),
+		"GET /-/user/{user}":                                   "",
+		"DELETE /-/user/token/{token}":                         "",
+		"GET /-/whoami":                                        "",
+		"POST /-/stage/package/{name}":                         npmDocument(t, name),
+		"GET /-/stage":                                         "",
+		"GET /-/stage/{id}":                                    "",
+		"GET /-/stage/{id}/tarball":                            "",
+		"POST /-/stage/{id}/approve":                           "",
+		"DELETE /-/stage/{id}":                                 "",
+		"GET /-/npm/v1/user":                                   "",
+		"GET /-/npm/v1/tokens":                                 "",
+		"POST /-/npm/v1/tokens":                                `{"readonly": true}`,
+		"DELETE /-/npm/v1/tokens/token/{token}":                "",
+		"GET /-/package/{name}/trust":                          "",
+		"POST /-/package/{name}/trust":                         npmTrusted,
+		"DELETE /-/package/{name}/trust/{id}":                  "",
+		"POST /-/npm/v1/oidc/token/exchange/package/{package}": "",
 	}
 }
 

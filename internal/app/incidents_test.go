@@ -8,12 +8,9 @@ import (
 	"time"
 
 	"github.com/hullmark/hullmark/internal/evidence"
-	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/purl"
 )
-
-var errPipeline = fault.New(fault.Denied, "token-scope", "the pipeline may not do this")
 
 // Each test replays an incident as docs/explain/incidents.md tells it, and names what stopped it.
 

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha512"
+	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -30,52 +31,26 @@ import (
 )
 
 // attack is a registry in which an incident happens again: the real npm protocol, core, publish stage,
-// record and accounts. Two things are put in front of the accounts: pipelines, which come with the
-// identity that a trusted publisher has checked, and the time at which credentials changed.
+// record and accounts. Pipelines come with the short-lived tokens that an exchange mints; only the time at
+// which credentials changed is put in front of the accounts.
 //
 // The core knows no ecosystem, so what happened elsewhere happens again with npm packages.
 type attack struct {
-	t        *testing.T
-	app      *app.App
-	publish  *publish.Service
-	handler  http.Handler
-	now      atomic.Int64 // Unix nanoseconds
-	admin    evidence.Actor
-	tokens   map[string]string // by user
-	pipeline *pipelines
-	changed  map[string]time.Time
+	t       *testing.T
+	app     *app.App
+	publish *publish.Service
+	handler http.Handler
+	now     atomic.Int64 // Unix nanoseconds
+	admin   evidence.Actor
+	tokens  map[string]string   // by user
+	runs    map[string]workflow // by whom to publish as
+	changed map[string]time.Time
 }
 
-// pipelines is the account service with pipelines before it.
-type pipelines struct {
-	*account.Service
-	runs map[string]pipelineRun // by token
-}
-
-type pipelineRun struct {
-	actor evidence.Actor
-	names []string
+// workflow is a trusted publisher's run: what it may do, and with which names.
+type workflow struct {
 	may   evidence.Permission
-}
-
-func (p *pipelines) Authenticate(r *http.Request) (evidence.Actor, error) {
-	if run, ok := p.runs[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]; ok {
-		return run.actor, nil
-	}
-	return p.Service.Authenticate(r)
-}
-
-func (p *pipelines) Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error {
-	run, ok := p.runs[actor.Credential]
-	if !ok {
-		return p.Service.Authorize(ctx, actor, perm, ecosystem, name)
-	}
-	for _, own := range run.names {
-		if own == name && (perm == run.may || perm == evidence.Read || perm == evidence.Stage) {
-			return nil
-		}
-	}
-	return errPipeline
+	names []string
 }
 
 // people are the accounts, with the time at which credentials changed.
@@ -90,16 +65,15 @@ func (p changedPeople) LastCredentialChange(_ context.Context, name string) (tim
 
 func newAttack(t *testing.T) *attack {
 	t.Helper()
-	w := &attack{t: t, tokens: map[string]string{}, changed: map[string]time.Time{}}
+	w := &attack{t: t, tokens: map[string]string{}, runs: map[string]workflow{}, changed: map[string]time.Time{}}
 	w.now.Store(time.Date(2026, 5, 11, 19, 0, 0, 0, time.UTC).UnixNano())
 	w.app = open(t, app.Config{Data: t.TempDir(), Clock: clock.Func(func() time.Time { return time.Unix(0, w.now.Load()).UTC() })})
 	var err error
 	w.admin, err = w.app.Accounts.AuthenticateSecret(t.Context(), "token", w.app.AdminToken, "127.0.0.1:1")
 	must(t, err)
 	w.tokens["admin"] = w.app.AdminToken
-	w.pipeline = &pipelines{w.app.Accounts, map[string]pipelineRun{}}
-	w.publish = publish.New(w.app.Record, w.pipeline).WithPeople(changedPeople{w.app.People(), w.changed}, rand.Reader)
-	core := registry.New(w.app.Record, w.app.Blobs, w.pipeline).WithReviewer(app.Reviewer(w.publish))
+	w.publish = publish.New(w.app.Record, w.app.Accounts).WithPeople(changedPeople{w.app.People(), w.changed}, rand.Reader)
+	core := registry.New(w.app.Record, w.app.Blobs, w.app.Accounts).WithReviewer(app.Reviewer(w.publish))
 	npm, err := w.app.NPMOn(core, w.publish)
 	must(t, err)
 	w.handler = npm.Handler()
@@ -124,17 +98,36 @@ func (w *attack) user(name, organisation string) {
 
 // workflow is a trusted publisher's run that may do something with names; it returns whom to publish as.
 func (w *attack) workflow(may evidence.Permission, names ...string) string {
-	who := fmt.Sprintf("workload:run%d", len(w.pipeline.runs))
-	w.pipeline.runs[who] = pipelineRun{may: may, names: names, actor: evidence.Actor{
-		Account: "tp_release", Credential: who, Method: "oidc",
-		Workload: &evidence.WorkloadIdentity{
+	who := fmt.Sprintf("run%d", len(w.runs))
+	w.runs[who] = workflow{may, names}
+	return who
+}
+
+// tokenOf is the token that somebody sends to a path; a pipeline exchanges its identity for one first.
+func (w *attack) tokenOf(who, path string) string {
+	w.t.Helper()
+	run, ok := w.runs[who]
+	if !ok {
+		return w.tokens[who]
+	}
+	name := run.names[0]
+	for _, other := range run.names {
+		if strings.HasSuffix(path, "/"+url.PathEscape(other)) {
+			name = other
+		}
+	}
+	secret, _, insert, err := w.app.Accounts.MintWorkload(account.WorkloadToken{
+		Identity: evidence.WorkloadIdentity{
 			Publisher: "tp_release", Provider: "github", Issuer: "https://token.actions.githubusercontent.com",
 			Subject: "repo:acme/ui:ref:refs/heads/main",
 			Claims:  map[string]string{"repository": "acme/ui", "workflow": "release.yml", "event_name": "push", "ref": "refs/heads/main"},
 		},
-	}}
-	w.tokens[who] = who
-	return who
+		Label: "github acme/ui release.yml", Ecosystem: purl.NPM, Name: name, Permission: run.may,
+		Expires: w.app.Record.Now().Add(15 * time.Minute),
+	})
+	must(w.t, err)
+	must(w.t, w.app.DB.Write(w.t.Context(), func(tx *sql.Tx) error { return insert(w.t.Context(), tx) }))
+	return secret
 }
 
 // ownerToken is an unrestricted token of a user's.
@@ -184,7 +177,7 @@ func (w *attack) stageAs(who, name, version string, p pkg) answer {
 func (w *attack) send(method, path, who, body string) answer {
 	w.t.Helper()
 	r := httptest.NewRequestWithContext(w.t.Context(), method, path, strings.NewReader(body))
-	got := send(w.handler, r, "Bearer "+w.tokens[who])
+	got := send(w.handler, r, "Bearer "+w.tokenOf(who, path))
 	var said struct{ Code, StageID string }
 	if err := json.Unmarshal(got.Body.Bytes(), &said); err != nil {
 		w.t.Fatalf("%s %s: %d %s", method, path, got.Code, got.Body)

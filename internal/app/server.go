@@ -18,6 +18,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/fleet"
 	"github.com/hullmark/hullmark/internal/image"
+	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/registry/oci"
@@ -82,8 +83,8 @@ func (s *Server) build() error {
 		return err
 	}
 	registry := npm.Config{
-		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Stages: npmStages{s.app.Publish}, Clock: c.Clock, Log: c.Logger,
-		Advertise: c.AdvertiseAttestations,
+		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Clock: c.Clock, Log: c.Logger,
+		Stages: npmStages{s.app.Publish}, Trust: npmTrust{s.app.Trust, s.audience(purl.NPM)}, Advertise: c.AdvertiseAttestations,
 	}
 	if v, err := c.verifier(); err != nil {
 		return err
@@ -98,7 +99,8 @@ func (s *Server) build() error {
 		return err
 	}
 	s.OCI, err = oci.New(s.app.Core, oci.Config{
-		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts, Clock: c.Clock, Log: c.Logger,
+		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts,
+		Trust: ociTrust{s.app.Trust, s.audience(purl.OCI)}, Clock: c.Clock, Log: c.Logger,
 	})
 	if err != nil {
 		return err
@@ -110,7 +112,8 @@ func (s *Server) build() error {
 	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish, Log: s.app.Log, Settled: s.OCI.Settled, StepUp: ask,
+		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish,
+		Trust: s.app.Trust, Audience: s.audience, Log: s.app.Log, Settled: s.OCI.Settled, StepUp: ask,
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()
@@ -126,11 +129,16 @@ func (s *Server) host() string {
 	return u.Host
 }
 
+// npmExchange is where npm exchanges tokens: it drops the path of the registry's address
+// (npm, lib/utils/oidc.js).
+const npmExchange = "/-/npm/v1/oidc/"
+
 // mounts is everything that the server serves, by pattern. The routes below the first four are in
 // tables of their own; the authorisation matrix knows the others by name.
 func (s *Server) mounts() map[string]http.Handler {
 	return map[string]http.Handler{
 		"/npm/":          http.StripPrefix("/npm", s.NPM.Handler()),
+		npmExchange:      s.NPM.Handler(),
 		"/v2/":           s.OCI.Handler(),
 		"/token":         s.OCI.Handler(),
 		api.Prefix + "/": http.StripPrefix(api.Prefix, s.API.Handler()),
@@ -194,8 +202,8 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.Fleet.Run(gctx) })
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
-	g.Go(func() error { return every(gctx, pruneEvery, s.expireStages) })
 	g.Go(func() error { return every(gctx, verifyEvery, s.verifyNamespaces) })
+	g.Go(func() error { return every(gctx, pruneEvery, s.expireStages) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
 }
 

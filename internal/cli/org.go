@@ -21,7 +21,8 @@ func newOrg(e *env) *cobra.Command {
 				return c.Organisations(ctx)
 			},
 			[]string{"NAME", "ROLE"}, func(o resource.Organisation) []string { return []string{o.Name, o.Role} }),
-		group("member", "Who is in an organisation", "", newMemberAdd(e), newMemberRemove(e), newMemberList(e)))
+		group("member", "Who is in an organisation", "", newMemberAdd(e), newMemberRemove(e), newMemberList(e)),
+		newTeam(e))
 }
 
 func newMemberAdd(e *env) *cobra.Command {

@@ -145,6 +145,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newNamespace(e),
 		newToken(e),
 		newMFA(e),
+		newTrust(e),
 		newEnroll(e),
 		newVersion(e),
 	)

@@ -63,13 +63,16 @@ func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hol
 		if err := checkExpected(ctx, tx, event, u); err != nil {
 			return err
 		}
+		if err := c.Spend(ctx, tx, actor, u.Artifact); err != nil {
+			return err
+		}
 		return checkRecalled(ctx, tx, u, files)
 	}
 	_, err = c.record.Append(ctx, guard, c.drafts(actor, event, u, hold)...)
 	if errors.Is(err, errRaced) {
 		return c.Submit(ctx, actor, u) // somebody published the same content in between: look again
 	}
-	if errors.Is(err, errRecalled) {
+	if errors.Is(err, errRecalled) || misspent(err) {
 		return nil, c.Refuse(ctx, actor, action, u.PURL, err)
 	}
 	return hold, err
@@ -177,7 +180,12 @@ func (c *Core) change(ctx context.Context, actor evidence.Actor, perm evidence.P
 		return err
 	}
 	p.Ecosystem, p.Name, p.Version, p.Actor = ecosystem, name, r.Version, actor
-	guard := func(tx *sql.Tx) error { return checkState(ctx, tx, p, r) }
+	guard := func(tx *sql.Tx) error {
+		if err := checkState(ctx, tx, p, r); err != nil {
+			return err
+		}
+		return c.Spend(ctx, tx, actor, r.Artifact)
+	}
 	_, err := c.record.Append(ctx, guard, evidence.Draft{
 		Subjects:  []evidence.Subject{evidence.About(r.PURL, r.Artifact)},
 		Predicate: p, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,

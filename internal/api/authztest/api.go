@@ -2,6 +2,7 @@ package authztest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -38,6 +39,8 @@ type API struct {
 	n      int
 	// enrolled is who got an authenticator app for the last row, and has none in the next.
 	enrolled Role
+
+	trusted *trusted
 }
 
 // NewAPI returns the requests for an interface on people's accounts and record, into which it
@@ -123,6 +126,7 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		"subject": string(a.purl(target)), "ecosystem": "npm", "name": "@" + string(target) + "/ui",
 		"digest": string(a.Digest(target)), "organisation": string(target), "account": "spare",
 	}
+	a.trustValues(t, row.Pattern, target, values)
 	switch row.Pattern {
 	case "/namespaces/{ecosystem}/{name}", "/namespaces/{ecosystem}/{name}/hold-settings":
 		values["name"] = "@" + string(target)
@@ -135,6 +139,14 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		must(t, a.Accounts.ClaimNamespace(t.Context(), a.Admin, "third", "npm", values["name"], account.Private))
 		if target == Own || target == Other {
 			must(t, a.Accounts.OfferNamespace(t.Context(), a.Admin, "npm", values["name"], string(target)))
+		}
+	case "/organisations/{organisation}/teams/{team}", "/organisations/{organisation}/teams/{team}/members/{account}",
+		"/organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}":
+		values["team"] = fmt.Sprintf("team%d", a.n)
+		if target != None {
+			must(t, a.Accounts.SetMember(t.Context(), a.Admin, string(target), "spare", account.Reader))
+			must(t, a.Accounts.CreateTeam(t.Context(), a.Admin, account.Team{Organisation: string(target), Name: values["team"]}))
+			must(t, a.Accounts.AddTeamMember(t.Context(), a.Admin, string(target), values["team"], "spare"))
 		}
 	case "/tokens/{id}":
 		values["id"] = a.SpareToken(t, role)
@@ -240,19 +252,38 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /decisions/{id}/explanation": "",
 		"GET /users":                      "", "GET /enrolments": "", "DELETE /enrolments/{id}": "", "GET /organisations": "",
 		"GET /organisations/{organisation}/members": "", "GET /organisations/{organisation}/namespaces": "",
-		"DELETE /organisations/{organisation}/members/{account}":          "",
-		"GET /namespaces/{ecosystem}/{name}":                              "",
-		"GET /namespaces/{ecosystem}/{name}/proof":                        "",
-		"PUT /organisations/{organisation}/namespaces/{ecosystem}/{name}": "",
-		"GET /challenges/{poll}":                                          "", "GET /mfa": "", "POST /mfa/totp": "", "DELETE /mfa/totp": "", "POST /mfa/recovery-codes": "",
-		"GET /organisations/{organisation}/mfa": "",
-		"GET /tokens":                           "", "DELETE /tokens/{id}": "", "POST /logins/{code}/approval": "",
+		"DELETE /organisations/{organisation}/members/{account}":                     "",
+		"GET /namespaces/{ecosystem}/{name}":                                         "",
+		"GET /namespaces/{ecosystem}/{name}/proof":                                   "",
+		"PUT /organisations/{organisation}/namespaces/{ecosystem}/{name}":            "",
+		"GET /challenges/{poll}":                                                     "",
+		"GET /mfa":                                                                   "",
+		"POST /mfa/totp":                                                             "",
+		"DELETE /mfa/totp":                                                           "",
+		"POST /mfa/recovery-codes":                                                   "",
+		"GET /organisations/{organisation}/mfa":                                      "",
+		"GET /tokens":                                                                "",
+		"DELETE /tokens/{id}":                                                        "",
+		"POST /logins/{code}/approval":                                               "",
+		"GET /organisations/{organisation}/teams":                                    "",
+		"DELETE /organisations/{organisation}/teams/{team}":                          "",
+		"PUT /organisations/{organisation}/teams/{team}/members/{account}":           "",
+		"DELETE /organisations/{organisation}/teams/{team}/members/{account}":        "",
+		"DELETE /organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}": "",
+		"GET /organisations/{organisation}/publishers":                               "",
+		"DELETE /organisations/{organisation}/publishers/{id}":                       "",
+		"GET /publishers/{ecosystem}/{name}":                                         "",
+		"DELETE /publishers/{ecosystem}/{name}/{id}":                                 "",
+		"GET /issuers":                                                               "",
+		"DELETE /issuers/{issuer}":                                                   "",
 	}
 }
 
 // bodies are the rows with a body. What they create is called differently in every cell.
 func (a *API) bodies(target Target) map[string]string {
-	return map[string]string{
+	bodies := map[string]string{
+		"POST /organisations/{organisation}/teams":                                fmt.Sprintf(`{"name": "new%d"}`, a.n),
+		"PUT /organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}": `{"role": "maintainer"}`,
 		"POST /recalls":      fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
 		"PUT /policies":      fmt.Sprintf(`{"document": %q}`, fmt.Sprintf(aPolicy, a.n)),
 		"POST /exceptions":   fmt.Sprintf(`{"policy": "*", "scope": {"image": %q}, "reason": "test", "ticket": "T-1", "expires": %q}`, a.Digest(target), time.Now().Add(time.Hour).Format(time.RFC3339)),
@@ -275,6 +306,8 @@ func (a *API) bodies(target Target) map[string]string {
 		"PUT /namespaces/{ecosystem}/{name}/mfa": `{"action": "publish", "level": "none"}`,
 		"PUT /packages/{ecosystem}/{name}/mfa":   `{"action": "publish", "level": "none"}`,
 	}
+	maps.Copy(bodies, a.trustBodies(target))
+	return bodies
 }
 
 // factor prepares the rows about authenticator apps: it returns the code that confirms one that was

@@ -90,8 +90,10 @@ func TestEveryRouteSaysWhoItIsFor(t *testing.T) {
 			t.Errorf("%s %s is there twice or has no handler", r.Method, r.Pattern)
 		}
 		seen[r.Method+r.Pattern] = true
-		byName := strings.Contains(r.Pattern, "{name}")
-		if byName != (r.Access == registry.AccessNamespace) || byName != (r.Permission != "") {
+		byName := strings.Contains(r.Pattern, "{name}") || strings.Contains(r.Pattern, "{release}")
+		byOrganisation := !byName && strings.Contains(r.Pattern, "{org}")
+		if byName != (r.Access == registry.AccessNamespace) || byOrganisation != (r.Access == registry.AccessOrganisation) ||
+			(byName || byOrganisation) != (r.Permission != "") {
 			t.Errorf("%s %s is for %q with permission %q", r.Method, r.Pattern, r.Access, r.Permission)
 		}
 		if byName && r.Method != http.MethodGet && r.Permission == evidence.Read {

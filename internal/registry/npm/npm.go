@@ -45,10 +45,12 @@ type Config struct {
 	Advertise bool
 	// Accounts knows users, logins and tokens.
 	Accounts Accounts
-	// Stages keeps what waits for a person; nil means that nothing can be staged.
-	Stages Stages
 	// StepUp asks people for second factors in their browser; nil: they send a code, or nothing.
 	StepUp registry.StepUp
+	// Stages keeps what waits for a person; nil means that nothing can be staged.
+	Stages Stages
+	// Trust lets pipelines publish without a stored token; nil turns that off.
+	Trust Trust
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
 	Limits Limits
 	// Clock tells the time; nil means the machine's.
@@ -88,8 +90,9 @@ func DefaultLimits() Limits {
 type Registry struct {
 	core     *registry.Core
 	accounts Accounts
-	stages   Stages
 	stepUps  registry.StepUp
+	stages   Stages
+	trust    Trust
 	base     string // Config.PublicURL
 	keys     *keyring
 
@@ -117,7 +120,8 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, base: cfg.PublicURL, keys: keys, attestations: cfg.Attestations, advertise: cfg.Advertise,
+		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, trust: cfg.Trust, base: cfg.PublicURL, keys: keys,
+		attestations: cfg.Attestations, advertise: cfg.Advertise,
 		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
 	}
 	if r.limits == (Limits{}) {

@@ -34,12 +34,15 @@ func joinScope(next http.Handler) http.Handler {
 	})
 }
 
+// exchangePath comes before the package whose token is asked for.
+const exchangePath = "/-/npm/v1/oidc/token/exchange/package/"
+
 // joinedPath returns the escaped path with its scope joined, and whether that changed it.
 func joinedPath(path string) (string, bool) {
 	prefix := "/"
-	for _, p := range []string{"/-/package/", "/-/npm/v1/attestations/", stagePrefix} {
-		if strings.HasPrefix(path, p) {
-			prefix = p
+	for _, below := range []string{"/-/package/", "/-/npm/v1/attestations/", stagePrefix, exchangePath} {
+		if strings.HasPrefix(path, below) {
+			prefix = below
 		}
 	}
 	rest := path[min(len(prefix), len(path)):]

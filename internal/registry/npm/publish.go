@@ -29,12 +29,12 @@ type publication struct {
 	actor   evidence.Actor
 	name    string
 	version string
+	// provenance is nil unless a bundle came along.
+	provenance *provenance
 	// document is kept of a request that publishes nothing.
 	document document
 	stage    bool     // its version shall wait for a person
 	tarball  *tarball // nil until its attachment arrives
-	// provenance is nil unless a bundle came along.
-	provenance *provenance
 }
 
 // put answers PUT /{name}: a publication when there is a tarball, else a deprecation.
@@ -53,7 +53,7 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 		status = http.StatusAccepted
 		w.Header().Set("Npm-Notice", p.notice(hold)) // npm prints it (npm-registry-fetch, check-response.js)
 	} else if hold != nil && hold.Warn {
-		w.Header().Set("Npm-Notice", oneLine(fmt.Sprintf("noted (%s): %s@%s is offered, and others may want to look at it: %s", hold.Code, p.name, p.version, hold.Summary)))
+		w.Header().Set("Npm-Notice", ascii(fmt.Sprintf("noted (%s): %s@%s is offered, and others may want to look at it: %s", hold.Code, p.name, p.version, hold.Summary)))
 	}
 	r.respond(w, status, map[string]any{"ok": true, "success": true, "id": p.name})
 	return nil
@@ -89,16 +89,7 @@ func (p *publication) take(req *http.Request) (*registry.Hold, error) {
 func (p *publication) notice(h *registry.Hold) string {
 	text := fmt.Sprintf("held: %s@%s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s",
 		p.name, p.version, h.Summary, purl.New(purl.NPM, p.name, p.version))
-	return oneLine(text)
-}
-
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text)
+	return ascii(text)
 }
 
 // readDocument reads a request's document and hands its attachments to attach. Only so many large
@@ -276,4 +267,14 @@ func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, e
 		return "", err
 	}
 	return u.Commit(ctx, "")
+}
+
+// ascii makes a sentence fit a header: one line of ASCII.
+func ascii(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
 }

@@ -130,7 +130,7 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	}
 	if asksForCode(f.Code) {
 		w.Header().Set("Www-Authenticate", "OTP")
-		w.Header().Set("Npm-Notice", oneLine(f.Text))
+		w.Header().Set("Npm-Notice", ascii(f.Text))
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	r.respond(w, fault.HTTPStatus(err), body)

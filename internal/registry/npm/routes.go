@@ -1,6 +1,8 @@
 package npm
 
 import (
+	"slices"
+
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -8,7 +10,7 @@ import (
 // Routes returns every route; Handler serves nothing else.
 func (r *Registry) Routes() []registry.Route {
 	const read, publish, own = evidence.Read, evidence.Publish, evidence.Own
-	return append(append(r.stageRoutes(), r.organisationRoutes()...), []registry.Route{
+	return slices.Concat(r.organisationRoutes(), r.stageRoutes(), []registry.Route{
 		r.named("GET", "/{name}", read, r.servePackument),
 		r.named("GET", "/{name}/{version}", read, r.serveVersion),
 		r.named("GET", "/{name}/-/{file}", read, r.serveTarball),
@@ -25,6 +27,11 @@ func (r *Registry) Routes() []registry.Route {
 		r.named("GET", "/-/package/{name}/visibility", read, r.serveVisibility),
 		r.named("GET", "/-/package/{name}/collaborators", publish, r.serveCollaborators),
 		r.named("POST", "/-/package/{name}/access", own, r.setAccess),
+
+		r.named("GET", "/-/package/{name}/trust", own, r.listTrusted),
+		r.named("POST", "/-/package/{name}/trust", own, r.inPerson(r.addTrusted)),
+		r.named("DELETE", "/-/package/{name}/trust/{id}", own, r.inPerson(r.removeTrusted)),
+		r.anyone("POST", exchangePath+"{package}", r.exchangeToken),
 
 		r.anyone("GET", "/-/ping", r.ping),
 		r.anyone("GET", "/-/npm/v1/keys", r.serveKeys),
@@ -48,5 +55,5 @@ func (r *Registry) Routes() []registry.Route {
 		r.account("GET", "/-/npm/v1/tokens", r.listTokens),
 		r.account("POST", "/-/npm/v1/tokens", r.createToken),
 		r.account("DELETE", "/-/npm/v1/tokens/token/{token}", r.revokeToken),
-	}...)
+	})
 }

@@ -67,7 +67,7 @@ func whatFor(req *http.Request) string {
 	if name := req.PathValue("name"); name != "" {
 		what += " " + name
 	}
-	return oneLine(what)
+	return ascii(what)
 }
 
 // asksForCode: npm asks at the terminal again, or says that the code was wrong or too late.

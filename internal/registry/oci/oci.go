@@ -86,7 +86,9 @@ type Config struct {
 	// Layers reads pushed layers; nil means that images are recorded as incomplete.
 	Layers   Layers
 	Accounts Accounts
-	Limits   Limits
+	// Trust lets pipelines push without a stored password; nil turns that off.
+	Trust  Trust
+	Limits Limits
 	// Sparse lets manifests name contents that their repository does not have, as mirrors of one
 	// platform want it. A pull of what is missing then fails half-way. Default false.
 	Sparse bool

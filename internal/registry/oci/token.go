@@ -68,7 +68,7 @@ type tokenAnswer struct {
 // issueToken is the token service: it authenticates by Basic (GET), or by a form that carries a
 // password or one of our access tokens as refresh token (POST), and hands out a bearer token for
 // those of the requested scopes that the caller has a right to. Nobody gets one too: for what is
-// public.
+// public. A pipeline sends its provider's identity token under the name [TrustUser].
 //
 // Source: distribution, "Token Authentication Specification" and "OAuth2 Token Authentication".
 func (g *Registry) issueToken(c *call) error {
@@ -76,7 +76,7 @@ func (g *Registry) issueToken(c *call) error {
 	if err != nil {
 		return err
 	}
-	actor, err := g.core.Access().Authenticate(login)
+	actor, err := g.logIn(c.r, login, scopes)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"crypto/sha512"
+	"encoding/hex"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hullmark/hullmark/internal/signing/signingtest"
+)
+
+type sigstoreKey struct{}
+
+// startSigstore makes a Sigstore of the transcript's own and points npm at it in place of the public one,
+// which it cannot be told in a setting: by a proxy, an authority for the proxy's certificate, and the
+// root that npm's caches begin with. It writes trusted_root.json for the server.
+//
+//	sigstore
+func startSigstore(ts *testscript.TestScript, neg bool, args []string) {
+	now := time.Now()
+	authority, err := signingtest.New(now)
+	ts.Check(err)
+	root, err := authority.TrustedRoot()
+	ts.Check(err)
+	tuf, err := signingtest.NewTUF(now, root)
+	ts.Check(err)
+	proxy, err := signingtest.NewProxy(now, tuf)
+	ts.Check(err)
+	server := httptest.NewServer(proxy)
+	ts.Defer(server.Close)
+
+	home := ts.Getenv("HOME")
+	files := map[string][]byte{ts.MkAbs("trusted_root.json"): root, filepath.Join(home, "proxy.pem"): proxy.CA()}
+	for _, cache := range []string{ts.Getenv("npm_config_cache") + "/_tuf", ts.Getenv("XDG_DATA_HOME") + "/sigstore-js"} {
+		files[filepath.Join(cache, "tuf-repo-cdn.sigstore.dev", "root.json")] = tuf.Root()
+	}
+	for path, content := range files {
+		ts.Check(os.MkdirAll(filepath.Dir(path), 0o700))
+		ts.Check(os.WriteFile(path, content, 0o600))
+	}
+	ts.Setenv("HTTPS_PROXY", server.URL)
+	ts.Setenv("NO_PROXY", "127.0.0.1")
+	ts.Setenv("NODE_EXTRA_CA_CERTS", filepath.Join(home, "proxy.pem"))
+	ts.Value(sigstoreKey{}).(*sigstore).authority = authority
+}
+
+// sigstore is the transcript's, once it was started.
+type sigstore struct{ authority *signingtest.Authority }
+
+// attest writes the provenance of a file, as the workflow release.yml of a repository at GitHub makes it.
+//
+//	attest REPOSITORY PURL FILE BUNDLE
+func attest(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 4 {
+		ts.Fatalf("usage: attest REPOSITORY PURL FILE BUNDLE")
+	}
+	content, err := os.ReadFile(ts.MkAbs(args[2]))
+	ts.Check(err)
+	sum := sha512.Sum512(content)
+	statement, err := signingtest.Statement(args[1], map[string]string{"sha512": hex.EncodeToString(sum[:])}, signingtest.Provenance)
+	ts.Check(err)
+	run := signingtest.GitHubRun(args[0], "release.yml", "refs/heads/main", "1001")
+	bundle, err := ts.Value(sigstoreKey{}).(*sigstore).authority.Attest(run, statement)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), bundle, 0o600))
+}
