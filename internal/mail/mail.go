@@ -108,7 +108,9 @@ func CheckAddress(s string) error {
 
 // unfit are characters that have no place in an address or a subject: with a line break in one, its
 // author could write headers.
-func unfit(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar }
+func unfit(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar
+}
 
 func (m Message) check() error {
 	if err := CheckAddress(m.To); err != nil {
