@@ -41,7 +41,8 @@ type Sink struct {
 // Start runs a server until the test ends. Without aiosmtpd the test skips; under CI=true it fails.
 func Start(t testing.TB, o Options) *Sink {
 	t.Helper()
-	if exec.Command("python3", "-c", "import aiosmtpd").Run() != nil {
+	python := interpreter()
+	if python == "" {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("aiosmtpd is not installed; run scripts/tools e2e")
 		}
@@ -51,7 +52,7 @@ func Start(t testing.TB, o Options) *Sink {
 		o.Mode = "none"
 	}
 	s := &Sink{folder: t.TempDir(), patience: time.Duration(max(o.PatienceInSeconds, 20)) * time.Second}
-	cmd := exec.Command("python3", "-c", script, s.folder, o.Mode, o.Certificate, o.Key, o.Password)
+	cmd := exec.Command(python, "-c", script, s.folder, o.Mode, o.Certificate, o.Key, o.Password)
 	stdin, err := cmd.StdinPipe()
 	must(t, err)
 	stdout, err := cmd.StdoutPipe()
@@ -66,6 +67,16 @@ func Start(t testing.TB, o Options) *Sink {
 	must(t, err)
 	s.Address = "127.0.0.1:" + strings.TrimSpace(port)
 	return s
+}
+
+// interpreter returns a Python that has aiosmtpd: Debian's own, which need not be the first on the path.
+func interpreter() string {
+	for _, python := range []string{"/usr/bin/python3", "python3"} {
+		if exec.Command(python, "-c", "import aiosmtpd").Run() == nil {
+			return python
+		}
+	}
+	return ""
 }
 
 func must(t testing.TB, err error) {
