@@ -63,7 +63,7 @@ func TestAPasswordAloneDoesNotOpenAnAccountWithAFactor(t *testing.T) {
 	b.press("Sign out")
 
 	b.signIn("alice")
-	b.see("a password alone does not open it")
+	b.see("This needs your second factor")
 	b.accessible()
 	b.open("/account/", 200)
 	b.see("Use a passkey") // wherever one goes

@@ -6,12 +6,16 @@ with its standard input. Recipients that begin with "gone" are refused for good,
 
 import asyncio
 import itertools
+import logging
 import pathlib
 import ssl
 import sys
+import warnings
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
+logging.disable()
+warnings.simplefilter("ignore")
 folder, mode, certificate, key, password = pathlib.Path(sys.argv[1]), *sys.argv[2:6]
 context = None
 if mode != "none":
@@ -33,7 +37,7 @@ class Keep:
 
     async def handle_DATA(self, server, session, envelope):
         name = f"{next(self.numbers):04d}.eml"
-        head = f"X-Envelope-To: {','.join(envelope.rcpt_tos)}\r\nX-TLS: {bool(session.ssl)}\r\nX-Login: {session.authenticated}\r\n"
+        head = f"X-Envelope-To: {','.join(envelope.rcpt_tos)}\r\nX-TLS: {server.transport.get_extra_info('ssl_object') is not None}\r\nX-Login: {bool(session.authenticated)}\r\n"
         (folder / ("." + name)).write_bytes(head.encode() + envelope.original_content)
         (folder / ("." + name)).rename(folder / name)
         return "250 kept"
