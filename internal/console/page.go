@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 )
 
@@ -39,7 +40,10 @@ func protect(h http.Header) {
 type pages map[string]*template.Template
 
 func parsePages() (pages, error) {
-	functions := template.FuncMap{"when": when, "day": day}
+	functions := template.FuncMap{
+		"when": when, "day": day, "stage": StageAddress,
+		"marks": func(title string, m []evidence.Mark) markedList { return markedList{title, m} },
+	}
 	layout, err := template.New("layout.html").Funcs(functions).ParseFS(templateFiles, "templates/layout.html")
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
@@ -71,14 +75,14 @@ func when(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return t.UTC().Format("2 January 2006, 15:04 UTC")
+	return t.UTC().Format("2 Jan 2006, 15:04 UTC")
 }
 
 func day(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return t.UTC().Format("2 January 2006")
+	return t.UTC().Format("2 Jan 2006")
 }
 
 // frame is what the layout shows around a page.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -55,6 +56,9 @@ func (s *Console) table() []Route {
 		s.open("POST", "/login/{code}", (*call).approveLogin),
 		s.open("GET", "/step-up/{code}", (*call).stepUpPage),
 		s.person("POST", "/step-up/{code}", (*call).stepUp),
+		s.person("GET", "/stage/{$}", (*call).stageList),
+		s.publisher("GET", "/stage/{id...}", (*call).stagePage),
+		s.publisher("POST", "/stage/{id...}", (*call).decideStage),
 	}
 }
 
@@ -64,6 +68,13 @@ func (s *Console) open(method, pattern string, h handler) Route {
 
 func (s *Console) person(method, pattern string, h handler) Route {
 	return Route{Method: method, Pattern: pattern, Access: registry.AccessAccount, Handler: s.handle(person, h)}
+}
+
+// publisher makes a route on a name that the address leads to: package publish asks for the permission.
+func (s *Console) publisher(method, pattern string, h handler) Route {
+	r := s.person(method, pattern, h)
+	r.Access, r.Permission = registry.AccessNamespace, evidence.Publish
+	return r
 }
 
 // query makes the query of an address from names and values in turn.
