@@ -32,7 +32,7 @@ const commands = {
   credentials: async () => (await cdp.send('WebAuthn.getCredentials', { authenticatorId: authenticator })).credentials.length,
   verifies: ({ yes }) => cdp.send('WebAuthn.setUserVerified', { authenticatorId: authenticator, isUserVerified: yes }),
   goto: async ({ url }) => (await page.goto(url)).status(),
-  fill: ({ label, value, within = 'main' }) => page.locator(within).getByLabel(label, { exact: false }).first().fill(value),
+  fill: ({ label, value, within = 'main' }) => page.locator(within).getByLabel(label).and(page.locator('input')).first().fill(value),
   press: ({ name, within = 'body' }) => page.locator(within).getByRole('button', { name, exact: true }).first().click(),
   follow: ({ name }) => page.getByRole('link', { name, exact: true }).first().click(),
   open: ({ name }) => page.getByText(name, { exact: true }).first().click(),
