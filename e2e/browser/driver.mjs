@@ -7,6 +7,7 @@ const { chromium } = createRequire(process.env.PLAYWRIGHT + '/')('playwright-cor
 // Chromium's own sandbox takes no root, which is what tests in a container are.
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox'] });
 const complaints = [];
+process.on('unhandledRejection', (error) => console.error('driver:', error)); // such as of a page that closes meanwhile
 let context, page, cdp, authenticator;
 
 const commands = {
