@@ -69,7 +69,11 @@ func (c *call) showRecovery(status int, r account.Recovery, problem string) erro
 func (c *call) finishRecovery() error {
 	code := c.form("code")
 	err := c.s.Accounts.FinishRecovery(c.r.Context(), code, c.r.PostFormValue("password"), c.r.RemoteAddr)
-	if f := fault.As(err); err != nil && f.Kind == fault.Invalid {
+	f := fault.As(err)
+	if err != nil && f.Kind == fault.NotFound {
+		return c.showRecover(http.StatusBadRequest, f.Text)
+	}
+	if err != nil && f.Kind == fault.Invalid {
 		r, again := c.s.Accounts.ConfirmRecovery(c.r.Context(), code)
 		if again != nil {
 			return again

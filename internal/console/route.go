@@ -94,7 +94,7 @@ func (c *call) ceremony(options json.RawMessage, state string, err error) error 
 		if f.Kind == fault.Internal {
 			c.s.report(c.r.Context(), c.r.Pattern, err)
 		}
-		answer, status = map[string]any{"problem": f.Text, "code": f.Code}, c.status(f)
+		answer, status = map[string]any{"problem": f.Text, "code": f.Code}, http.StatusBadRequest
 	}
 	body, err := json.Marshal(answer)
 	if err != nil {
