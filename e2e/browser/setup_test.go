@@ -187,10 +187,13 @@ func (b *tab) open(address string, status int) {
 	}
 }
 
-func (b *tab) fill(label, value string) { b.t.Helper(); b.do("fill", args{"label": label, "value": value}) }
-func (b *tab) press(name string)        { b.t.Helper(); b.do("press", args{"name": name}) }
-func (b *tab) follow(name string)       { b.t.Helper(); b.do("follow", args{"name": name}) }
-func (b *tab) see(text string)          { b.t.Helper(); b.do("see", args{"text": text}) }
+func (b *tab) fill(label, value string) {
+	b.t.Helper()
+	b.do("fill", args{"label": label, "value": value})
+}
+func (b *tab) press(name string)  { b.t.Helper(); b.do("press", args{"name": name}) }
+func (b *tab) follow(name string) { b.t.Helper(); b.do("follow", args{"name": name}) }
+func (b *tab) see(text string)    { b.t.Helper(); b.do("see", args{"text": text}) }
 
 func (b *tab) text() (s string) { b.t.Helper(); b.ask("text", nil, &s); return s }
 
