@@ -40,14 +40,11 @@ type Notice struct {
 const maxNotices = 200
 
 // notify writes a notice to the account's verified address, in the transaction of what it tells.
-// An account without one is told nothing.
+// An account without one is told on its page alone.
 func (s *Service) notify(ctx context.Context, tx *sql.Tx, account, kind string, data map[string]any) error {
 	var address string
 	err := tx.QueryRowContext(ctx, `SELECT address FROM account_email WHERE account = $1`, account).Scan(&address)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && address == "" {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("read address: %w", err)
 	}
 	return s.notifyAt(ctx, tx, account, address, kind, data)

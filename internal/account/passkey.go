@@ -112,6 +112,9 @@ func (s *Service) FinishPasskey(ctx context.Context, actor evidence.Actor, state
 		recovery, err = s.factorAdded(ctx, tx, c.account, evidence.WebAuthn, made.Label)
 		return err
 	})
+	if err == nil { // whoever has just shown the key need not show it again
+		_, err = s.strengthen(ctx, actor, evidence.WebAuthn)
+	}
 	return made, recovery, err
 }
 

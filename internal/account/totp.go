@@ -97,6 +97,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, actor evidence.Actor, code, r
 	})
 	if err == nil {
 		s.factors.giveBack(limits)
+		_, err = s.strengthen(ctx, actor, evidence.TOTP) // whoever has just shown a code need not show one again
 	}
 	return recovery, err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/fleet"
+	"github.com/hullmark/hullmark/internal/mail"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/publish/oidc"
@@ -123,7 +124,8 @@ func (a *App) openStores(ctx context.Context) (err error) {
 	if a.DB, err = sqlite.Open(a.Config.file(database)); err != nil {
 		return err
 	}
-	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema(), account.WorkloadSchema(), oidc.Schema(), fleet.Schema()); err != nil {
+	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema(), account.WorkloadSchema(), account.PagesSchema(),
+		oidc.Schema(), mail.Schema(), fleet.Schema()); err != nil {
 		return err
 	}
 	a.Blobs, err = dir.Open(a.Config.file("blobs"))

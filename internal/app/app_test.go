@@ -155,7 +155,7 @@ func session(t *testing.T, h http.Handler, people *authztest.People) map[string]
 	secrets["token made over npm"] = made["token"]
 	login := ask(t, h, "POST", "/npm/-/v1/login", `{}`, "")
 	secrets["login code"], secrets["poll secret"] = last(t, login["loginUrl"]), last(t, login["doneUrl"])
-	r := httptest.NewRequestWithContext(t.Context(), "POST", "/npm/-/v1/login/"+secrets["login code"],
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/login/"+secrets["login code"],
 		strings.NewReader(url.Values{"user": {"owner"}, "secret": {token}}.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if got := send(h, r, ""); got.Code != http.StatusOK {

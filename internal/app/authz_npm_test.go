@@ -55,9 +55,6 @@ func (w *npmWorld) Request(t *testing.T, row authztest.Row, role authztest.Role,
 		return nil
 	}
 	r := httptest.NewRequestWithContext(t.Context(), row.Method, "/npm"+path, strings.NewReader(body))
-	if strings.HasPrefix(body, "user=") {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
 	return r
 }
 
@@ -216,8 +213,6 @@ func (w *npmWorld) bodies(t *testing.T, name string) map[string]string {
 		"POST /-/npm/v1/security/audits/quick":                 `{}`,
 		"POST /-/npm/v1/security/audits":                       `{}`,
 		"POST /-/v1/login":                                     `{}`,
-		"GET /-/v1/login/{code}":                               "",
-		"POST /-/v1/login/{code}":                              "user=owner&secret=" + secret,
 		"GET /-/v1/done/{poll}":                                "",
 		"PUT /-/user/{user}":                                   fmt.Sprintf(`{"name": "owner", "password": %q}`, secret),
 		"GET /-/user/{user}":                                   "",

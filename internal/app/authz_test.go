@@ -13,6 +13,7 @@ import (
 	"github.com/hullmark/hullmark/internal/api"
 	"github.com/hullmark/hullmark/internal/api/authztest"
 	"github.com/hullmark/hullmark/internal/app"
+	"github.com/hullmark/hullmark/internal/console"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fleet"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -20,7 +21,7 @@ import (
 )
 
 // tables are the mounts whose routes are in route tables.
-var tables = []string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", api.Prefix + "/"}
+var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", api.Prefix + "/"}, console.Mounts()...)
 
 // untabled are the routes below the other mounts. Checkpoints and hashes are for every auditor; what
 // the hashes stand for names private packages.
@@ -63,6 +64,11 @@ func TestEveryGateDoesWhatItsRouteTableSays(t *testing.T) {
 		rows := authztest.FromRoutes("oci", s.OCI.Routes())
 		rows = slices.DeleteFunc(rows, func(r authztest.Row) bool { return r.Pattern == "/token" }) // takes no bearer token
 		authztest.Run(t, s.Handler(), rows, withBearers(t, newOCIWorld(t, people, s.Handler())))
+	})
+	t.Run("console", func(t *testing.T) {
+		t.Parallel()
+		w, s := newConsoleWorld(t)
+		authztest.Run(t, s.Handler(), authztest.FromRoutes("console", s.Console.Routes()), w)
 	})
 	t.Run("everything else", func(t *testing.T) {
 		t.Parallel()

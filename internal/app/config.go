@@ -14,6 +14,8 @@ import (
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/console/sso"
+	"github.com/hullmark/hullmark/internal/mail"
 )
 
 // Config says where a server keeps its data and how it is reached.
@@ -60,6 +62,13 @@ type Config struct {
 	// SecretScanners are the files with the public keys (ECDSA P-256, PEM) of those who may report
 	// leaked secrets, by the key id that they name. None: reports are refused.
 	SecretScanners map[string]string
+
+	// Mail is the server that sends what accounts are told. Without it nobody is told anything, and no
+	// account can be recovered by mail. Default: none.
+	Mail *mail.Config
+	// SignOn are the identity providers that people may sign in with, beside passwords and passkeys.
+	// Who controls one controls the accounts that are linked to it. Default: none.
+	SignOn sso.Config
 
 	// Version is what the API calls the program.
 	Version string

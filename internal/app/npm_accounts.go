@@ -33,15 +33,6 @@ func (a npmAccounts) Login(ctx context.Context, user, secret, otp, remoteAddr st
 	return token, actor, err
 }
 
-// CompleteLogin implements npm.Accounts.
-func (a npmAccounts) CompleteLogin(ctx context.Context, code, user, secret, remoteAddr string) error {
-	actor, err := a.AuthenticateSecret(ctx, user, secret, remoteAddr)
-	if err != nil {
-		return err
-	}
-	return a.Service.CompleteLogin(ctx, code, actor)
-}
-
 // CreateToken implements npm.Accounts.
 func (a npmAccounts) CreateToken(ctx context.Context, actor evidence.Actor, want npm.Token) (string, npm.Token, error) {
 	secret, made, err := a.Service.CreateToken(ctx, actor, account.Token{

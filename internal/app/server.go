@@ -14,10 +14,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hullmark/hullmark/internal/api"
+	"github.com/hullmark/hullmark/internal/console"
+	"github.com/hullmark/hullmark/internal/console/sso"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/fleet"
 	"github.com/hullmark/hullmark/internal/image"
+	"github.com/hullmark/hullmark/internal/mail"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/npm"
@@ -46,10 +49,13 @@ type Server struct {
 	NPM *npm.Registry
 	OCI *oci.Registry
 	API *api.API
+	// Console serves the pages that people open; its route table is public, too.
+	Console *console.Console
 	// Fleet serves agents and admission controllers.
 	Fleet *fleet.Service
 
 	app      *App
+	outbox   *mail.Outbox // nil: no mail server is configured
 	listener net.Listener
 	handler  http.Handler
 }
@@ -74,7 +80,7 @@ func (a *App) Listen() (*Server, error) {
 
 func (s *Server) build() error {
 	c := s.app.Config
-	if err := s.app.Accounts.ServeAt(s.URL); err != nil {
+	if err := s.buildConsole(); err != nil {
 		return err
 	}
 	ask := stepUp{s.app.Accounts, s.URL}
@@ -84,7 +90,8 @@ func (s *Server) build() error {
 	}
 	registry := npm.Config{
 		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Clock: c.Clock, Log: c.Logger,
-		Stages: npmStages{s.app.Publish}, Trust: npmTrust{s.app.Trust, s.audience(purl.NPM)}, Advertise: c.AdvertiseAttestations,
+		LoginURL: s.app.Accounts.Pages() + "/login/", Stages: npmStages{s.app.Publish}, Trust: npmTrust{s.app.Trust, s.audience(purl.NPM)},
+		Advertise: c.AdvertiseAttestations,
 	}
 	if v, err := c.verifier(); err != nil {
 		return err
@@ -120,6 +127,31 @@ func (s *Server) build() error {
 	return nil
 }
 
+// buildConsole builds the pages, single sign-on and the mail that goes with them.
+func (s *Server) buildConsole() error {
+	c := s.app.Config
+	if err := s.app.Accounts.ServeAt(s.URL); err != nil {
+		return err
+	}
+	if c.Mail != nil {
+		sender, err := mail.New(*c.Mail)
+		if err != nil {
+			return err
+		}
+		s.outbox = mail.NewOutbox(s.app.DB, sender, c.Clock, c.Logger)
+	}
+	pages := s.app.Accounts.Pages()
+	providers, err := sso.New(c.SignOn, pages, c.Clock, c.Random)
+	if err != nil {
+		return err
+	}
+	s.Console, err = console.New(console.Config{
+		Accounts: s.app.Accounts, Publish: s.app.Publish, URL: pages, Registry: s.URL + "/npm/",
+		SignOn: providers, Mail: s.outbox != nil, Clock: c.Clock, Log: c.Logger,
+	})
+	return err
+}
+
 // host is where clients reach the server, as image references name it.
 func (s *Server) host() string {
 	u, err := url.Parse(s.URL)
@@ -136,7 +168,7 @@ const npmExchange = "/-/npm/v1/oidc/"
 // mounts is everything that the server serves, by pattern. The routes below the first four are in
 // tables of their own; the authorisation matrix knows the others by name.
 func (s *Server) mounts() map[string]http.Handler {
-	return map[string]http.Handler{
+	all := map[string]http.Handler{
 		"/npm/":          http.StripPrefix("/npm", s.NPM.Handler()),
 		npmExchange:      s.NPM.Handler(),
 		"/v2/":           s.OCI.Handler(),
@@ -148,6 +180,11 @@ func (s *Server) mounts() map[string]http.Handler {
 		"GET /{$}":       http.HandlerFunc(s.serveFront),
 		api.SecretsMount: s.API.Secrets(),
 	}
+	pages := s.Console.Handler()
+	for _, m := range console.Mounts() {
+		all[m] = pages
+	}
+	return all
 }
 
 func (s *Server) routes() http.Handler {
@@ -169,7 +206,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintf(w, "Hullmark\n\nnpm   %[1]s/npm/\nOCI   %[1]s/v2/\nAPI   %[1]s/api/v1/\nlog   %[1]s/log/checkpoint\nkey   %[1]s/log/key\n", s.URL)
+	fmt.Fprintf(w, "Hullmark\n\nyou   %[2]s/account/\nnpm   %[1]s/npm/\nOCI   %[1]s/v2/\nAPI   %[1]s/api/v1/\nlog   %[1]s/log/checkpoint\nkey   %[1]s/log/key\n", s.URL, s.app.Accounts.Pages())
 }
 
 // Run serves until ctx ends, then lets requests under way finish and signs a last checkpoint.
@@ -202,6 +239,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.Fleet.Run(gctx) })
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
+	g.Go(func() error { return every(gctx, noticesEvery, s.postNotices) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
 	g.Go(func() error { return every(gctx, verifyEvery, s.verifyNamespaces) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.expireStages) })

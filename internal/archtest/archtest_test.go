@@ -23,7 +23,7 @@ var layers = []struct {
 	siblings bool
 	folders  []string
 }{
-	{"ground floor", true, []string{"fault", "digest", "purl", "clock", "durable", "safearchive", "store", "blob", "job"}},
+	{"ground floor", true, []string{"mail", "fault", "digest", "purl", "clock", "durable", "safearchive", "store", "blob", "job"}},
 	{"log", false, []string{"tlog"}},
 	{"record", false, []string{"evidence"}},
 	{"stages", false, []string{"account", "publish", "registry", "signing", "image", "vuln", "policy", "trace", "recall", "behaviour", "rasp", "alert"}},

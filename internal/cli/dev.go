@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/hullmark/hullmark/internal/app"
 	"github.com/hullmark/hullmark/internal/cli/output"
+	"github.com/hullmark/hullmark/internal/console/sso"
+	"github.com/hullmark/hullmark/internal/mail"
 )
 
 // ready is what dev tells once it serves.
@@ -30,6 +33,7 @@ func newDev(e *env) *cobra.Command {
 	var c app.Config
 	var verbose bool
 	var roots []string
+	var mailFile, signOnFile string
 	cmd := &cobra.Command{
 		Use: "dev", Short: "Start everything in one process on this machine", GroupID: "serve",
 		Long: `Start the registries, the record and its log in one process, with embedded storage in one folder.
@@ -45,7 +49,7 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 			}
 			c.Logger = slog.New(slog.NewTextHandler(e.Err, &slog.HandlerOptions{Level: level}))
 			c.Version = Version
-			if err := trustedRoots(&c, roots); err != nil {
+			if err := errors.Join(trustedRoots(&c, roots), loadGivenFiles(&c, mailFile, signOnFile)); err != nil {
 				return err
 			}
 			return runDev(cmd.Context(), e, c)
@@ -59,6 +63,8 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 	cmd.Flags().StringArrayVar(&c.ProvenanceIssuers, "provenance-issuer", nil, "OpenID Connect issuer whose workloads may make provenance; may be repeated (default: GitHub Actions and gitlab.com)")
 	cmd.Flags().BoolVar(&c.AdvertiseAttestations, "advertise-attestations", false, "tell npm clients of attestations; only where every client trusts the Sigstore that made them")
 	accountFlags(cmd, &c)
+	cmd.Flags().StringVar(&mailFile, "mail", "", "YAML file that names the mail server; without it accounts are told nothing by mail")
+	cmd.Flags().StringVar(&signOnFile, "sso", "", "YAML file that names identity providers for single sign-on")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log what happens, to standard error")
 	return cmd
 }
@@ -73,6 +79,23 @@ func trustedRoots(c *app.Config, values []string) error {
 		c.TrustedRoots = append(c.TrustedRoots, app.TrustedRoot{Name: name, File: file})
 	}
 	return nil
+}
+
+// loadGivenFiles reads the configuration files that were named.
+func loadGivenFiles(c *app.Config, mailFile, signOnFile string) error {
+	if mailFile != "" {
+		m, err := mail.Load(mailFile)
+		if err != nil {
+			return err
+		}
+		c.Mail = &m
+	}
+	if signOnFile == "" {
+		return nil
+	}
+	var err error
+	c.SignOn, err = sso.Load(signOnFile)
+	return err
 }
 
 // defaultData is where the data lives when nothing is said.

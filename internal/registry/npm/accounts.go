@@ -22,8 +22,6 @@ type Accounts interface {
 	// StartLogin opens a web login: code goes into the address that a person opens, poll stays
 	// with the client that waits.
 	StartLogin(ctx context.Context, remoteAddr string) (code, poll string, err error)
-	// CompleteLogin lets the waiting client act for the user who proves who they are.
-	CompleteLogin(ctx context.Context, code, user, secret, remoteAddr string) error
 	// PollLogin returns the token, once, when the login was completed.
 	PollLogin(ctx context.Context, poll string) (token string, done bool, err error)
 

@@ -29,14 +29,6 @@ func (a accounts) Login(ctx context.Context, user, secret, _, remoteAddr string)
 	return secret, actor, err
 }
 
-func (a accounts) CompleteLogin(ctx context.Context, code, user, secret, remoteAddr string) error {
-	actor, err := a.AuthenticateSecret(ctx, user, secret, remoteAddr)
-	if err != nil {
-		return err
-	}
-	return a.Service.CompleteLogin(ctx, code, actor)
-}
-
 func (a accounts) CreateToken(ctx context.Context, actor evidence.Actor, want npm.Token) (string, npm.Token, error) {
 	secret, made, err := a.Service.CreateToken(ctx, actor, account.Token{
 		Description: want.Description, Networks: want.Networks, Expires: want.Expires,

@@ -32,8 +32,11 @@ import (
 // Config is what the registry needs besides the core.
 type Config struct {
 	// PublicURL is the absolute URL, with a final slash, under which clients reach the registry:
-	// tarball and login addresses begin with it. Behind a proxy it is the proxy's.
+	// tarball addresses begin with it. Behind a proxy it is the proxy's.
 	PublicURL string
+	// LoginURL is the address that a login's code is put behind: the page on which a person lets a
+	// waiting client in.
+	LoginURL string
 	// Signer is the ECDSA P-256 key that signs every published version; "npm audit signatures"
 	// checks it. A new key leaves old signatures in place, so OldKeys must list the former ones.
 	Signer  crypto.Signer
@@ -94,6 +97,7 @@ type Registry struct {
 	stages   Stages
 	trust    Trust
 	base     string // Config.PublicURL
+	login    string // Config.LoginURL
 	keys     *keyring
 
 	attestations Attestations // nil: none are taken
@@ -120,7 +124,8 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, trust: cfg.Trust, base: cfg.PublicURL, keys: keys,
+		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, trust: cfg.Trust,
+		base: cfg.PublicURL, login: cfg.LoginURL, keys: keys,
 		attestations: cfg.Attestations, advertise: cfg.Advertise,
 		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
 	}

@@ -84,7 +84,7 @@ func (in *instance) again(t testing.TB, settings ...func(*npm.Config)) *instance
 func (in *instance) handler(t testing.TB, clk clock.Clock) http.Handler {
 	t.Helper()
 	cfg := npm.Config{
-		PublicURL: in.url, Signer: newKey(t), Accounts: in.front, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		PublicURL: in.url, LoginURL: "http://pages.test/login/", Signer: newKey(t), Accounts: in.front, Clock: clk, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for _, set := range in.settings {
 		set(&cfg)

@@ -42,8 +42,6 @@ func (r *Registry) Routes() []registry.Route {
 		r.visitor("POST", "/-/npm/v1/security/audits", r.quickAudit),
 
 		r.anyone("POST", "/-/v1/login", r.startLogin),
-		r.anyone("GET", "/-/v1/login/{code}", r.loginPage),
-		r.anyone("POST", "/-/v1/login/{code}", r.completeLogin),
 		r.anyone("GET", "/-/v1/done/{poll}", r.pollLogin),
 		r.anyone("PUT", "/-/user/{user}", r.legacyLogin),
 		r.account("GET", "/-/user/{user}", r.serveUser),
