@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -240,7 +239,7 @@ func until(t testing.TB, what string, f func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal(fmt.Sprintf("%s did not happen within a minute", what))
+			t.Fatalf("%s did not happen within a minute", what)
 		}
 	}
 }

@@ -37,7 +37,7 @@ type credential struct {
 	bypass bool
 	// since is when the password was set: what was derived from an earlier one is void.
 	since time.Time
-	// half: a password, which opens nothing alone when the account has a second factor.
+	// half: a password or a provider's word, which opens nothing alone when the account has a second factor.
 	half bool
 	idle time.Duration // after which a session ends that is not used; 0: never
 	// session is what a browser session has beside the rest; nil for others.

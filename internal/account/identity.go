@@ -137,7 +137,7 @@ func (s *Service) SignInIdentity(ctx context.Context, a Assertion, from Device) 
 	if err != nil {
 		return "", err
 	}
-	return s.SignInSSO(ctx, account, from)
+	return s.openSession(ctx, account, "sso", a.Factor, from)
 }
 
 // welcome makes the account of who comes for the first time.

@@ -201,7 +201,7 @@ func (s *Service) loadSession(ctx context.Context, where, arg string) (*credenti
 	}
 	c.name, c.session.proven = sessionCredential+id, fromMillis(proven)
 	c.expires = fromMillis(created).Add(s.settings.SessionLife)
-	c.half = c.method == "password" && c.session.factor == ""
+	c.half = c.session.factor == "" // also where an identity provider vouches: it says nothing about the account's own factor
 	c.lastUsed.Store(lastUsed)
 	return c, nil
 }
