@@ -56,7 +56,7 @@ var factorSQL string
 func Schema() store.Schema {
 	return store.Schema{Owner: "account", Steps: []string{
 		schemaSQL, cooldownSQL, fleetSQL, namesSQL,
-		factorSQL, teamSQL,
+		factorSQL, teamSQL, mailDomainSQL,
 	}}
 }
 

@@ -105,6 +105,15 @@ func (z *zone) LookupTXT(_ context.Context, domain string) ([]string, error) {
 	return nil, &net.DNSError{Err: "no such host", Name: domain, IsNotFound: true}
 }
 
+func (z *zone) LookupMX(ctx context.Context, domain string) ([]*net.MX, error) {
+	_, err := z.LookupTXT(ctx, domain)
+	return nil, err
+}
+
+func (z *zone) LookupHost(ctx context.Context, domain string) ([]string, error) {
+	return z.LookupTXT(ctx, domain)
+}
+
 func TestAGroupIDIsPublishedToWhileItsDomainIsProved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -25,9 +25,11 @@ const (
 	proofTimeout = 10 * time.Second
 )
 
-// Resolver looks up TXT records. *net.Resolver is one.
+// Resolver asks name servers. *net.Resolver is one.
 type Resolver interface {
 	LookupTXT(ctx context.Context, domain string) ([]string, error)
+	LookupMX(ctx context.Context, domain string) ([]*net.MX, error)
+	LookupHost(ctx context.Context, domain string) ([]string, error)
 }
 
 // WithResolver sets who answers for domains; without it the machine's resolver does. It is called

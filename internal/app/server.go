@@ -241,7 +241,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
 	g.Go(func() error { return every(gctx, noticesEvery, s.postNotices) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
-	g.Go(func() error { return every(gctx, verifyEvery, s.verifyNamespaces) })
+	g.Go(func() error { return every(gctx, verifyEvery, s.verifyDomains) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.expireStages) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.reap) })
 	return errors.Join(g.Wait(), s.OCI.Close(), s.lastWords(context.WithoutCancel(ctx)))
@@ -288,10 +288,13 @@ func (s *Server) flushPulls(ctx context.Context) {
 	}
 }
 
-// verifyNamespaces looks again for the records of domains that were proved.
-func (s *Server) verifyNamespaces(ctx context.Context) {
+// verifyDomains looks again for domains that were proved, and for those of people's addresses.
+func (s *Server) verifyDomains(ctx context.Context) {
 	if _, err := s.app.Accounts.VerifyNamespaces(ctx); err != nil && ctx.Err() == nil {
 		s.app.Config.Logger.Error("proofs of domains were not looked for", "error", err)
+	}
+	if _, err := s.app.Accounts.VerifyMailDomains(ctx); err != nil && ctx.Err() == nil {
+		s.app.Config.Logger.Error("domains of addresses were not looked for", "error", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package authztest
 
 import (
 	"context"
+	"net"
 	"strings"
 	"testing"
 
@@ -40,7 +41,7 @@ func PopulateAs(t testing.TB, accounts *account.Service, secret string) *People 
 	}
 	must(t, accounts.CreateUser(ctx, p.Admin, "spare", ""))
 	must(t, accounts.CreateOrganisation(ctx, p.Admin, "third"))
-	accounts.WithResolver(proofs{p})
+	accounts.WithResolver(proofs{net.DefaultResolver, p})
 	p.organisation(t, Owner, "own")
 	p.organisation(t, Rival, "other")
 	owner := p.Actor(t, Owner)
@@ -75,7 +76,10 @@ func (p *People) organisation(t testing.TB, by Role, name string) {
 }
 
 // proofs answers for every domain "x.com" with the record that proves the namespace "com.x".
-type proofs struct{ *People }
+type proofs struct {
+	*net.Resolver
+	*People
+}
 
 // LookupTXT implements account.Resolver.
 func (p proofs) LookupTXT(ctx context.Context, domain string) ([]string, error) {
