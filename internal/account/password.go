@@ -31,7 +31,8 @@ const (
 )
 
 // CheckPassword reports, as an error, that password is not user's: code credential-invalid,
-// or too-many-attempts when user or address failed too often in the last minute. It takes as long
+// too-many-attempts when user or address failed too often in the last minute, or password-breached
+// when it is right and on the list of common ones. It takes as long
 // for a user that does not exist.
 func (s *Service) CheckPassword(ctx context.Context, user, password, remoteAddr string) error {
 	if !accountName.MatchString(user) {
@@ -67,6 +68,11 @@ func (s *Service) CheckPassword(ctx context.Context, user, password, remoteAddr 
 		return errCredential()
 	}
 	s.attempts.giveBack(keys)
+	if isCommon(password[:min(len(password), maxCommon)], user) {
+		// Set before the list knew it. Whoever signs in with it may as well be somebody who tried the list.
+		return fault.New(fault.Denied, "password-breached",
+			"the password is on the lists that attackers try first, so it opens nothing any more; sign in with a passkey, or recover the account and set another")
+	}
 	if known {
 		return nil
 	}

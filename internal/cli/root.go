@@ -127,6 +127,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newDemo(e),
 		newAdmin(e),
 		newTrace(e),
+		newSelfAssess(e),
 		newInspect(e),
 		newRecord(e),
 		newVerify(e),
