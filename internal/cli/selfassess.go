@@ -162,7 +162,11 @@ func printTracks(p *output.Printer, tracks []track) {
 		if i > 0 {
 			p.Line("")
 		}
-		p.Line("%s", output.Head(fmt.Sprintf("%s: level %d of 3", t.Name, t.Level)))
+		title := fmt.Sprintf("%s: level %d of 3", t.Name, t.Level)
+		if slices.ContainsFunc(t.Principles, func(one principle) bool { return one.State == "unasked" && one.Level <= t.Level }) {
+			title += " where the settings below are made"
+		}
+		p.Line("%s", output.Head(title))
 		for _, one := range t.Principles {
 			p.Line("  L%d %s %s", one.Level, mark(one.State), one.Text)
 			for _, line := range one.evidence() {
