@@ -68,6 +68,9 @@ func (s *Service) RequestException(ctx context.Context, actor evidence.Actor, x 
 	if actor.Anonymous() {
 		return ListedException{}, fault.New(fault.Unauthenticated, "login-required", "this needs a login; log in or send a token")
 	}
+	if actor.Workload != nil {
+		return ListedException{}, fault.New(fault.Denied, "workload-denied", "an exception is asked for by a person; a pipeline's token only publishes")
+	}
 	x.Event, x.ID, x.Actor = evidence.Requested, 0, actor
 	x.Expires = x.Expires.UTC().Truncate(time.Second)
 	x.Reason, x.Ticket = strings.TrimSpace(x.Reason), strings.TrimSpace(x.Ticket)

@@ -172,6 +172,14 @@ func TestWhatReachesBeyondOneNamespaceNeedsAnAdministrator(t *testing.T) {
 	}
 }
 
+func TestAPipelineAsksForNoException(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	pipeline := evidence.Actor{Account: "tp_release", Workload: &evidence.WorkloadIdentity{Publisher: "tp_release"}}
+	_, err := o.RequestException(t.Context(), pipeline, wanted(string(o.app)))
+	o.want(err, "workload-denied")
+}
+
 func TestAnExceptionSaysWhatWhyAndUntilWhen(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)

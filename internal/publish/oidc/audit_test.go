@@ -5,9 +5,9 @@ package oidc_test
 // the test that stands for them:
 //
 //	 3  verification badge bypass: nothing here shows an address of a package's metadata as verified
-//	 5  password reset tells who is an administrator: package account
+//	 5  password reset tells who is an administrator: account.TestARecoveryIsCancelledByWhoIsSignedInAndTellsStrangersNothing
 //	 6  address ban bypassed by tokens: account.TestATokenIsUsableOnlyFromItsNetworks, on every path
-//	 9  TOTP replayed with a space: package account
+//	 9  TOTP replayed with a space: account.TestACodeWorksOnceHoweverItIsSpelt
 //	10  metadata that contradicts the artifact: registry/npm, "manifest-confusion"
 //	 7, 8  a route that changes something under a permission to read: app.TestNoRouteThatChangesAnythingAsksOnlyToRead
 //	    and the authorisation matrix
