@@ -72,6 +72,9 @@ func (s *Service) AuthenticateSecret(ctx context.Context, user, secret, remoteAd
 	return s.admit(ctx, c, remoteAddr)
 }
 
+// PasswordOf names, as evidence.Actor.Credential does, the password of an account.
+func PasswordOf(account string) string { return passwordCredential + account }
+
 // ActorOf returns the actor of a credential that was authenticated before, by its name in
 // evidence.Actor.Credential, provided that it still is valid now and from remoteAddr. Whoever hands
 // out bearer tokens of their own stores that name in them and asks on every request: a revoked

@@ -99,6 +99,46 @@ func (a npmAccounts) Profile(ctx context.Context, actor evidence.Actor) (npm.Pro
 	return p, err
 }
 
+// BeginApp implements npm.Profiles.
+func (a npmAccounts) BeginApp(ctx context.Context, actor evidence.Actor, password, remoteAddr string) (string, error) {
+	owner, err := a.owner(ctx, actor, password, remoteAddr)
+	if err != nil {
+		return "", err
+	}
+	begun, err := a.BeginTOTP(ctx, owner)
+	return begun.URI, err
+}
+
+// ConfirmApp implements npm.Profiles. npm sends no password with the code, and needs to send none: who can
+// make the code has seen the secret, which took the password.
+func (a npmAccounts) ConfirmApp(ctx context.Context, actor evidence.Actor, code, remoteAddr string) ([]string, error) {
+	owner, err := a.ActorOf(ctx, account.PasswordOf(actor.Account), remoteAddr)
+	if err != nil {
+		return nil, err
+	}
+	owner.Factor = actor.Factor
+	return a.ConfirmTOTP(ctx, owner, code, remoteAddr)
+}
+
+// RemoveApp implements npm.Profiles.
+func (a npmAccounts) RemoveApp(ctx context.Context, actor evidence.Actor, password, remoteAddr string) error {
+	owner, err := a.owner(ctx, actor, password, remoteAddr)
+	if err != nil {
+		return err
+	}
+	return a.RemoveTOTP(ctx, owner)
+}
+
+// owner is the actor as who knows the password: the token of an npm login manages no account.
+func (a npmAccounts) owner(ctx context.Context, actor evidence.Actor, password, remoteAddr string) (evidence.Actor, error) {
+	if err := a.CheckPassword(ctx, actor.Account, password, remoteAddr); err != nil {
+		return evidence.Actor{}, err
+	}
+	owner, err := a.ActorOf(ctx, account.PasswordOf(actor.Account), remoteAddr)
+	owner.Factor = actor.Factor
+	return owner, err
+}
+
 // SetPublishFactor implements npm.Profiles.
 func (a npmAccounts) SetPublishFactor(ctx context.Context, actor evidence.Actor, name string, factor, exempt bool) error {
 	rule := account.MFARule{Ecosystem: purl.NPM, Package: name, Action: string(evidence.Publish), Level: account.NoFactor}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pquerna/otp/totp"
 
@@ -178,5 +179,59 @@ func TestASecretScannerReportsAndLearnsWhatWasOurs(t *testing.T) {
 	_, err = a.Accounts.AuthenticateSecret(t.Context(), "admin", a.AdminToken, inside)
 	if err == nil || fault.As(err).Code != "credential-invalid" {
 		t.Errorf("the reported token: %v", err)
+	}
+}
+
+// TestNpmEnrolsAnAppWithThePasswordAlsoByATokenThatManagesNothing sends what npm profile enable-2fa and
+// disable-2fa send. Source: npm, profile.js.
+func TestNpmEnrolsAnAppWithThePasswordAlsoByATokenThatManagesNothing(t *testing.T) {
+	t.Parallel()
+	w := newPathWorld(t)
+	login := legacyLogin(w, password)
+	set := func(otp string, tfa any) (code string, body []byte) {
+		t.Helper()
+		doc, err := json.Marshal(map[string]any{"tfa": tfa})
+		must(t, err)
+		r := w.request("POST", "/npm/-/npm/v1/user", string(doc))
+		r.Header.Set("Npm-Otp", otp)
+		code, answer := w.send(r, login, inside)
+		return code, answer.Body.Bytes()
+	}
+	asked := map[string]string{"password": "a wrong password", "mode": "auth-and-writes"}
+	if code, _ := set("", asked); code != "credential-invalid" {
+		t.Errorf("with a wrong password: %q", code)
+	}
+	if code, _ := set("", []string{"123456"}); code != "totp-unknown" {
+		t.Errorf("a code before a secret: %q", code)
+	}
+	asked["password"] = password
+	var begun struct{ TFA string }
+	code, body := set("", asked)
+	if must(t, json.Unmarshal(body, &begun)); code != "" {
+		t.Fatalf("%s", body)
+	}
+	uri, err := url.Parse(begun.TFA)
+	must(t, err)
+	secret := uri.Query().Get("secret")
+	now := func() string {
+		code, err := totp.GenerateCode(secret, w.clock.Now())
+		must(t, err)
+		return code
+	}
+	if code, _ := set("", []string{"000000"}); code != "otp-invalid" {
+		t.Errorf("with a wrong code: %q", code)
+	}
+	var done struct{ TFA []string }
+	code, body = set("", []string{now()})
+	if must(t, json.Unmarshal(body, &done)); code != "" || len(done.TFA) < 8 {
+		t.Fatalf("%s", body)
+	}
+	off := map[string]string{"password": password, "mode": "disable"}
+	if code, _ := set("", off); code != "otp-required" {
+		t.Errorf("removed without a code: %q", code)
+	}
+	w.clock.advance(time.Minute)
+	if code, body := set(now(), off); code != "" {
+		t.Errorf("removed with a code: %s", body)
 	}
 }

@@ -158,3 +158,11 @@ func (a accounts) SetPublishFactor(_ context.Context, _ evidence.Actor, name str
 	a.factors[name] = [2]bool{factor, exempt}
 	return nil
 }
+
+func (accounts) BeginApp(context.Context, evidence.Actor, string, string) (string, error) {
+	return "otpauth://totp/x?secret=AAAA", nil
+}
+func (accounts) ConfirmApp(context.Context, evidence.Actor, string, string) ([]string, error) {
+	return []string{"one"}, nil
+}
+func (accounts) RemoveApp(context.Context, evidence.Actor, string, string) error { return nil }

@@ -18,6 +18,12 @@ type Profiles interface {
 	SetEmail(ctx context.Context, actor evidence.Actor, address string) error
 	// ChangePassword changes the actor's password.
 	ChangePassword(ctx context.Context, actor evidence.Actor, old, password, remoteAddr string) error
+	// BeginApp makes the secret of an authenticator app, as an otpauth:// address, for who knows the
+	// password. ConfirmApp puts it into force when a code shows that the app has it, and returns
+	// recovery codes; RemoveApp takes it away.
+	BeginApp(ctx context.Context, actor evidence.Actor, password, remoteAddr string) (uri string, err error)
+	ConfirmApp(ctx context.Context, actor evidence.Actor, code, remoteAddr string) (recovery []string, err error)
+	RemoveApp(ctx context.Context, actor evidence.Actor, password, remoteAddr string) error
 	// SetPublishFactor sets what publishing a name asks of its publishers beside a credential: a second
 	// factor, unless a token may do without (exempt).
 	SetPublishFactor(ctx context.Context, actor evidence.Actor, name string, factor, exempt bool) error
@@ -67,6 +73,9 @@ func (r *Registry) setProfile(w http.ResponseWriter, req *http.Request, actor ev
 	if err := checkProfile(fields); err != nil {
 		return err
 	}
+	if raw := fields["tfa"]; present(raw) {
+		return r.setFactor(w, req, actor, raw)
+	}
 	if raw := fields["password"]; present(raw) {
 		var change struct{ Old, New string }
 		if err := json.Unmarshal(raw, &change); err != nil {
@@ -85,13 +94,40 @@ func (r *Registry) setProfile(w http.ResponseWriter, req *http.Request, actor ev
 	return r.profile(w, req, actor)
 }
 
+// setFactor enrols an authenticator app in two steps, or removes it: with the password npm asks for a secret,
+// with a code it confirms that the app has it. The mode makes no difference, because what asks for a factor
+// are the rules of the names. Source: npm, profile.js, "enable2fa" and "disable2fa".
+func (r *Registry) setFactor(w http.ResponseWriter, req *http.Request, actor evidence.Actor, raw json.RawMessage) error {
+	w.Header().Set("Cache-Control", "no-store")
+	var codes []string
+	if json.Unmarshal(raw, &codes) == nil && len(codes) == 1 {
+		recovery, err := r.accounts.ConfirmApp(req.Context(), actor, codes[0], req.RemoteAddr)
+		if err != nil {
+			return err
+		}
+		r.respond(w, http.StatusOK, map[string]any{"tfa": append([]string{}, recovery...)})
+		return nil
+	}
+	var change struct{ Password, Mode string }
+	if err := json.Unmarshal(raw, &change); err != nil {
+		return fault.New(fault.Invalid, "body-malformed", "a second factor is changed with a password and a mode, or with one code; run: npm profile enable-2fa").Because(err)
+	}
+	if change.Mode == "disable" {
+		return r.done(w, r.accounts.RemoveApp(req.Context(), actor, change.Password, req.RemoteAddr))
+	}
+	uri, err := r.accounts.BeginApp(req.Context(), actor, change.Password, req.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	r.respond(w, http.StatusOK, map[string]any{"tfa": uri})
+	return nil
+}
+
 // checkProfile refuses what cannot be set here, before anything is.
 func checkProfile(fields map[string]json.RawMessage) error {
 	for field, raw := range fields {
 		switch {
-		case !present(raw) || field == "email" || field == "password":
-		case field == "tfa":
-			return fault.New(fault.Unsupported, "profile-unkept", "a second factor is enrolled in the browser, where passkeys are possible; sign in to this server's pages for it")
+		case !present(raw) || field == "email" || field == "password" || field == "tfa":
 		case slices.Contains(unkeptFields, field):
 			return fault.New(fault.Unsupported, "profile-unkept", "accounts here have no %q; email and password can be set", clip(field))
 		default:
