@@ -2,6 +2,7 @@ package npm_test
 
 import (
 	"context"
+	"sync"
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -14,6 +15,7 @@ import (
 // What other parts of the program keep of a person stands in memory.
 type accounts struct {
 	*account.Service
+	mu      *sync.Mutex // guards profile and factors, which tests look at while the server runs
 	profile *npm.Profile
 	factors map[string][2]bool // by package: a second factor is needed; tokens may do without
 }
@@ -142,10 +144,14 @@ func (a accounts) RoleOf(ctx context.Context, name, user string) (evidence.Permi
 }
 
 func (a accounts) Profile(context.Context, evidence.Actor) (npm.Profile, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	return *a.profile, nil
 }
 
 func (a accounts) SetEmail(_ context.Context, _ evidence.Actor, address string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.profile.Email = address
 	return nil
 }
@@ -155,6 +161,8 @@ func (a accounts) ChangePassword(context.Context, evidence.Actor, string, string
 }
 
 func (a accounts) SetPublishFactor(_ context.Context, _ evidence.Actor, name string, factor, exempt bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.factors[name] = [2]bool{factor, exempt}
 	return nil
 }

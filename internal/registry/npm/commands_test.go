@@ -88,7 +88,10 @@ func TestNpmSaysWhatPublishingNeeds(t *testing.T) {
 	alice := npmClient(t, in, "alice")
 	for level, want := range map[string][2]bool{"publish": {true, false}, "automation": {true, true}, "none": {false, false}} {
 		alice.run(".", "access", "set", "mfa="+level, "@acme/ui")
-		if got := in.front.factors["@acme/ui"]; got != want {
+		in.front.mu.Lock()
+		got := in.front.factors["@acme/ui"]
+		in.front.mu.Unlock()
+		if got != want {
 			t.Errorf("mfa=%s sets %v, want %v", level, got, want)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func start(t testing.TB, settings ...func(*npm.Config)) *instance {
 	record, err := evidence.Open(t.Context(), db, blobs, clk)
 	check(t, err)
 	in.accounts = account.New(db, clk, rand.Reader)
-	in.front = accounts{in.accounts, &npm.Profile{Email: "alice@acme.example", EmailVerified: true}, map[string][2]bool{}}
+	in.front = accounts{in.accounts, new(sync.Mutex), &npm.Profile{Email: "alice@acme.example", EmailVerified: true}, map[string][2]bool{}}
 	in.core = registry.New(record, blobs, in.accounts)
 	in.people(t)
 
