@@ -1,15 +1,17 @@
-// Package account knows who may do what: users, organisations that own namespaces, roles, tokens,
-// passwords and the web login.
+// Package account knows who may do what: users, organisations and teams, the namespaces that they own in
+// every ecosystem, roles, tokens of people and of pipelines, passwords, second factors, sessions, and the
+// logins and challenges that a person completes in a browser.
 //
 // [Service.Authenticate] turns a request into an evidence.Actor and [Service.Authorize] decides
-// whether that actor may read, publish to or own a name. Both answer from memory when they can:
+// whether that actor may read, publish to or own a name, and with which second factor. Both answer from memory when they can:
 // the tables behind them are cached, and every change to a right or a token drops the cache before
 // the change is acknowledged, so that a revoked token is refused by the very next request.
 //
 // What it refuses: publishing into a namespace that the caller's organisation does not hold, also
 // to site administrators; publishing to a name that nobody claimed; a token that makes a token with
 // more rights than its own; telling which part of a credential was wrong. It keeps no secret in
-// clear: tokens and login codes are stored as SHA-256, passwords as argon2id.
+// clear: tokens and codes are stored as SHA-256, passwords as argon2id, and the secrets of authenticator
+// apps, which must be read again, sealed with a key that lies beside the database.
 //
 // Its tables may be read and written by one process at a time; several replicas need the cache to
 // be dropped across processes first.

@@ -69,7 +69,11 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	if err := a.openRecord(ctx); err != nil {
 		return nil, err
 	}
-	a.Accounts = account.New(a.DB, c.Clock, c.Random).WithResolver(c.resolver())
+	resolver, err := c.resolver()
+	if err != nil {
+		return nil, err
+	}
+	a.Accounts = account.New(a.DB, c.Clock, c.Random).WithResolver(resolver)
 	if err := a.configureAccounts(); err != nil {
 		return nil, err
 	}

@@ -227,3 +227,11 @@ func everything(t *testing.T, folder string) []byte {
 	must(t, err)
 	return all
 }
+
+func TestANameServerIsAnAddress(t *testing.T) {
+	t.Parallel()
+	_, err := app.Open(t.Context(), app.Config{Data: t.TempDir(), DNS: "garbage"})
+	if fault.As(err).Code != "dns-invalid" {
+		t.Errorf("got %v", err)
+	}
+}

@@ -9,11 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/console/sso"
 	"github.com/hullmark/hullmark/internal/mail"
 )
@@ -41,7 +43,7 @@ type Config struct {
 	// PullsEvery is how long equal pull decisions are counted before they become one statement.
 	// Shorter means a longer record; a crash loses at most this much. Default 1 min.
 	PullsEvery time.Duration
-	// DNS is the name server that is asked for proofs of domains, "host:port". Whoever answers in its
+	// DNS is the name server that is asked for proofs of domains, "ip:port". Whoever answers in its
 	// place can prove any domain: name one on a trusted path. Default: the machine's resolver.
 	DNS string
 	// TrustedRoots are the Sigstores whose attestations are taken, by name. Default: none, and then
@@ -83,14 +85,17 @@ type Config struct {
 // DefaultListen is npm people's habit: the port that the best-known private registry uses.
 const DefaultListen = "127.0.0.1:4873"
 
-// resolver asks DNS, or whom the machine asks.
-func (c *Config) resolver() *net.Resolver {
+// resolver asks DNS, or whom the machine asks. It fails with code dns-invalid.
+func (c *Config) resolver() (*net.Resolver, error) {
 	if c.DNS == "" {
-		return net.DefaultResolver
+		return net.DefaultResolver, nil
+	}
+	if _, err := netip.ParseAddrPort(c.DNS); err != nil {
+		return nil, fault.New(fault.Invalid, "dns-invalid", "%q is not the address of a name server; write it like 127.0.0.53:53", c.DNS).Because(err)
 	}
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, c.DNS)
-	}}
+	}}, nil
 }
 
 func (c *Config) file(name string) string { return filepath.Join(c.Data, name) }

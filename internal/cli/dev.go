@@ -58,7 +58,7 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 	cmd.Flags().StringVar(&c.Data, "data", defaultData(), "folder for the database, the blobs and the keys")
 	cmd.Flags().StringVar(&c.Listen, "listen", app.DefaultListen, "address to listen on; port 0 picks a free one")
 	cmd.Flags().StringVar(&c.PublicURL, "public-url", "", "how clients reach the server, when a proxy stands in front")
-	cmd.Flags().StringVar(&c.DNS, "dns", "", "name server to ask for proofs of domains, host:port (default: the machine's)")
+	cmd.Flags().StringVar(&c.DNS, "dns", "", "name server to ask for proofs of domains, ip:port (default: the machine's)")
 	cmd.Flags().StringArrayVar(&roots, "trusted-root", nil, "NAME=FILE of a Sigstore's trusted_root.json whose attestations are taken; may be repeated")
 	cmd.Flags().StringArrayVar(&c.ProvenanceIssuers, "provenance-issuer", nil, "OpenID Connect issuer whose workloads may make provenance; may be repeated (default: GitHub Actions and gitlab.com)")
 	cmd.Flags().BoolVar(&c.AdvertiseAttestations, "advertise-attestations", false, "tell npm clients of attestations; only where every client trusts the Sigstore that made them")

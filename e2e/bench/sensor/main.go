@@ -61,6 +61,7 @@ func (s settings) run(ctx context.Context) error {
 			name    string
 			measure func(context.Context, *lab.Lab) error
 		}{{"cost", s.cost}, {"loss", s.loss}, {"enforcement", s.enforcement}}
+		measured := false
 		for _, part := range parts {
 			if s.only != "" && s.only != part.name {
 				continue
@@ -68,6 +69,10 @@ func (s settings) run(ctx context.Context) error {
 			if err := part.measure(ctx, l); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)
 			}
+			measured = true
+		}
+		if !measured {
+			return fmt.Errorf("-only %q names none of cost, loss, enforcement", s.only)
 		}
 		return nil
 	})
