@@ -15,8 +15,8 @@ import (
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/clock"
-	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/console/sso"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/mail"
 )
 
