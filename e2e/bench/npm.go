@@ -20,7 +20,7 @@ func (b *bench) npm(ctx context.Context) error {
 	}
 	b.report.add(
 		judge("start of hullmark dev", "s", target{atMost: 2}, []float64{ours.ready.Seconds()}, nil),
-		judge("resident memory, idle", "MB", target{atMost: 60}, []float64{idle}, nil))
+		judge("resident memory, idle", "MB", target{atMost: 100}, []float64{idle}, nil))
 
 	peer, err := b.startVerdaccio(ctx)
 	if err != nil {

@@ -52,6 +52,12 @@ func (s *Service) Namespace(ctx context.Context, ecosystem, name string) (Namesp
 	return Namespace{Ecosystem: ecosystem, Pattern: g.namespace, Organisation: g.owner, Visibility: g.visibility, Cooldown: g.age()}, nil
 }
 
+// Owned reports whether a name is in a namespace that was claimed here; it implements registry.Owners.
+func (s *Service) Owned(ctx context.Context, ecosystem, name string) (bool, error) {
+	n, err := s.Namespace(ctx, ecosystem, name)
+	return n.Pattern != "", err
+}
+
 // ClaimNamespace gives an organisation that the actor owns a namespace that nobody has. A namespace
 // inside another one needs ownership of that other one too; for OCI the other one must exist:
 // "acme/team" is given away by who owns "acme". A Maven groupId is a domain turned around, and

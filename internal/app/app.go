@@ -82,7 +82,7 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.Publish = publish.New(a.Record, a.Accounts).WithPeople(people{a.Accounts}, c.Random)
 	a.Trust = oidc.New(oidc.Config{Record: a.Record, Accounts: trustAccounts{a.Accounts}, Clock: c.Clock, Random: c.Random, Log: c.Logger})
-	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock)
+	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock).WithOwners(a.Accounts)
 	a.Policies = policy.NewService(a.Record, a.Blobs, a.Accounts, c.Clock)
 	if err := a.Policies.Ship(ctx); err != nil {
 		return nil, err

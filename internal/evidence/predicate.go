@@ -94,11 +94,14 @@ const (
 	Held       PublicationEvent = "held"       // a version waits for an approval: nobody downloads it yet
 	Released   PublicationEvent = "released"   // a held version was approved: it is offered, under Tags, from here on
 	Restored   PublicationEvent = "restored"   // a content-addressed version was published again after withdrawal
+	Unlisted   PublicationEvent = "unlisted"   // a version is not proposed to anybody; who asks for exactly it still gets it
+	Relisted   PublicationEvent = "relisted"   // an unlisted version is proposed again
+	Mirrored   PublicationEvent = "mirrored"   // a version was fetched from the upstream that Origin names, and kept
 )
 
 // SetsTags reports whether the tags of a publication point at its version from then on.
 func (e PublicationEvent) SetsTags() bool {
-	return e == Published || e == Tagged || e == Released || e == Restored
+	return e == Published || e == Tagged || e == Released || e == Restored || e == Mirrored
 }
 
 // Publication says that an account changed what a name offers.
@@ -109,6 +112,9 @@ type Publication struct {
 	// Version is the ecosystem's version, or a manifest digest for OCI. For events on a tag it is
 	// what the tag points at.
 	Version string `json:"version,omitempty"`
+	// File is the name of the file that the artifact is, in an ecosystem whose versions consist of several;
+	// empty where a version is one artifact. An event on a version that names no file is about all of them.
+	File string `json:"file,omitempty"`
 	// Tags are the tags that this event sets (published, tagged, released), removes (untagged) or asks
 	// for (held).
 	Tags []string `json:"tags,omitempty"`
@@ -123,11 +129,34 @@ type Publication struct {
 	Subject      digest.Digest `json:"subject,omitempty"`
 	ArtifactType string        `json:"artifactType,omitempty"`
 	Message      string        `json:"message,omitempty"` // deprecation text or reason
-	Actor        Actor         `json:"actor"`
+	// Origin is where a mirrored artifact came from; nil for what was published here.
+	Origin *Origin `json:"origin,omitempty"`
+	Actor  Actor   `json:"actor"`
+}
+
+// Origin is where an artifact was fetched, and what was claimed about it there. We saw the bytes; for
+// the rest there is only the upstream's word.
+type Origin struct {
+	Upstream string `json:"upstream"` // the base address that is configured
+	URL      string `json:"url"`      // of the file
+	// Published is when the upstream says that the version came out; zero when it does not say.
+	Published time.Time `json:"published,omitzero"`
+	// Publisher is who published it there, as the upstream puts it.
+	Publisher string `json:"publisher,omitempty"`
+	// Digests are what the upstream's index said the file has; those that we know were compared.
+	Digests []string `json:"digests,omitempty"` // "algorithm:hex"
 }
 
 // PredicateType implements Predicate.
 func (Publication) PredicateType() string { return PublicationType }
+
+// seen is from when on the version counts as published: as the upstream says, but not after we had it.
+func (o Origin) seen(at time.Time) time.Time {
+	if o.Published.IsZero() || o.Published.After(at) {
+		return at
+	}
+	return o.Published
+}
 
 // Approval says that a person let a staged release through.
 type Approval struct {

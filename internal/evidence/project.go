@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -57,18 +58,22 @@ func (b *batch) publication(s Statement, p Publication) error {
 		return err
 	}
 	switch p.Event {
-	case Published:
+	case Published, Mirrored:
 		err = b.release(s, p, pkg, "active")
 	case Held:
 		err = b.held(s, p, pkg)
 	case Released:
-		err = b.exec(`UPDATE release SET state = 'active' WHERE package_id = $1 AND version = $2 AND state = 'held'`, pkg, p.Version)
+		err = b.exec(`UPDATE release SET state = 'active' WHERE package_id = $1 AND version = $2 AND state = 'held'`+oneFile, pkg, p.Version, p.File)
 	case Withdrawn:
-		err = b.withdraw(pkg, p.Version)
+		err = b.withdraw(pkg, p)
 	case Restored:
-		err = b.exec(`UPDATE release SET state = 'active' WHERE package_id = $1 AND version = $2`, pkg, p.Version)
+		err = b.exec(`UPDATE release SET state = 'active' WHERE package_id = $1 AND version = $2`+oneFile, pkg, p.Version, p.File)
 	case Deprecated:
-		err = b.exec(`UPDATE release SET deprecated = $1 WHERE package_id = $2 AND version = $3`, p.Message, pkg, p.Version)
+		err = b.exec(`UPDATE release SET deprecated = $4 WHERE package_id = $1 AND version = $2`+oneFile, pkg, p.Version, p.File, p.Message)
+	case Unlisted:
+		err = b.exec(`UPDATE release SET unlisted = $4 WHERE package_id = $1 AND version = $2`+oneFile, pkg, p.Version, p.File, cmp.Or(p.Message, "unlisted"))
+	case Relisted:
+		err = b.exec(`UPDATE release SET unlisted = '' WHERE package_id = $1 AND version = $2`+oneFile, pkg, p.Version, p.File)
 	}
 	if err != nil {
 		return err
@@ -76,9 +81,12 @@ func (b *batch) publication(s Statement, p Publication) error {
 	return b.tags(s, p, pkg)
 }
 
+// oneFile narrows to the file that an event names; one that names none is about all files of the version.
+const oneFile = ` AND mirrored = 0 AND ($3 = '' OR file = $3)`
+
 // held makes a release that waits. Content that waits already may be brought in again, for more tags.
 func (b *batch) held(s Statement, p Publication, pkg int64) error {
-	known, err := b.id(`SELECT id FROM release WHERE package_id = $1 AND version = $2 AND state = 'held'`, pkg, p.Version)
+	known, err := b.id(`SELECT id FROM release WHERE package_id = $1 AND version = $2 AND file = $3 AND mirrored = 0 AND state = 'held'`, pkg, p.Version, p.File)
 	if err != nil || known != 0 {
 		return err
 	}
@@ -87,11 +95,13 @@ func (b *batch) held(s Statement, p Publication, pkg int64) error {
 
 // withdraw takes the version away with every tag that points at it, also one that the statement does
 // not name: it may have been set in between, and there may be more than a statement can name.
-func (b *batch) withdraw(pkg int64, version string) error {
-	if err := b.exec(`UPDATE release SET state = 'withdrawn' WHERE package_id = $1 AND version = $2`, pkg, version); err != nil {
+func (b *batch) withdraw(pkg int64, p Publication) error {
+	err := b.exec(`UPDATE release SET state = 'withdrawn' WHERE package_id = $1 AND version = $2`+oneFile, pkg, p.Version, p.File)
+	if err != nil {
 		return err
 	}
-	return b.exec(`DELETE FROM tag WHERE package_id = $1 AND version = $2`, pkg, version)
+	return b.exec(`DELETE FROM tag WHERE package_id = $1 AND version = $2
+		AND NOT EXISTS (SELECT 1 FROM release WHERE package_id = $1 AND version = $2 AND state <> 'withdrawn')`, pkg, p.Version)
 }
 
 func (b *batch) insertPublication(s Statement, p Publication, pkg int64) error {
@@ -122,10 +132,14 @@ func (b *batch) release(s Statement, p Publication, pkg int64, state string) err
 		return err
 	}
 	name := s.Subject[0].Name
-	err = b.exec(`INSERT INTO release (package_id, version, purl, artifact_id, metadata, subject, artifact_type, state, recalled,
-			deprecated, published, publisher, seq)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', '', $9, $10, $11)`,
-		pkg, p.Version, name, artifact, p.Metadata, p.Subject, p.ArtifactType, state, stamp(s.Time), p.Actor.Account, s.Seq)
+	published, publisher, origin := s.Time, p.Actor.Account, ""
+	if p.Origin != nil {
+		published, publisher, origin = p.Origin.seen(s.Time), "", p.Origin.URL
+	}
+	err = b.exec(`INSERT INTO release (package_id, version, file, purl, artifact_id, metadata, subject, artifact_type, state, recalled,
+			deprecated, unlisted, published, publisher, origin, mirrored, seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', '', '', $10, $11, $12, $13, $14)`,
+		pkg, p.Version, p.File, name, artifact, p.Metadata, p.Subject, p.ArtifactType, state, stamp(published), publisher, origin, p.Event == Mirrored, s.Seq)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,9 @@ var runtimeSQL string
 //go:embed recall.sql
 var recallSQL string
 
+//go:embed files.sql
+var filesSQL string
+
 // labelSQL keeps what a publisher's credential is called. Publications before it named none.
 const labelSQL = `ALTER TABLE publication ADD COLUMN label TEXT NOT NULL DEFAULT '';`
 
@@ -23,7 +26,7 @@ const newestSQL = `CREATE INDEX release_newest ON release (package_id, seq);`
 
 // Schema returns the tables of the record: the statements, and every projection of them.
 func Schema() store.Schema {
-	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL, recallSQL, labelSQL, newestSQL}}
+	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL, recallSQL, labelSQL, newestSQL, filesSQL}}
 }
 
 // projections are the tables that Rebuild drops and fills again, children before parents.

@@ -32,7 +32,7 @@ func (r *review) lookAtContents() error {
 	r.lookAtSize(before)
 	old := &evidence.Inventory{}
 	if before.version != "" && r.comparable() {
-		if old, err = r.inventory(r.ctx, before.purl, before.seq); err != nil {
+		if old, err = r.inventory(r.ctx, before.purl, before.artifact, before.seq); err != nil {
 			return err
 		}
 	}

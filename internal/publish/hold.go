@@ -44,7 +44,7 @@ type Hold struct {
 // the actor may publish; site administrators see all. scanned is the last hold that was looked at: the next page
 // begins after it. more says that there is one.
 func (s *Service) Holds(ctx context.Context, actor evidence.Actor, after int64, limit int) (found []Hold, scanned int64, more bool, err error) {
-	all, err := s.releases(ctx, `r.state = 'held' AND r.seq > $1 ORDER BY r.seq LIMIT $2`, after, limit+1)
+	all, err := s.releases(ctx, `r.state = 'held' AND r.seq > $1`+firstFile+` ORDER BY r.seq LIMIT $2`, after, limit+1)
 	if err != nil {
 		return nil, 0, false, err
 	}
@@ -65,6 +65,10 @@ func (s *Service) Holds(ctx context.Context, actor evidence.Actor, after int64, 
 	}
 	return found, scanned, more, nil
 }
+
+// firstFile keeps of a version that consists of several files the one that has waited longest.
+const firstFile = ` AND NOT EXISTS (SELECT 1 FROM release o WHERE o.package_id = r.package_id AND o.version = r.version
+	AND o.mirrored = 0 AND o.state = 'held' AND o.seq < r.seq)`
 
 // Show returns one hold with the whole difference, to who may publish the name and to site
 // administrators. Codes: hold-unknown and those of Authorize.
@@ -160,30 +164,61 @@ func (s *Service) progress(ctx context.Context, r release, h *Hold) error {
 
 // difference compares again what the hold was decided from: both inventories are kept.
 func (s *Service) difference(ctx context.Context, r release, b basis) (Diff, error) {
-	after, err := s.inventory(ctx, r.purl, r.seq)
+	files, err := s.releases(ctx, `r.purl = $1 AND r.state = 'held' ORDER BY r.seq`, r.purl)
 	if err != nil {
 		return Diff{}, err
 	}
-	before := &evidence.Inventory{}
+	after, err := s.inside(ctx, files)
+	if err != nil {
+		return Diff{}, err
+	}
+	var old []release
 	if b.Against != "" {
-		old, err := s.releases(ctx, `p.ecosystem = $1 AND p.name = $2 AND r.version = $3`, r.ecosystem, r.name, b.Against)
+		old, err = s.releases(ctx, `p.ecosystem = $1 AND p.name = $2 AND r.version = $3 ORDER BY r.seq`, r.ecosystem, r.name, b.Against)
 		if err != nil {
 			return Diff{}, err
 		}
-		for _, o := range old {
-			if before, err = s.inventory(ctx, o.purl, o.seq); err != nil {
-				return Diff{}, err
-			}
-		}
+	}
+	before, err := s.inside(ctx, old)
+	if err != nil {
+		return Diff{}, err
 	}
 	d := Compare(before, after)
 	d.Against = b.Against
 	return d, nil
 }
 
+// inside is what the files of a version hold. Where there are several, the sort of file comes before the path.
+func (s *Service) inside(ctx context.Context, files []release) (*evidence.Inventory, error) {
+	all := &evidence.Inventory{Signals: &evidence.Signals{}}
+	for _, r := range files {
+		inv, err := s.inventory(ctx, r.purl, r.artifact, r.seq)
+		if err != nil {
+			return nil, err
+		}
+		if r.file == "" {
+			return inv, nil
+		}
+		for _, f := range inv.Files {
+			f.Path = r.sort + ": " + f.Path
+			all.Files = append(all.Files, f)
+		}
+		all.Hooks = append(all.Hooks, inv.Hooks...)
+		if s := inv.Signals; s != nil {
+			all.Signals.Programs = append(all.Signals.Programs, s.Programs...)
+			all.Signals.Hosts = append(all.Signals.Hosts, s.Hosts...)
+			all.Signals.Opaque = append(all.Signals.Opaque, s.Opaque...)
+			all.Signals.Dependencies = append(all.Signals.Dependencies, s.Dependencies...)
+		}
+	}
+	return all, nil
+}
+
 // release is a release as its projection has it.
 type release struct {
 	seq                                                  int64
+	last                                                 int64  // seq of the file that came last of those that wait
+	file, sort                                           string // of a version that consists of several files
 	ecosystem, name, version, state, publisher, recalled string
 	purl                                                 purl.PURL
 	artifact                                             digest.Digest
@@ -199,8 +234,10 @@ const (
 
 func (s *Service) releases(ctx context.Context, where string, args ...any) ([]release, error) {
 	rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT r.seq, p.ecosystem, p.name, r.version, r.state, r.publisher, r.recalled,
-		r.purl, a.digest, r.published FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id
-		WHERE `+where, args...)
+		r.purl, a.digest, r.published, r.file, r.artifact_type, (SELECT coalesce(max(o.seq), r.seq) FROM release o
+			WHERE o.package_id = r.package_id AND o.version = r.version AND o.mirrored = 0 AND o.state = 'held')
+		FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id
+		WHERE r.mirrored = 0 AND `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read releases: %w", err)
 	}
@@ -209,7 +246,8 @@ func (s *Service) releases(ctx context.Context, where string, args ...any) ([]re
 	for rows.Next() {
 		var r release
 		var published string
-		err := rows.Scan(&r.seq, &r.ecosystem, &r.name, &r.version, &r.state, &r.publisher, &r.recalled, &r.purl, &r.artifact, &published)
+		err := rows.Scan(&r.seq, &r.ecosystem, &r.name, &r.version, &r.state, &r.publisher, &r.recalled, &r.purl, &r.artifact, &published,
+			&r.file, &r.sort, &r.last)
 		if err == nil {
 			r.published, err = time.Parse(time.RFC3339Nano, published)
 		}
@@ -224,7 +262,7 @@ func (s *Service) releases(ctx context.Context, where string, args ...any) ([]re
 // find returns the release, whatever its state, when the actor may know of it. Codes: version-unknown
 // and those of Authorize.
 func (s *Service) find(ctx context.Context, actor evidence.Actor, p purl.PURL) (release, error) {
-	found, err := s.releases(ctx, `r.purl = $1`, p)
+	found, err := s.releases(ctx, `r.purl = $1 ORDER BY r.state <> 'held', r.seq`, p)
 	if err != nil {
 		return release{}, err
 	}

@@ -27,6 +27,7 @@ type approvalPlan struct {
 	standing []string // whose approvals count besides the account's own
 	releases bool
 	tags     []string
+	asked    int // how often something was brought in: a file that came since is not approved with the others
 	parts    []part
 	before   Approval // the account's own earlier one, when there is
 }
@@ -71,7 +72,7 @@ func (s *Service) count(ctx context.Context, q querier, p *approvalPlan) error {
 	if err != nil {
 		return err
 	}
-	p.tags = asked.tags
+	p.tags, p.asked = asked.tags, asked.n
 	all, err := s.standing(ctx, q, p.release)
 	p.standing = slices.DeleteFunc(all, func(a string) bool { return a == p.account })
 	return err
@@ -97,7 +98,7 @@ func (s *Service) checkPlan(ctx context.Context, tx *sql.Tx, p *approvalPlan) er
 		if err := s.count(ctx, tx, now); err != nil {
 			return err
 		}
-		if (len(now.standing)+1 >= p.needed) != p.releases || !slices.Equal(now.tags, p.tags) {
+		if (len(now.standing)+1 >= p.needed) != p.releases || !slices.Equal(now.tags, p.tags) || now.asked != p.asked {
 			return errMoved
 		}
 		if p.releases {
@@ -125,7 +126,7 @@ func (s *Service) checkFirst(ctx context.Context, tx *sql.Tx, p *approvalPlan) e
 	before := Approval{PURL: p.release.purl, Account: p.account}
 	var at string
 	err := tx.QueryRowContext(ctx, `SELECT seq, reason, at FROM approval WHERE purl = $1 AND account = $2 AND seq > $3 ORDER BY seq LIMIT 1`,
-		p.release.purl, p.account, p.release.seq).Scan(&before.Seq, &before.Reason, &at)
+		p.release.purl, p.account, p.release.last).Scan(&before.Seq, &before.Reason, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -146,10 +147,13 @@ type querier interface {
 
 // asked is what was asked for while a release waits: by its publisher, and by who brought the same
 // content in again.
-type asked struct{ tags, accounts []string }
+type asked struct {
+	tags, accounts []string
+	n              int // publications
+}
 
 func (s *Service) asked(ctx context.Context, q querier, r release) (a asked, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT x.tags, x.account FROM publication x JOIN release r ON r.package_id = x.package_id AND r.version = x.version
+	rows, err := q.QueryContext(ctx, `SELECT x.tags, x.account FROM publication x JOIN release r ON r.package_id = x.package_id AND r.version = x.version AND r.mirrored = 0
 		WHERE r.seq = $1 AND x.event = 'held' AND x.seq >= r.seq ORDER BY x.seq`, r.seq)
 	if err != nil {
 		return a, fmt.Errorf("read what was asked for: %w", err)
@@ -164,6 +168,7 @@ func (s *Service) asked(ctx context.Context, q querier, r release) (a asked, err
 		if err := json.Unmarshal([]byte(raw), &tags); err != nil {
 			return a, fmt.Errorf("tags of %s: %w", r.purl, err)
 		}
+		a.n++
 		a.tags, a.accounts = addNew(a.tags, tags...), addNew(a.accounts, account)
 	}
 	return a, rows.Err()
@@ -181,7 +186,7 @@ func addNew(list []string, more ...string) []string {
 // standing returns the accounts that have approved a release since it came to be and may still publish
 // its name: who has lost that does not stand for it any more.
 func (s *Service) standing(ctx context.Context, q querier, r release) ([]string, error) {
-	rows, err := q.QueryContext(ctx, `SELECT DISTINCT account FROM approval WHERE purl = $1 AND seq > $2 ORDER BY account`, r.purl, r.seq)
+	rows, err := q.QueryContext(ctx, `SELECT DISTINCT account FROM approval WHERE purl = $1 AND seq > $2 ORDER BY account`, r.purl, r.last)
 	if err != nil {
 		return nil, fmt.Errorf("read approvals: %w", err)
 	}

@@ -2,6 +2,9 @@ package publish
 
 import (
 	"context"
+	"slices"
+
+	"github.com/hullmark/hullmark/internal/digest"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -14,6 +17,8 @@ type predecessor struct {
 	size    int64  // bytes of its artifact
 	purl    purl.PURL
 	seq     int64
+	// artifact is, of a version that consists of several, the file of the candidate's sort.
+	artifact digest.Digest
 }
 
 // predecessor finds the version that somebody who takes the candidate comes from: the highest one
@@ -28,9 +33,11 @@ func (s *Service) predecessor(ctx context.Context, c Candidate) (predecessor, er
 	if err != nil || seq < 0 {
 		return predecessor{none: !known}, err
 	}
-	p := predecessor{seq: seq}
-	err = s.record.DB().Query().QueryRowContext(ctx, `SELECT r.version, r.purl, a.size FROM release r JOIN artifact a ON a.id = r.artifact_id
-		WHERE r.seq = $1`, seq).Scan(&p.version, &p.purl, &p.size)
+	var p predecessor
+	err = s.record.DB().Query().QueryRowContext(ctx, `SELECT r.version, r.purl, a.size, r.seq, a.digest FROM release o
+		JOIN release r ON r.package_id = o.package_id AND r.version = o.version AND r.mirrored = 0 AND r.state = 'active' AND r.recalled = ''
+		JOIN artifact a ON a.id = r.artifact_id WHERE o.seq = $1 ORDER BY r.artifact_type <> $2, r.seq LIMIT 1`, seq, c.Type).Scan(
+		&p.version, &p.purl, &p.size, &p.seq, &p.artifact)
 	return p, err
 }
 
@@ -38,7 +45,8 @@ func (s *Service) predecessor(ctx context.Context, c Candidate) (predecessor, er
 // Names have thousands of versions, so it compares each once, beginning with the newest.
 func (s *Service) predecessorSeq(ctx context.Context, c Candidate) (seq int64, known bool, err error) {
 	rows, err := s.record.DB().Query().QueryContext(ctx, `SELECT r.version, r.seq, r.state = 'active' AND r.recalled = ''
-		FROM release r JOIN package p ON p.id = r.package_id WHERE p.ecosystem = $1 AND p.name = $2 ORDER BY r.seq DESC`, c.Ecosystem, c.Name)
+		FROM release r JOIN package p ON p.id = r.package_id WHERE p.ecosystem = $1 AND p.name = $2 AND r.mirrored = 0
+			AND ($3 = '' OR r.version <> $4) ORDER BY r.seq DESC`, c.Ecosystem, c.Name, c.File, c.Version)
 	if err != nil {
 		return -1, false, err
 	}
@@ -74,15 +82,17 @@ func (s *Service) predecessorSeq(ctx context.Context, c Candidate) (seq int64, k
 // appended is how many statements after a publication those that were appended with it are among.
 const appended = 16
 
-// inventory returns what the release, whose publication is statement seq, holds; an empty one when
+// inventory returns what the release's artifact, whose publication is statement seq, holds; an empty one when
 // the record does not say.
-func (s *Service) inventory(ctx context.Context, p purl.PURL, seq int64) (*evidence.Inventory, error) {
+func (s *Service) inventory(ctx context.Context, p purl.PURL, artifact digest.Digest, seq int64) (*evidence.Inventory, error) {
 	statements, err := s.record.About(ctx, string(p), seq-1, appended)
 	if err != nil {
 		return nil, err
 	}
 	for _, st := range statements {
-		if st.PredicateType != evidence.ContentsType {
+		if st.PredicateType != evidence.ContentsType || !slices.ContainsFunc(st.Subject, func(s evidence.Subject) bool {
+			return s.Digest[artifact.Algorithm()] == artifact.Hex()
+		}) {
 			continue
 		}
 		contents, err := evidence.Decode[evidence.Contents](st)

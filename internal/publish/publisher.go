@@ -51,8 +51,8 @@ func (r *review) lookAtBurst() error {
 	}
 	since := r.now.Add(-time.Duration(limit.Within)).UTC().Format(timeFormat)
 	var publications, names int
-	err := r.record.DB().Query().QueryRowContext(r.ctx, `SELECT count(*), count(DISTINCT package_id)
-		FROM (SELECT package_id, at, event FROM publication WHERE account = $1 ORDER BY seq DESC LIMIT $2)
+	err := r.record.DB().Query().QueryRowContext(r.ctx, `SELECT count(DISTINCT package_id || ' ' || version), count(DISTINCT package_id)
+		FROM (SELECT package_id, version, at, event FROM publication WHERE account = $1 ORDER BY seq DESC LIMIT $2)
 		WHERE at > $3 AND event IN ('published', 'held')`, r.candidate.Actor.Account, max(lately, 4*limit.Publications), since).Scan(&publications, &names)
 	if err != nil {
 		return fmt.Errorf("count publications: %w", err)

@@ -22,6 +22,8 @@ type Candidate struct {
 	Ecosystem string
 	Name      string
 	Version   string
+	File      string // of a version that consists of several; else empty
+	Type      string // the sort of file: it is compared with the same sort
 	PURL      purl.PURL
 	Size      int64 // bytes of the artifact
 	// Inventory is what it holds; nil where that is not known before it is published.
@@ -110,6 +112,10 @@ func (r *review) found(rule, summary string, details ...string) {
 // finding sums up. What holds comes first; a staged version waits whatever was found.
 func (r *review) finding() (*Finding, error) {
 	slices.SortStableFunc(r.points, func(a, b Point) int { return cmp.Compare(strength[b.Stage], strength[a.Stage]) })
+	waits, err := r.versionWaits()
+	if err != nil {
+		return nil, err
+	}
 	f := &Finding{Noted: true}
 	if len(r.points) > 0 {
 		first := r.points[0]
@@ -118,6 +124,8 @@ func (r *review) finding() (*Finding, error) {
 	switch {
 	case r.candidate.Stage:
 		f.Code, f.Summary, f.Noted = Staged, "it was staged", false
+	case waits:
+		f.Code, f.Summary, f.Noted = Staged, "it belongs to a version that waits for a person", false
 	case *r.settings.Staged:
 		f.Code, f.Summary, f.Noted = Staged, "everything that is published under this name waits for a person", false
 	case len(r.points) == 0:
@@ -131,6 +139,17 @@ func (r *review) finding() (*Finding, error) {
 		f.ID, f.Warn = id, false
 	}
 	return f, r.explain(f)
+}
+
+// versionWaits reports whether another file of the candidate's version waits: they are offered together.
+func (r *review) versionWaits() (waits bool, err error) {
+	c := r.candidate
+	if c.File == "" {
+		return false, nil
+	}
+	err = r.record.DB().Query().QueryRowContext(r.ctx, `SELECT EXISTS (SELECT 1 FROM release r JOIN package p ON p.id = r.package_id
+		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3 AND r.mirrored = 0 AND r.state = 'held')`, c.Ecosystem, c.Name, c.Version).Scan(&waits)
+	return waits, err
 }
 
 func newID(random io.Reader) (string, error) {

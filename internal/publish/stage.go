@@ -21,7 +21,7 @@ const maxStaged = 5000
 // stage versions of; a name, when not empty, selects. total counts those that the offset and limit leave
 // out, too.
 func (s *Service) Waiting(ctx context.Context, actor evidence.Actor, ecosystem, name string, offset, limit int) (found []Hold, total int, err error) {
-	all, err := s.releases(ctx, `r.state = 'held' AND p.ecosystem = $1 AND ($2 = '' OR p.name = $2) ORDER BY r.seq LIMIT $3`, ecosystem, name, maxStaged)
+	all, err := s.releases(ctx, `r.state = 'held' AND p.ecosystem = $1 AND ($2 = '' OR p.name = $2)`+firstFile+` ORDER BY r.seq LIMIT $3`, ecosystem, name, maxStaged)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -67,7 +67,7 @@ func (s *Service) ByID(ctx context.Context, actor evidence.Actor, perm evidence.
 	if err != nil {
 		return Hold{}, fmt.Errorf("find %s: %w", id, err)
 	}
-	found, err := s.releases(ctx, `r.purl = $1 AND r.state = 'held'`, p)
+	found, err := s.releases(ctx, `r.purl = $1 AND r.state = 'held'`+firstFile, p)
 	if err != nil {
 		return Hold{}, err
 	}
@@ -87,7 +87,7 @@ func (s *Service) ByID(ctx context.Context, actor evidence.Actor, perm evidence.
 // ExpireStages withdraws what was staged and that nobody has decided on within its name's StageLife, and
 // returns how many that were. What a rule holds does not expire: somebody has to look at it.
 func (s *Service) ExpireStages(ctx context.Context) (int, error) {
-	all, err := s.releases(ctx, `r.state = 'held' ORDER BY r.seq LIMIT $1`, maxStaged)
+	all, err := s.releases(ctx, `r.state = 'held'`+firstFile+` ORDER BY r.seq LIMIT $1`, maxStaged)
 	if err != nil {
 		return 0, err
 	}

@@ -31,7 +31,7 @@ func (s *Service) checkTrust(ctx context.Context, c Candidate) error {
 	var version, method string
 	err := s.record.DB().Query().QueryRowContext(ctx, `SELECT r.version, x.method FROM release r JOIN package p ON p.id = r.package_id
 			JOIN publication x ON x.seq = r.seq
-		WHERE p.ecosystem = $1 AND p.name = $2 AND r.state = 'active' AND r.recalled = '' ORDER BY r.seq DESC LIMIT 1`,
+		WHERE p.ecosystem = $1 AND p.name = $2 AND r.mirrored = 0 AND r.state = 'active' AND r.recalled = '' ORDER BY r.seq DESC LIMIT 1`,
 		c.Ecosystem, c.Name).Scan(&version, &method)
 	if err = ignoreNone(err); err != nil || method != methodOIDC {
 		return err

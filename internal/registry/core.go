@@ -43,6 +43,7 @@ type Core struct {
 	blobs  blob.Store
 	access Access
 	review Reviewer // nil: nothing is ever held
+	owners Owners   // nil: a name is hosted when something was published under it
 
 	cooldowns Cooldowns // nil: consumers get every version at once
 	clock     clock.Clock
@@ -98,9 +99,11 @@ const (
 	Withdrawn State = "withdrawn"
 )
 
-// Release is a version of a package.
+// Release is a version of a package, or one file of it: in an ecosystem whose versions consist of
+// several files each of them is a Release with the same Version and PURL and with a File.
 type Release struct {
 	Version      string
+	File         string // its name; empty where a version is one artifact
 	PURL         purl.PURL
 	Artifact     digest.Digest
 	Size         int64 // bytes of the artifact
@@ -111,10 +114,13 @@ type Release struct {
 	State        State
 	Recalled     string // the reason; empty when not recalled
 	Deprecated   string // the message; empty when not deprecated
+	Unlisted     string // why it is proposed to nobody; who asks for exactly it gets it
 	Published    time.Time
 	Publisher    string // account
 	Seq          int64  // of the publication statement
 	Approved     bool   // by a second person
+	// Origin is where it came from; empty for what was published here.
+	Origin string
 }
 
 // Upload is a release about to be published. The blobs it names must be durable.
@@ -122,6 +128,7 @@ type Upload struct {
 	Ecosystem    string
 	Name         string
 	Version      string
+	File         string // its name, in an ecosystem whose versions consist of several
 	PURL         purl.PURL
 	Tags         []string
 	Artifact     digest.Digest

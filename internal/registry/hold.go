@@ -119,7 +119,7 @@ func (c *Core) again(ctx context.Context, actor evidence.Actor, u Upload) (*Hold
 	guard := func(tx *sql.Tx) error {
 		var state State
 		err := tx.QueryRowContext(ctx, `SELECT r.state FROM release r JOIN package p ON p.id = r.package_id
-			WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3`, u.Ecosystem, u.Name, u.Version).Scan(&state)
+			WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3 AND r.file = $4 AND r.mirrored = 0`, u.Ecosystem, u.Name, u.Version, u.File).Scan(&state)
 		if err == nil && state != Held {
 			err = errRaced
 		}

@@ -21,7 +21,7 @@ func (c *Core) Publish(ctx context.Context, actor evidence.Actor, u Upload) erro
 
 // Submit puts a release behind its name: the publish gate decides, and publication, contents and
 // decision become part of the record in one step. A version that exists is Conflict with code
-// version-exists, unless the version is the artifact's digest: then the release is the same, its
+// version-exists, and a file of it that exists is with code file-exists, unless the version is the artifact's digest: then the release is the same, its
 // tags move, and a withdrawn one is restored.
 //
 // When the reviewer wants a person to look at it the release is held, and Submit returns why: it is
@@ -95,7 +95,7 @@ var errRaced = errors.New("the release changed in between")
 
 func publication(actor evidence.Actor, event evidence.PublicationEvent, u Upload) evidence.Draft {
 	p := evidence.Publication{
-		Event: event, Ecosystem: u.Ecosystem, Name: u.Name, Version: u.Version, Tags: u.Tags,
+		Event: event, Ecosystem: u.Ecosystem, Name: u.Name, Version: u.Version, File: u.File, Tags: u.Tags,
 		Artifact: u.Artifact, Size: u.Size, MediaType: u.MediaType, Metadata: u.Metadata,
 		Subject: u.Subject, ArtifactType: u.ArtifactType, Actor: actor,
 	}
@@ -108,10 +108,14 @@ func publication(actor evidence.Actor, event evidence.PublicationEvent, u Upload
 func checkExpected(ctx context.Context, tx *sql.Tx, event evidence.PublicationEvent, u Upload) error {
 	var state string
 	err := tx.QueryRowContext(ctx, `SELECT r.state FROM release r JOIN package p ON p.id = r.package_id
-		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3`, u.Ecosystem, u.Name, u.Version).Scan(&state)
+		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3 AND r.file = $4 AND r.mirrored = 0`, u.Ecosystem, u.Name, u.Version, u.File).Scan(&state)
 	exists := err == nil
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("look for version: %w", err)
+	}
+	if exists && u.File != "" {
+		return fault.New(fault.Conflict, "file-exists",
+			"%s was published before, and the name of a file is never reused; publish a new version", u.File)
 	}
 	if exists && !u.contentAddressed() {
 		return fault.New(fault.Conflict, "version-exists",
@@ -148,6 +152,25 @@ func (c *Core) Deprecate(ctx context.Context, actor evidence.Actor, ecosystem, n
 		return err
 	}
 	return c.change(ctx, actor, evidence.Publish, ecosystem, name, r, evidence.Publication{Event: evidence.Deprecated, Message: message})
+}
+
+// Unlist keeps a version from being proposed (PEP 592 calls it yanked): clients that ask for exactly it still
+// get it. An empty reason is one, too; listed again is what [Core.Relist] makes of it.
+func (c *Core) Unlist(ctx context.Context, actor evidence.Actor, ecosystem, name, version, reason string) error {
+	r, err := c.Release(ctx, ecosystem, name, version)
+	if err != nil || r.Unlisted != "" && r.Unlisted == reason {
+		return err
+	}
+	return c.change(ctx, actor, evidence.Publish, ecosystem, name, r, evidence.Publication{Event: evidence.Unlisted, Message: reason})
+}
+
+// Relist undoes Unlist.
+func (c *Core) Relist(ctx context.Context, actor evidence.Actor, ecosystem, name, version string) error {
+	r, err := c.Release(ctx, ecosystem, name, version)
+	if err != nil || r.Unlisted == "" {
+		return err
+	}
+	return c.change(ctx, actor, evidence.Publish, ecosystem, name, r, evidence.Publication{Event: evidence.Relisted})
 }
 
 // Withdraw takes a version away: it is no longer listed or downloaded, tags that point at it are
@@ -201,7 +224,8 @@ func checkState(ctx context.Context, tx *sql.Tx, p evidence.Publication, r Relea
 	}
 	var state State
 	err := tx.QueryRowContext(ctx, `SELECT r.state FROM release r JOIN package p ON p.id = r.package_id
-		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3`, p.Ecosystem, p.Name, p.Version).Scan(&state)
+		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3 AND r.mirrored = 0 AND ($4 = '' OR r.file = $4)
+		ORDER BY CASE r.state WHEN 'held' THEN 0 WHEN 'active' THEN 1 ELSE 2 END LIMIT 1`, p.Ecosystem, p.Name, p.Version, p.File).Scan(&state)
 	if err != nil {
 		return fmt.Errorf("look for version: %w", err)
 	}

@@ -11,16 +11,16 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 )
 
-const releaseColumns = `r.version, r.purl, a.digest, a.size, a.media_type, r.metadata, r.subject, r.artifact_type, r.state,
-	r.recalled, r.deprecated, r.published, r.publisher, r.seq, EXISTS (SELECT 1 FROM approval y WHERE y.purl = r.purl)`
+const releaseColumns = `r.version, r.file, r.origin, r.unlisted, r.purl, a.digest, a.size, a.media_type, r.metadata, r.subject, r.artifact_type, r.state,
+	r.recalled, r.deprecated, r.published, r.publisher, r.seq, EXISTS (SELECT 1 FROM approval y WHERE y.purl = r.purl AND y.seq > r.seq)`
 
 const releaseTables = ` FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id
-	WHERE p.ecosystem = $1 AND p.name = $2`
+	WHERE p.ecosystem = $1 AND p.name = $2 AND r.mirrored = 0`
 
 func scanRelease(row interface{ Scan(...any) error }) (Release, error) {
 	var r Release
 	var published string
-	err := row.Scan(&r.Version, &r.PURL, &r.Artifact, &r.Size, &r.MediaType, &r.Metadata, &r.Subject, &r.ArtifactType, &r.State,
+	err := row.Scan(&r.Version, &r.File, &r.Origin, &r.Unlisted, &r.PURL, &r.Artifact, &r.Size, &r.MediaType, &r.Metadata, &r.Subject, &r.ArtifactType, &r.State,
 		&r.Recalled, &r.Deprecated, &published, &r.Publisher, &r.Seq, &r.Approved)
 	if err != nil {
 		return r, err
@@ -50,10 +50,13 @@ func (c *Core) Lookup(ctx context.Context, ecosystem, name string) (Package, err
 	return p, nil
 }
 
-// Release returns one version, withdrawn ones included, or NotFound with code version-unknown.
+// Releases and what follows read what was published here; what was kept of an upstream's is read by [Core.Listed].
+
+// Release returns one version, withdrawn ones included, or NotFound with code version-unknown. Of a version
+// that consists of several files it returns the one that was published first.
 func (c *Core) Release(ctx context.Context, ecosystem, name, version string) (Release, error) {
 	r, err := scanRelease(c.record.DB().Query().QueryRowContext(ctx,
-		`SELECT `+releaseColumns+releaseTables+` AND r.version = $3`, ecosystem, name, version))
+		`SELECT `+releaseColumns+releaseTables+` AND r.version = $3 ORDER BY r.seq LIMIT 1`, ecosystem, name, version))
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, versionUnknown(name, version)
 	}
@@ -63,10 +66,23 @@ func (c *Core) Release(ctx context.Context, ecosystem, name, version string) (Re
 	return r, nil
 }
 
+// File returns one file of a name by its name, withdrawn ones included, or NotFound with code version-unknown.
+func (c *Core) File(ctx context.Context, ecosystem, name, file string) (Release, error) {
+	r, err := scanRelease(c.record.DB().Query().QueryRowContext(ctx,
+		`SELECT `+releaseColumns+releaseTables+` AND r.file = $3 ORDER BY r.seq LIMIT 1`, ecosystem, name, file))
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, fault.New(fault.NotFound, "version-unknown", "%s has no file %q", name, file)
+	}
+	if err != nil {
+		return r, fmt.Errorf("file %s of %s: %w", file, name, err)
+	}
+	return r, nil
+}
+
 // Resolve returns the release that a tag points at, or NotFound with code version-unknown.
 func (c *Core) Resolve(ctx context.Context, ecosystem, name, tag string) (Release, error) {
 	r, err := scanRelease(c.record.DB().Query().QueryRowContext(ctx, `SELECT `+releaseColumns+releaseTables+`
-		AND r.version = (SELECT t.version FROM tag t WHERE t.package_id = p.id AND t.tag = $3)`, ecosystem, name, tag))
+		AND r.version = (SELECT t.version FROM tag t WHERE t.package_id = p.id AND t.tag = $3) ORDER BY r.seq LIMIT 1`, ecosystem, name, tag))
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, versionUnknown(name, tag)
 	}
@@ -80,8 +96,8 @@ func versionUnknown(name, version string) error {
 	return fault.New(fault.NotFound, "version-unknown", "%s has no version or tag %q", name, version)
 }
 
-// Releases returns every version in the order in which they were published, withdrawn ones
-// included.
+// Releases returns every version, and every file of each, in the order in which they were published,
+// withdrawn ones included.
 func (c *Core) Releases(ctx context.Context, ecosystem, name string) ([]Release, error) {
 	return c.releases(ctx, `SELECT `+releaseColumns+releaseTables+` ORDER BY r.seq`, ecosystem, name)
 }

@@ -43,7 +43,7 @@ const maxSmall = 16 << 10
 // ofOrganisation makes a handler for members (to read) and owners (to change) of the organisation in the
 // path, and for site administrators. The organisations behind it decide who that is.
 func (r *Registry) ofOrganisation(method, pattern string, perm evidence.Permission, fn func(http.ResponseWriter, *http.Request, evidence.Actor, string) error) registry.Route {
-	route := r.account(method, pattern, func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+	route := r.guard().Account(method, pattern, func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 		return fn(w, req, actor, strings.TrimPrefix(req.PathValue("org"), "@"))
 	})
 	route.Access, route.Permission = registry.AccessOrganisation, perm
@@ -68,7 +68,7 @@ func (r *Registry) organisationRoutes() []registry.Route {
 		r.ofOrganisation("GET", "/-/team/{org}/{team}/package", read, r.serveTeamPackages),
 		r.ofOrganisation("PUT", "/-/team/{org}/{team}/package", own, r.grantTeam),
 		r.ofOrganisation("DELETE", "/-/team/{org}/{team}/package", own, r.revokeTeam),
-		r.account("GET", "/-/user/{user}/package", r.serveUserPackages),
+		r.guard().Account("GET", "/-/user/{user}/package", r.serveUserPackages),
 	}
 }
 

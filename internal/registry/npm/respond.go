@@ -7,98 +7,23 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 )
 
-// endpoint is a handler that knows who asks and may fail.
-type endpoint func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error
-
-// anyone makes a handler for which no credential is needed or looked at.
-func (r *Registry) anyone(method, pattern string, fn endpoint) registry.Route {
-	return registry.Route{Method: method, Pattern: pattern, Access: registry.AccessAnyone,
-		Handler: func(w http.ResponseWriter, req *http.Request) {
-			if err := fn(w, req, evidence.Actor{}); err != nil {
-				r.fail(w, req, err)
-			}
-		}}
-}
-
-// visitor makes a handler that answers everyone and shows each caller what they may see.
-func (r *Registry) visitor(method, pattern string, fn endpoint) registry.Route {
-	return r.anyone(method, pattern, func(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
-		actor, err := r.core.Access().Authenticate(req)
-		if err != nil {
-			return err
-		}
-		return fn(w, req, actor)
-	})
-}
-
-// account makes a handler for any authenticated caller.
-func (r *Registry) account(method, pattern string, fn endpoint) registry.Route {
-	route := r.anyone(method, pattern, func(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
-		actor, err := r.core.Access().Authenticate(req)
-		if err != nil {
-			return err
-		}
-		if actor.Anonymous() {
-			return loginRequired()
-		}
-		return r.stepUp(w, req, actor, fn)
-	})
-	route.Access = registry.AccessAccount
-	return route
-}
-
-// named makes a handler for callers who hold perm on the package in the path. A refusal to write
-// is recorded before a byte of the body is read.
-func (r *Registry) named(method, pattern string, perm evidence.Permission, fn endpoint) registry.Route {
-	return r.about(method, pattern, perm, func(req *http.Request) string { return req.PathValue("name") }, fn)
-}
-
-// release is named for a path that has "name@version" in one segment.
-func (r *Registry) release(method, pattern string, perm evidence.Permission, fn endpoint) registry.Route {
-	return r.about(method, pattern, perm, func(req *http.Request) string {
-		name, _ := splitRelease(req.PathValue("release"))
-		return name
-	}, fn)
-}
-
-func (r *Registry) about(method, pattern string, perm evidence.Permission, nameOf func(*http.Request) string, fn endpoint) registry.Route {
-	route := r.anyone(method, pattern, func(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
-		actor, err := r.core.Access().Authenticate(req)
-		if err != nil {
-			return err
-		}
-		name := nameOf(req)
-		actor, err = registry.Admit(req.Context(), r.core.Access(), actor, perm, purl.NPM, name, req.Header.Get(otpHeader), req.RemoteAddr)
-		if err != nil {
-			return r.ask(req, actor, r.refused(req, actor, perm, name, err))
-		}
-		return r.ask(req, actor, fn(w, req, actor))
-	})
-	route.Access, route.Permission = registry.AccessNamespace, perm
-	return route
-}
-
-// refused records that somebody we know may not write; what strangers try is not worth a
-// statement, and what may not be read is nobody's business.
-func (r *Registry) refused(req *http.Request, actor evidence.Actor, perm evidence.Permission, name string, err error) error {
-	kind := fault.KindOf(err)
-	if perm == evidence.Read || actor.Anonymous() || kind != fault.Denied && kind != fault.Policy {
-		return err
+// guard makes the routes.
+func (r *Registry) guard() registry.Guard {
+	return registry.Guard{
+		Core: r.core, Ecosystem: purl.NPM, Fail: r.fail, Ask: r.ask,
+		OTP: func(req *http.Request) string { return req.Header.Get(otpHeader) },
 	}
-	if perm == evidence.Publish {
-		err = r.stageOnly(req, actor, name, err)
-	}
-	return r.core.Refuse(req.Context(), actor, string(perm), purl.New(purl.NPM, name, ""), err)
 }
 
-func loginRequired() error {
-	return fault.New(fault.Unauthenticated, "login-required", "this needs a login; run npm login, or set a token for this registry in .npmrc")
+// releaseName is the name in a path that has "name@version" in one segment.
+func releaseName(req *http.Request) string {
+	name, _ := splitRelease(req.PathValue("release"))
+	return name
 }
 
 // maxDrain is how much of a refused request is read all the same, in bytes.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
-	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -177,8 +176,8 @@ func (r *Registry) stageRoutes() []registry.Route {
 		return nil
 	}
 	return []registry.Route{
-		r.named("POST", "/-/stage/package/{name}", evidence.Stage, r.stage),
-		r.account("GET", "/-/stage", r.listStages),
+		r.guard().Named("POST", "/-/stage/package/{name}", evidence.Stage, nil, r.stage),
+		r.guard().Account("GET", "/-/stage", r.listStages),
 		r.staged("GET", "/-/stage/{id}", evidence.Stage, r.viewStage),
 		r.staged("GET", "/-/stage/{id}/tarball", evidence.Publish, r.serveStaged),
 		r.staged("POST", "/-/stage/{id}/approve", evidence.Publish, r.approveStage),
@@ -188,7 +187,7 @@ func (r *Registry) stageRoutes() []registry.Route {
 
 // staged makes a handler for callers who hold perm on the package of what waits under the id in the path.
 func (r *Registry) staged(method, pattern string, perm evidence.Permission, fn func(http.ResponseWriter, *http.Request, evidence.Actor, Staged) error) registry.Route {
-	route := r.account(method, pattern, func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+	route := r.guard().Account(method, pattern, func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 		s, err := r.stages.Find(req.Context(), actor, perm, req.PathValue("id"))
 		if err != nil {
 			return err
@@ -197,14 +196,4 @@ func (r *Registry) staged(method, pattern string, perm evidence.Permission, fn f
 	})
 	route.Access, route.Permission = registry.AccessNamespace, perm
 	return route
-}
-
-// stageOnly is what a credential that may only stage is told when it publishes.
-func (r *Registry) stageOnly(req *http.Request, actor evidence.Actor, name string, err error) error {
-	err = r.core.StageOnly(req.Context(), actor, purl.NPM, name, err)
-	if fault.As(err).Code != "stage-only" {
-		return err
-	}
-	return fault.New(fault.Denied, "stage-only",
-		"this token may stage %s and not publish it; run npm stage publish, and somebody who may publish it approves with npm stage approve", name).Because(err)
 }

@@ -1,48 +1,16 @@
 package npm
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"net/http"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
-	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // otpHeader is where npm puts what was given with --otp, or what it fetched from doneUrl. It sends the
 // same value with every request of a command. Source: npm-registry-fetch, auth headers; npm, otplease.js.
 const otpHeader = "Npm-Otp"
-
-// stepUp runs a small request and, when only a second factor was missing and the client sent one,
-// runs it again with the factor.
-func (r *Registry) stepUp(w http.ResponseWriter, req *http.Request, actor evidence.Actor, fn endpoint) error {
-	otp := req.Header.Get(otpHeader)
-	if req.Method == http.MethodGet {
-		return r.ask(req, actor, fn(w, req, actor))
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxSmallBody))
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return fault.New(fault.TooLarge, "body-too-large", "the request is larger than the %d bytes that are taken here", maxSmallBody)
-	}
-	if err != nil {
-		return fault.New(fault.Invalid, "body-malformed", "the request broke off").Because(err)
-	}
-	actor, err = registry.WithFactor(req.Context(), r.core.Access(), actor, otp, req.RemoteAddr, func(actor evidence.Actor) error {
-		req.Body = io.NopCloser(bytes.NewReader(body))
-		return fn(w, req, actor)
-	})
-	return r.ask(req, actor, err)
-}
-
-// steppedUp makes an endpoint on a name that asks for more than the name does: the factor is proven for
-// what the endpoint itself refuses, too.
-func (r *Registry) steppedUp(fn endpoint) endpoint {
-	return func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-		return r.stepUp(w, req, actor, fn)
-	}
-}
 
 // asked is a refusal for want of a second factor, with the addresses at which a person can give it.
 type asked struct {

@@ -86,13 +86,6 @@ func (r *Registry) refuseExchange(w http.ResponseWriter, err error) error {
 	return nil
 }
 
-// inPerson lets the client send a second factor for what the right to the name is not enough for.
-func (r *Registry) inPerson(fn endpoint) endpoint {
-	return func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-		return r.stepUp(w, req, actor, fn)
-	}
-}
-
 // listTrusted answers GET /-/package/{name}/trust.
 func (r *Registry) listTrusted(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	if r.trust == nil {
