@@ -13,6 +13,8 @@ package registry
 import (
 	"context"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/blob"
@@ -49,6 +51,9 @@ type Core struct {
 	clock     clock.Clock
 
 	pulls tally
+
+	states sync.Map // of nameState, by "ecosystem name"
+	known  atomic.Int64
 }
 
 // New returns a core. The registry schema must be migrated in the record's database.

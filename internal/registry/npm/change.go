@@ -174,7 +174,7 @@ func (r *Registry) mayWithdraw(req *http.Request, rel registry.Release) error {
 
 // setOwners makes the maintainers those of the list: who is missing is removed, who is new added.
 func (r *Registry) setOwners(req *http.Request, actor evidence.Actor, o *offer, want []string) error {
-	defer r.offers.forget(o.name) // owners are not in the record, so nothing else tells
+	defer r.offers.Forget(o.name) // owners are not in the record, so nothing else tells
 	var have []string
 	for _, p := range o.maintainers() {
 		have = append(have, p.Name)

@@ -106,7 +106,7 @@ type Registry struct {
 	clock        clock.Clock
 	log          *slog.Logger
 
-	offers   *offerCache
+	offers   *registry.Cache[*offer]
 	loading  singleflight.Group
 	recalls  recallCache
 	large    chan struct{} // one slot per large document that is being read
@@ -138,7 +138,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	r.offers = newOfferCache(r.limits.Cache)
+	r.offers = registry.NewCache[*offer](r.limits.Cache)
 	r.large = make(chan struct{}, r.limits.Large)
 	r.auditing = make(chan struct{}, maxAuditing)
 	return r, nil

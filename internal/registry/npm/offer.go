@@ -82,7 +82,7 @@ func installable(r registry.Release) bool { return r.State == registry.Active &&
 // appended to the record it costs no database access.
 func (r *Registry) offer(ctx context.Context, name string) (*offer, error) {
 	head := r.core.Record().Head() // before looking: what is read is at least as new
-	if o := r.offers.get(name); o != nil {
+	if o := r.offers.Get(name); o != nil {
 		current, err := r.current(ctx, o, head)
 		if current || err != nil {
 			return o, err
@@ -107,10 +107,10 @@ func (r *Registry) reload(ctx context.Context, name string) (*offer, error) {
 		return nil, err
 	}
 	o.head.Store(head)
-	if before := r.offers.get(name); before != nil {
+	if before := r.offers.Get(name); before != nil {
 		o.former = before.leave()
 	}
-	r.offers.put(o)
+	r.offers.Put(o)
 	return o, nil
 }
 
@@ -236,4 +236,20 @@ func newest(releases []registry.Release) string {
 		return ""
 	}
 	return best.Original()
+}
+
+// CacheKey, CacheRevision and CacheWeight implement registry.Cacheable.
+func (o *offer) CacheKey() string     { return o.name }
+func (o *offer) CacheRevision() int64 { return o.revision }
+
+// CacheWeight estimates the offer's bytes without its documents.
+func (o *offer) CacheWeight() int64 {
+	const perRelease = 900 // two registry.Release values with their strings, and the map entry
+	bytes := 500 + int64(len(o.all))*perRelease + int64(len(o.tags)+len(o.owners))*100
+	for _, d := range o.former {
+		if d != nil {
+			bytes += d.bytes()
+		}
+	}
+	return bytes
 }

@@ -207,7 +207,7 @@ func (r *Registry) revokeTeam(w http.ResponseWriter, req *http.Request, actor ev
 
 // changeGrant also forgets the package's cached document: whom it names as maintainers may have changed.
 func (r *Registry) changeGrant(w http.ResponseWriter, req *http.Request, actor evidence.Actor, org, name string, perm evidence.Permission) error {
-	defer r.offers.forget(name)
+	defer r.offers.Forget(name)
 	return r.done(w, r.accounts.SetTeamPermission(req.Context(), actor, org, req.PathValue("team"), name, perm))
 }
 

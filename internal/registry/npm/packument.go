@@ -72,7 +72,7 @@ func (r *Registry) document(ctx context.Context, o *offer, f form) (*rendered, e
 	if old := o.former[f]; old != nil {
 		o.former[f], grown = nil, grown-old.bytes()
 	}
-	r.offers.grown(o, grown)
+	r.offers.Grown(o, grown)
 	return d, nil
 }
 

@@ -78,14 +78,14 @@ func (o *offer) nothingLeft() error {
 func (d *rendered) send(w http.ResponseWriter, req *http.Request, contentType string) {
 	body, tag, length := d.plain, d.plainETag, d.plainLength
 	h := w.Header()
-	if acceptsGzip(req.Header.Get("Accept-Encoding")) {
+	if registry.AcceptsGzip(req.Header.Get("Accept-Encoding")) {
 		body, tag, length = d.packed, d.packedETag, d.packedLength
 		h["Content-Encoding"] = gzipEncoding
 	}
 	h["Etag"] = []string{tag}
 	h["Vary"] = varies
 	h["Cache-Control"] = revalidate
-	if matchesETag(req.Header.Get("If-None-Match"), tag) {
+	if registry.MatchesETag(req.Header.Get("If-None-Match"), tag) {
 		delete(h, "Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return
@@ -105,33 +105,6 @@ var (
 	revalidate   = []string{"no-cache"}
 	nosniff      = []string{"nosniff"}
 )
-
-// acceptsGzip reads an Accept-Encoding header (RFC 9110, 12.5.3).
-func acceptsGzip(header string) bool {
-	for one := range strings.SplitSeq(header, ",") {
-		coding, weight, _ := strings.Cut(one, ";")
-		if coding = strings.TrimSpace(coding); coding != "gzip" && coding != "*" {
-			continue
-		}
-		q := strings.TrimPrefix(strings.TrimSpace(weight), "q=")
-		return strings.Trim(q, "0.") != "" || q == ""
-	}
-	return false
-}
-
-// matchesETag reads an If-None-Match header (RFC 9110, 13.1.2), comparing weakly.
-func matchesETag(header, tag string) bool {
-	if header == "" {
-		return false
-	}
-	for one := range strings.SplitSeq(header, ",") {
-		one = strings.TrimSpace(one)
-		if one == "*" || strings.TrimPrefix(one, "W/") == tag {
-			return true
-		}
-	}
-	return false
-}
 
 // serveVersion answers GET /{name}/{version}: one manifest, by version or tag.
 func (r *Registry) serveVersion(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
