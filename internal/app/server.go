@@ -91,7 +91,7 @@ func (s *Server) build() error {
 	}
 	registry := npm.Config{
 		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Clock: c.Clock, Log: c.Logger,
-		LoginURL: s.app.Accounts.Pages() + "/login/", Stages: stages{s.app.Publish, purl.NPM}, Trust: npmTrust{s.app.Trust, s.audience(purl.NPM)},
+		LoginURL: s.app.Accounts.Pages() + "/login/", Stages: stages{s.app.Publish, purl.NPM}, Trust: npmTrust{s.app.Trust, exchanger{s}},
 		Advertise: c.AdvertiseAttestations,
 	}
 	if v, err := c.verifier(); err != nil {

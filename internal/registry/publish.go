@@ -29,6 +29,7 @@ func (c *Core) Publish(ctx context.Context, actor evidence.Actor, u Upload) erro
 // pushed again, for more tags. Submit also returns what the reviewer only noted: see [Hold.Waits].
 func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hold, error) {
 	perm, action := u.asks()
+	actor = actingOn(ctx, c.access, actor, u.Ecosystem, u.Name)
 	if err := c.mayWrite(ctx, actor, perm, action, u.Ecosystem, u.Name, u.PURL); err != nil {
 		return nil, err
 	}
@@ -67,6 +68,7 @@ func (c *Core) SubmitAll(ctx context.Context, actor evidence.Actor, all []Upload
 func (c *Core) submitAll(ctx context.Context, actor evidence.Actor, all []Upload, also func(*sql.Tx) error) (*Hold, error) {
 	for _, u := range all {
 		perm, action := u.asks()
+		actor := actingOn(ctx, c.access, actor, u.Ecosystem, u.Name)
 		if err := c.mayWrite(ctx, actor, perm, action, u.Ecosystem, u.Name, u.PURL); err != nil {
 			return nil, err
 		}
@@ -103,6 +105,7 @@ func (c *Core) submit(ctx context.Context, actor evidence.Actor, event evidence.
 		if files[i], err = c.filesOf(ctx, u); err != nil {
 			return nil, err
 		}
+		actor := actingOn(ctx, c.access, actor, u.Ecosystem, u.Name)
 		drafts = append(drafts, c.drafts(actor, event, u, holds[i])...)
 	}
 	at := 0 // the upload that the guard looks at
@@ -134,6 +137,7 @@ func (c *Core) reviewAll(ctx context.Context, actor evidence.Actor, event eviden
 	holds := make([]*Hold, len(all))
 	var waits *Hold
 	for i, u := range all {
+		actor := actingOn(ctx, c.access, actor, u.Ecosystem, u.Name)
 		hold, err := c.reviewed(ctx, actor, event, u)
 		if err != nil {
 			_, action := u.asks()
@@ -273,6 +277,7 @@ const maxNamedTags = 100
 func (c *Core) change(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string, r Release,
 	p evidence.Publication) error {
 	action := string(p.Event)
+	actor = actingOn(ctx, c.access, actor, ecosystem, name)
 	if err := c.mayWrite(ctx, actor, perm, action, ecosystem, name, r.PURL); err != nil {
 		return err
 	}
