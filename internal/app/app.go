@@ -22,6 +22,7 @@ import (
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/publish/oidc"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/upstream"
 	"github.com/hullmark/hullmark/internal/store"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
 	"github.com/hullmark/hullmark/internal/tlog"
@@ -40,6 +41,7 @@ type App struct {
 	LogKey   string // the log's public key, as a signed-note verifier key
 	Accounts *account.Service
 	Core     *registry.Core
+	Upstream *upstream.Client
 	Policies *policy.Service
 	Publish  *publish.Service
 	Trust    *oidc.Service
@@ -83,6 +85,9 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	a.Publish = publish.New(a.Record, a.Accounts).WithPeople(people{a.Accounts}, c.Random)
 	a.Trust = oidc.New(oidc.Config{Record: a.Record, Accounts: trustAccounts{a.Accounts}, Clock: c.Clock, Random: c.Random, Log: c.Logger})
 	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock).WithOwners(a.Accounts)
+	if a.Upstream, err = upstream.New(a.Core, c.Upstreams, c.Clock, c.Logger); err != nil {
+		return nil, err
+	}
 	a.Policies = policy.NewService(a.Record, a.Blobs, a.Accounts, c.Clock)
 	if err := a.Policies.Ship(ctx); err != nil {
 		return nil, err
@@ -129,7 +134,7 @@ func (a *App) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema(), account.WorkloadSchema(), account.PagesSchema(),
-		oidc.Schema(), mail.Schema(), fleet.Schema()); err != nil {
+		oidc.Schema(), mail.Schema(), fleet.Schema(), upstream.Schema()); err != nil {
 		return err
 	}
 	a.Blobs, err = dir.Open(a.Config.file("blobs"))
@@ -159,6 +164,9 @@ func (a *App) openRecord(ctx context.Context) (err error) {
 // Close closes the stores and frees the data folder.
 func (a *App) Close() error {
 	var errs []error
+	if a.Upstream != nil {
+		errs = append(errs, a.Upstream.Close())
+	}
 	if a.DB != nil {
 		errs = append(errs, a.DB.Close())
 	}

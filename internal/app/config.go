@@ -18,6 +18,7 @@ import (
 	"github.com/hullmark/hullmark/internal/console/sso"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/mail"
+	"github.com/hullmark/hullmark/internal/registry/upstream"
 )
 
 // Config says where a server keeps its data and how it is reached.
@@ -57,6 +58,10 @@ type Config struct {
 	// the Sigstore that they were made with reports them as tampering. Default: off; the attestations can
 	// be fetched all the same.
 	AdvertiseAttestations bool
+
+	// Upstreams are the registries that names come from which nobody here has, and how they are asked.
+	// Default: none, and then only what was published here is served.
+	Upstreams upstream.Settings
 
 	// Accounts are the settings of passwords, sessions, tokens and second factors; see
 	// account.Settings. Its SealKey comes from the file account.key in Data unless it is set.

@@ -33,7 +33,8 @@ func newDev(e *env) *cobra.Command {
 	var c app.Config
 	var verbose bool
 	var roots []string
-	var mailFile, signOnFile string
+	var upstreams []string
+	var mailFile, signOnFile, upstreamsFile string
 	cmd := &cobra.Command{
 		Use: "dev", Short: "Start everything in one process on this machine", GroupID: "serve",
 		Long: `Start the registries, the record and its log in one process, with embedded storage in one folder.
@@ -49,7 +50,7 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 			}
 			c.Logger = slog.New(slog.NewTextHandler(e.Err, &slog.HandlerOptions{Level: level}))
 			c.Version = Version
-			if err := errors.Join(trustedRoots(&c, roots), loadGivenFiles(&c, mailFile, signOnFile)); err != nil {
+			if err := errors.Join(trustedRoots(&c, roots), loadGivenFiles(&c, mailFile, signOnFile), readUpstreams(&c, upstreamsFile, upstreams)); err != nil {
 				return err
 			}
 			return runDev(cmd.Context(), e, c)
@@ -62,6 +63,8 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 	cmd.Flags().StringArrayVar(&roots, "trusted-root", nil, "NAME=FILE of a Sigstore's trusted_root.json whose attestations are taken; may be repeated")
 	cmd.Flags().StringArrayVar(&c.ProvenanceIssuers, "provenance-issuer", nil, "OpenID Connect issuer whose workloads may make provenance; may be repeated (default: GitHub Actions and gitlab.com)")
 	cmd.Flags().BoolVar(&c.AdvertiseAttestations, "advertise-attestations", false, "tell npm clients of attestations; only where every client trusts the Sigstore that made them")
+	cmd.Flags().StringArrayVar(&upstreams, "upstream", nil, "ECOSYSTEM=URL of the registry that names come from which nobody here has; may be repeated, and then the first that knows a name answers")
+	cmd.Flags().StringVar(&upstreamsFile, "upstreams", "", "YAML file that names upstreams with their hosts and credentials, and how they are asked")
 	accountFlags(cmd, &c)
 	cmd.Flags().StringVar(&mailFile, "mail", "", "YAML file that names the mail server; without it accounts are told nothing by mail")
 	cmd.Flags().StringVar(&signOnFile, "sso", "", "YAML file that names identity providers for single sign-on")

@@ -43,7 +43,7 @@ func (c *Core) pullGate(ctx context.Context, actor evidence.Actor, ecosystem, na
 	case r.State == Withdrawn:
 		return fault.New(fault.NotFound, "version-withdrawn", "%s was withdrawn by its publisher", r.PURL)
 	case r.Recalled != "":
-		return fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; use another version", r.PURL, r.Recalled)
+		return RecalledRelease(r)
 	case r.State == Held && !actor.Anonymous() && actor.Account == r.Publisher:
 		return nil // it has it anyway, and clients look whether it is there before they push again
 	case r.State == Held && !c.MayPublish(ctx, actor, ecosystem, name):
@@ -52,6 +52,11 @@ func (c *Core) pullGate(ctx context.Context, actor evidence.Actor, ecosystem, na
 		return nil
 	}
 	return c.checkRipe(ctx, actor, ecosystem, name, r)
+}
+
+// RecalledRelease is the refusal of a release that was recalled.
+func RecalledRelease(r Release) error {
+	return fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; use another version", r.PURL, r.Recalled)
 }
 
 // LinkBlob lets a name serve a blob, before or besides a manifest that names it.

@@ -166,22 +166,9 @@ func (p *Pages) Get(ctx context.Context, ecosystem, name, form, state string, re
 // cooldown, and whose it is. It is meant to be asked with every request, and reads the database only
 // when something was written since it was asked last.
 func (c *Core) State(ctx context.Context, ecosystem, name string) (string, error) {
-	head := c.record.Head()
-	key := ecosystem + " " + name
-	known, ok := c.states.Load(key)
-	s, _ := known.(nameState)
-	if !ok || s.head != head {
-		s = nameState{head: head}
-		err := c.record.DB().Query().QueryRowContext(ctx, `SELECT coalesce((SELECT revision FROM package WHERE ecosystem = $1 AND name = $2), -1),
-			coalesce((SELECT max(seq) FROM recall_event), -1)`, ecosystem, name).Scan(&s.revision, &s.recall)
-		if err != nil {
-			return "", fmt.Errorf("state of %s %s: %w", ecosystem, name, err)
-		}
-		if c.known.Add(1) > maxStates {
-			c.states.Clear() // whoever asks for made-up names must not fill the memory
-			c.known.Store(0)
-		}
-		c.states.Store(key, s)
+	s, err := c.state(ctx, ecosystem, name)
+	if err != nil {
+		return "", err
 	}
 	cooldown, err := c.Cooldown(ctx, ecosystem, name)
 	if err != nil {
@@ -196,8 +183,36 @@ func (c *Core) State(ctx context.Context, ecosystem, name string) (string, error
 	return fmt.Sprintf("%d.%d.%d.%t", s.revision, s.recall, cooldown, owned), nil
 }
 
+// state returns what the record says of a name, as of now.
+func (c *Core) state(ctx context.Context, ecosystem, name string) (nameState, error) {
+	head := c.record.Head()
+	key := ecosystem + " " + name
+	known, _ := c.states.Load(key)
+	s, ok := known.(nameState)
+	if ok && s.head == head {
+		return s, nil
+	}
+	s = nameState{head: head}
+	err := c.record.DB().Query().QueryRowContext(ctx, `SELECT coalesce((SELECT revision FROM package WHERE ecosystem = $1 AND name = $2), -1),
+		coalesce((SELECT max(seq) FROM recall_event), -1),
+		EXISTS (SELECT 1 FROM release r JOIN package p ON p.id = r.package_id WHERE p.ecosystem = $1 AND p.name = $2 AND r.mirrored = 0)`,
+		ecosystem, name).Scan(&s.revision, &s.recall, &s.published)
+	if err != nil {
+		return s, fmt.Errorf("state of %s %s: %w", ecosystem, name, err)
+	}
+	if c.known.Add(1) > maxStates {
+		c.states.Clear() // whoever asks for made-up names must not fill the memory
+		c.known.Store(0)
+	}
+	c.states.Store(key, s)
+	return s, nil
+}
+
 // nameState is what the record says that a name's offer depends on.
-type nameState struct{ head, revision, recall int64 }
+type nameState struct {
+	head, revision, recall int64
+	published              bool // here
+}
 
 // maxStates bounds how many names' states are kept.
 const maxStates = 50_000

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -36,6 +37,9 @@ type Question struct {
 	Path            string // "lodash", "simple/requests/", "org/acme/ui/maven-metadata.xml"
 	Accept          string // the Accept header
 	Limit           int64  // bytes
+	// Have is the digest of the document that the caller has made its page from: while that is still what the
+	// upstream says, the answer comes without Body, and nothing is read for it.
+	Have digest.Digest
 }
 
 // Document is what an upstream said.
@@ -52,21 +56,36 @@ type Document struct {
 	Stale bool
 }
 
+// Resolve returns the absolute address of a link in the document, or "" when it is none.
+func (d *Document) Resolve(link string) string {
+	base, err := url.Parse(d.Base)
+	if err != nil {
+		return ""
+	}
+	u, err := base.Parse(link)
+	if err != nil {
+		return ""
+	}
+	return u.String()
+}
+
 // Listed is a release, or a file of one, that an upstream lists. What the record knows about it is filled
 // in by [Core.Listed].
 type Listed struct {
 	Release
-	URL string // absolute, or relative to the document's Base
+	URL string // absolute: see [Document.Resolve]
 	// Digests are what the upstream says that the file has, as "algorithm:hex"; sha512, sha256 and sha1 are
 	// checked.
 	Digests   []string
 	Publisher string // who published it there, as the upstream puts it
+	Kept      bool   // it was fetched before, and its bytes are here
 }
 
 // Wanted is a listed file that is to be served.
 type Wanted struct {
 	Listed
 	ContentType string
+	Accept      string // the Accept header to fetch it with; empty for none
 	// Read makes the inventory of the stored artifact, for the record; nil when there is nothing to look into.
 	Read func(ctx context.Context, artifact digest.Digest) (*evidence.Inventory, error)
 }
@@ -88,14 +107,9 @@ func (c *Core) WithOwners(by Owners) *Core {
 // in a namespace that somebody here owns. Such a name is never asked for elsewhere: whoever could publish
 // it there would publish it here (dependency confusion).
 func (c *Core) Hosted(ctx context.Context, ecosystem, name string) (bool, error) {
-	var published bool
-	err := c.record.DB().Query().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM release r JOIN package p ON p.id = r.package_id
-		WHERE p.ecosystem = $1 AND p.name = $2 AND r.mirrored = 0)`, ecosystem, name).Scan(&published)
-	if err != nil {
-		return false, fmt.Errorf("look for %s %s: %w", ecosystem, name, err)
-	}
-	if published || c.owners == nil {
-		return published, nil
+	s, err := c.state(ctx, ecosystem, name)
+	if err != nil || s.published || c.owners == nil {
+		return s.published, err
 	}
 	return c.owners.Owned(ctx, ecosystem, name)
 }
@@ -120,15 +134,35 @@ func (c *Core) Listed(ctx context.Context, ecosystem, name string, all []Listed)
 	for i := range all {
 		l := &all[i]
 		if r := known[key{l.Version, l.File}]; r != nil {
-			l.Artifact, l.Size, l.State, l.Recalled, l.Approved, l.Seq, l.Origin = r.Artifact, r.Size, r.State, r.Recalled, r.Approved, r.Seq, r.Origin
-			if r.Published.After(l.Published) {
-				l.Published = r.Published
-			}
+			l.Fill(*r)
 			continue
 		}
 		l.State, l.Recalled, l.Origin = Active, recalled[l.PURL], l.URL
 	}
 	return nil
+}
+
+// Fill takes over what the record knows of a file that is kept. A publication time that moved backwards since
+// is not believed.
+func (l *Listed) Fill(r Release) {
+	l.Kept, l.Artifact, l.Size, l.State = true, r.Artifact, r.Size, r.State
+	l.Recalled, l.Approved, l.Seq, l.Origin = r.Recalled, r.Approved, r.Seq, r.Origin
+	if r.Published.After(l.Published) {
+		l.Published = r.Published
+	}
+}
+
+// Kept returns one file that was kept of an upstream's, or NotFound with code version-unknown.
+func (c *Core) Kept(ctx context.Context, ecosystem, name, version, file string) (Release, error) {
+	all, err := c.releases(ctx, `SELECT `+releaseColumns+` FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id
+		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3 AND r.file = $4 AND r.mirrored = 1`, ecosystem, name, version, file)
+	if err == nil && len(all) == 0 {
+		err = versionUnknown(name, version)
+	}
+	if err != nil {
+		return Release{}, err
+	}
+	return all[0], nil
 }
 
 // Mirrored returns what was kept of an upstream's versions of a name, in the order in which it was fetched.
