@@ -65,6 +65,7 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"hullmark-stop": stopDev,
 		"hullmark-kill": killDev,
 		"acme":          acme,
+		"maven-home":    mavenHome,
 		"containerd":    startContainerd,
 		"cluster":       startCluster,
 		"issuer":        startIssuer,
