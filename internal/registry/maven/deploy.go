@@ -180,16 +180,16 @@ func (r *Registry) publish(ctx context.Context, actor evidence.Actor, f *incomin
 	}
 	u.Stage, u.Contents = stage, append(u.Contents, proof...)
 	hold, err := r.core.Submit(ctx, actor, u)
-	return hold, r.overwritten(f.coordinates, err)
+	return hold, overwritten(f.file, err)
 }
 
 // overwritten says of a file that exists what to do about it in the words of Maven.
-func (r *Registry) overwritten(c coordinates, err error) error {
+func overwritten(file string, err error) error {
 	if err == nil || fault.As(err).Code != "file-exists" {
 		return err
 	}
 	return fault.New(fault.Conflict, "file-exists",
-		"%s was deployed before with other content, and a release is never overwritten; deploy a new version", clip(c.file)).Because(err)
+		"%s was deployed before with other content, and a release is never overwritten; deploy a new version", clip(file)).Because(err)
 }
 
 // inspect checks what is in a file. signed finds what a sidecar is about. It returns what is to be on the record beside the

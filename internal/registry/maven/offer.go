@@ -35,6 +35,11 @@ type facts struct {
 	Signed digest.Digest          `json:"signed,omitempty"`
 }
 
+// sum returns the kept checksum of an algorithm, in hex.
+func (f facts) sum(algorithm string) string {
+	return map[string]string{"md5": f.MD5, "sha1": f.SHA1, "sha512": f.SHA512}[algorithm]
+}
+
 // offer is everything that was published under a name, as long as nothing changes. It is not changed
 // once it is made, but for what was read of its metadata.
 type offer struct {

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
-	"fmt"
 	"hash"
 	"net/http"
 
@@ -89,15 +88,7 @@ func (r *Registry) checksum(ctx context.Context, o *offer, release registry.Rele
 	if err != nil {
 		return "", err
 	}
-	switch algorithm {
-	case "md5":
-		return f.MD5, nil
-	case "sha1":
-		return f.SHA1, nil
-	case "sha512":
-		return f.SHA512, nil
-	}
-	return "", fmt.Errorf("checksum %q is not kept", algorithm)
+	return f.sum(algorithm), nil
 }
 
 // sumOf returns the checksum in hex of a page.

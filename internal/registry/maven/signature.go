@@ -6,6 +6,7 @@ import (
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 )
 
@@ -48,7 +49,7 @@ func (r *Registry) inspectSidecar(ctx context.Context, actor evidence.Actor, f *
 	}
 	proof.Evidence = f.digest()
 	f.facts.Proof, f.facts.Signed = &proof, of
-	return []evidence.Draft{f.verification()}, nil
+	return []evidence.Draft{f.facts.verification(f.purl())}, nil
 }
 
 func (r *Registry) verifyPGP(ctx context.Context, f *incoming, signature []byte, of digest.Digest) (evidence.Verification, error) {
@@ -61,11 +62,9 @@ func (r *Registry) verifyPGP(ctx context.Context, f *incoming, signature []byte,
 }
 
 // verification is the statement that a signature holds, about the file that it signs.
-func (f *incoming) verification() evidence.Draft { return f.facts.verification(f.coordinates) }
-
-func (f facts) verification(c coordinates) evidence.Draft {
+func (f facts) verification(p purl.PURL) evidence.Draft {
 	return evidence.Draft{
-		Subjects:  []evidence.Subject{evidence.About(c.purl(), f.Signed)},
+		Subjects:  []evidence.Subject{evidence.About(p, f.Signed)},
 		Predicate: *f.Proof, Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Verified,
 	}
 }
