@@ -194,7 +194,7 @@ func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, actor
 			denied = err
 		}
 	}
-	if err := r.core.MayRead(ctx, actor, purl.Maven, group); err != nil {
+	if err := r.core.MayRead(ctx, actor, purl.Maven, groupName(group)); err != nil {
 		if denied == nil || fault.KindOf(err) == fault.Unauthenticated {
 			return err // who logs in may see more
 		}

@@ -177,6 +177,18 @@ func parsePOM(raw []byte) (pom, error) {
 	return p, nil
 }
 
+// readPOM is parsePOM of up to limit bytes.
+func readPOM(r io.Reader, limit int64) (pom, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return pom{}, err
+	}
+	if int64(len(raw)) > limit {
+		return pom{}, pomInvalid("the pom is larger than %d MiB", limit>>20)
+	}
+	return parsePOM(raw)
+}
+
 // resolve replaces "${key}" by the pom's own property, once: what mvn makes of it depends on
 // parents and profiles, too, and stays as it is written.
 func (p *pom) resolve(text string) string {

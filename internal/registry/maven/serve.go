@@ -1,6 +1,7 @@
 package maven
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"crypto/sha1"
@@ -8,6 +9,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"hash"
+	"io"
 	"net/http"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -91,17 +93,18 @@ func (r *Registry) checksum(ctx context.Context, o *offer, release registry.Rele
 	return f.sum(algorithm), nil
 }
 
-// sumOf returns the checksum in hex of a page.
-func sumOf(body []byte, algorithm string) string {
+// hashOf returns a checksum in hex.
+func hashOf(content io.Reader, algorithm string) (string, error) {
 	h := map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}[algorithm]()
-	h.Write(body)
-	return hex.EncodeToString(h.Sum(nil))
+	_, err := io.Copy(h, content)
+	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 // servePage answers with a page, or with one of its checksums.
 func servePage(w http.ResponseWriter, req *http.Request, t target, page *registry.Page) {
 	if t.sum != "" {
-		serveSum(w, sumOf(page.Body(), t.sum))
+		sum, _ := hashOf(bytes.NewReader(page.Body()), t.sum) // memory does not fail
+		serveSum(w, sum)
 		return
 	}
 	page.Serve(w, req)
