@@ -66,6 +66,8 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"hullmark-kill": killDev,
 		"acme":          acme,
 		"maven-home":    mavenHome,
+		"folder":        folder,
+		"finish-folder": finishFolder,
 		"containerd":    startContainerd,
 		"cluster":       startCluster,
 		"issuer":        startIssuer,

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 
@@ -51,6 +52,7 @@ func (w world) setup(env *testscript.Env) error {
 			return err
 		}
 	}
+	env.Values[foldersKey{}] = map[string]*httptest.Server{}
 	env.Values[backgroundKey{}] = map[string]*background{}
 	env.Values[issuerKey{}] = map[string]*oidctest.Issuer{}
 	env.Values[devKey{}] = &dev{env: env, data: filepath.Join(env.WorkDir, "data")}

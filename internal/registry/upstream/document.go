@@ -79,6 +79,9 @@ func (c *Client) answer(ctx context.Context, q registry.Question, f *fact, stale
 		return nil, unknown(q.Ecosystem, q.Name)
 	}
 	d := &registry.Document{ContentType: f.contentType, Base: f.base, Digest: f.digest, Asked: f.asked, Stale: stale}
+	if at, err := http.ParseTime(f.lastModified); err == nil {
+		d.Modified = at.UTC()
+	}
 	if q.Have == f.digest {
 		return d, nil
 	}
