@@ -17,7 +17,9 @@ package nuget
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -49,8 +51,9 @@ type Config struct {
 	Advisories Advisories
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
 	Limits Limits
-	// Clock tells the time; nil means the machine's.
-	Clock clock.Clock
+	// Clock and Random are inputs for tests; nil means the machine's.
+	Clock  clock.Clock
+	Random io.Reader
 	// Log receives the errors that callers are not shown; nil means the default logger.
 	Log *slog.Logger
 }
@@ -113,7 +116,11 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		r.log = slog.Default()
 	}
 	r.pages = registry.NewPages(core, r.limits.Cache, r.clock.Now)
-	r.keys = newVerifyKeys(r.clock)
+	random := cfg.Random
+	if random == nil {
+		random = rand.Reader
+	}
+	r.keys = newVerifyKeys(r.clock, random)
 	return r, nil
 }
 

@@ -96,6 +96,11 @@ func (p *push) take(req *http.Request) (*registry.Hold, error) {
 	if err := p.admit(req); err != nil {
 		return nil, err
 	}
+	if p.sort == symbolsType {
+		if err := p.checkSymbols(req); err != nil {
+			return nil, p.refuse(ctx, err)
+		}
+	}
 	hold, err := p.publish(ctx)
 	if err != nil {
 		return nil, p.refuse(ctx, err)

@@ -2,6 +2,7 @@ package nuget
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -73,4 +74,19 @@ func ascii(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// maxJSON bounds a small request, in bytes.
+const maxJSON = 256 << 10
+
+// readJSON decodes a small request body into v.
+func readJSON(w http.ResponseWriter, req *http.Request, v any) error {
+	err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxJSON)).Decode(v)
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return fault.New(fault.TooLarge, "body-too-large", "the request is larger than the %d KiB that are taken here", maxJSON>>10)
+	}
+	if err != nil {
+		return malformed("it must be the JSON that is expected here").Because(err)
+	}
+	return nil
 }
