@@ -11,7 +11,6 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
-	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // serveVersions answers GET flat/{id}/index.json: all versions that are offered, unlisted ones included.
@@ -112,5 +111,3 @@ func (r *Registry) serveDocument(w http.ResponseWriter, req *http.Request, actor
 func (r *Registry) gate(ctx context.Context, actor evidence.Actor, name string, e *entry) error {
 	return r.core.MayDownload(ctx, actor, purl.NuGet, name, e.Release)
 }
-
-var _ = registry.Active

@@ -82,10 +82,8 @@ func (r *Registry) all(ctx context.Context, name string) (*offer, error) {
 		o.entries, err = r.upstreamEntries(ctx, name)
 		return o.sorted(), err
 	}
-	if r.owners != nil {
-		if o.owner, err = r.owners.Owner(ctx, name); err != nil {
-			return nil, err
-		}
+	if o.owner, err = r.owner(ctx, name); err != nil {
+		return nil, err
 	}
 	releases, err := r.core.Releases(ctx, purl.NuGet, name)
 	if err != nil {
@@ -107,12 +105,20 @@ func (r *Registry) all(ctx context.Context, name string) (*offer, error) {
 	return o.sorted(), nil
 }
 
+// owner returns whose a name is; empty when it is nobody's here.
+func (r *Registry) owner(ctx context.Context, name string) (string, error) {
+	if r.owners == nil {
+		return "", nil
+	}
+	return r.owners.Owner(ctx, name)
+}
+
 func (o *offer) sorted() *offer {
 	slices.SortStableFunc(o.entries, func(a, b *entry) int { return a.version.compare(b.version) })
 	return o
 }
 
-// without leaves out what a client cannot use or does not want.
+// only leaves out what a client cannot use or does not want.
 func (o *offer) only(keep func(*entry) bool) []*entry {
 	var out []*entry
 	for _, e := range o.entries {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -32,15 +34,56 @@ const (
 
 // push is a package on its way in.
 type push struct {
-	r      *Registry
-	actor  evidence.Actor
+	r     *Registry
+	actor evidence.Actor
+	*received
+	sort    string // packageType or symbolsType
+	inside  *inside
+	stage   bool
+	author  *Signature // nil: none that was verified
+	checked []byte     // the signature that it was
+	pushed  digest.Digest
+}
+
+// received is a file on its way into the blob store.
+type received struct {
 	upload blob.Upload // nil once it is committed
-	sort   string      // packageType or symbolsType
-	inside *inside
-	stage  bool
-	author *Signature // nil: none that was verified
-	pushed digest.Digest
-	sha512 string // base64
+	sha512 hash.Hash
+}
+
+func (r *Registry) newReceived(ctx context.Context) (*received, error) {
+	upload, err := r.core.Blobs().Create(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("receive package: %w", err)
+	}
+	return &received{upload: upload, sha512: sha512.New()}, nil
+}
+
+// Write implements io.Writer.
+func (f *received) Write(b []byte) (int, error) {
+	f.sha512.Write(b)
+	return f.upload.Write(b)
+}
+
+// content opens what was received, before it has a name in the blob store.
+func (f *received) content() (io.ReaderAt, int64, func() error, error) {
+	content, err := f.upload.Content()
+	if err != nil {
+		return nil, 0, nil, fmt.Errorf("read package: %w", err)
+	}
+	at, ok := content.(io.ReaderAt)
+	if !ok {
+		content.Close()
+		return nil, 0, nil, errors.New("read package: the blob store's uploads cannot be read at a place")
+	}
+	return at, f.upload.Size(), content.Close, nil
+}
+
+// close forgets what was not committed.
+func (f *received) close() {
+	if f != nil && f.upload != nil {
+		f.upload.Abort()
+	}
 }
 
 // pushPackage answers PUT api/v2/package. Source: NuGet docs, "Push and delete".
@@ -74,12 +117,6 @@ func (r *Registry) push(w http.ResponseWriter, req *http.Request, p *push) error
 
 // warningHeader is printed by NuGet clients whatever the status. Source: NuGet.Client, ProtocolConstants.cs.
 const warningHeader = "X-NuGet-Warning"
-
-func (p *push) close() {
-	if p.upload != nil {
-		p.upload.Abort()
-	}
-}
 
 func (p *push) name() string    { return strings.ToLower(p.inside.nuspec.ID) }
 func (p *push) version() string { return p.inside.nuspec.Version.key() }
@@ -118,13 +155,12 @@ func (p *push) receive(req *http.Request) error {
 	if err != nil {
 		return malformed("it must be a multipart form with one file, as nuget push sends it").Because(err)
 	}
-	if p.upload, err = p.r.core.Blobs().Create(req.Context()); err != nil {
-		return fmt.Errorf("receive package: %w", err)
+	if p.received, err = p.r.newReceived(req.Context()); err != nil {
+		return err
 	}
 	limit := p.r.limits.Archive.Packed
-	sum := sha512.New()
 	source := &blame{r: part}
-	n, err := io.Copy(io.MultiWriter(p.upload, sum), io.LimitReader(source, limit+1))
+	n, err := io.Copy(p.received, io.LimitReader(source, limit+1))
 	switch {
 	case source.err != nil:
 		return malformed("it broke off").Because(source.err)
@@ -133,7 +169,6 @@ func (p *push) receive(req *http.Request) error {
 	case n > limit:
 		return fault.New(fault.TooLarge, "body-too-large", "the package is larger than %d MiB; leave out what is not needed to use it", limit>>20)
 	}
-	p.sha512 = base64.StdEncoding.EncodeToString(sum.Sum(nil))
 	return nil
 }
 
@@ -155,19 +190,31 @@ func (b *blame) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// read reads the received package, before it has a name in the blob store.
+// read reads the received package.
 func (p *push) read() error {
-	content, err := p.upload.Content()
+	at, size, done, err := p.content()
 	if err != nil {
-		return fmt.Errorf("read package: %w", err)
+		return err
 	}
-	defer content.Close()
-	at, ok := content.(io.ReaderAt)
-	if !ok {
-		return errors.New("read package: the blob store's uploads cannot be read at a place")
-	}
-	p.inside, err = readInside(at, p.upload.Size(), p.r.limits.Archive)
+	defer done()
+	p.inside, err = readInside(at, size, p.r.limits.Archive)
 	return err
+}
+
+// replace puts another file in the place of the received one.
+func (p *push) replace(ctx context.Context, write func(*received) error) error {
+	before := hex.EncodeToString(p.sha512.Sum(nil))
+	other, err := p.r.newReceived(ctx)
+	if err != nil {
+		return err
+	}
+	if err := write(other); err != nil {
+		other.close()
+		return fmt.Errorf("countersign %s: %w", p.purl(), err)
+	}
+	p.received.close()
+	p.received, p.pushed = other, digest.Digest(digest.SHA512+":"+before)
+	return p.read() // the inventory is of what is served
 }
 
 // admit asks whether the name is theirs. Clients of NuGet cannot send a second factor: who would need one
@@ -193,6 +240,16 @@ func (p *push) refuse(ctx context.Context, err error) error {
 func (p *push) publish(ctx context.Context) (*registry.Hold, error) {
 	file := fileName(p.name(), p.version(), p.sort)
 	if err := p.unused(ctx, file); err != nil {
+		return nil, err
+	}
+	if err := p.checkSignature(); err != nil {
+		return nil, err
+	}
+	owner, err := p.r.owner(ctx, p.name())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.countersign(ctx, owner); err != nil {
 		return nil, err
 	}
 	upload := registry.Upload{
@@ -223,11 +280,17 @@ func (p *push) unused(ctx context.Context, file string) error {
 // own. It fills in what the upload names them by.
 func (p *push) store(ctx context.Context, u *registry.Upload) error {
 	g, gctx := errgroup.WithContext(ctx)
-	var stored digest.Digest
+	var stored, signature digest.Digest
 	g.Go(func() (err error) {
-		upload := p.upload
-		p.upload = nil // Commit ends it, whatever comes out
+		upload := p.received.upload
+		p.received.upload = nil // Commit ends it, whatever comes out
 		u.Artifact, err = upload.Commit(gctx, "")
+		return err
+	})
+	g.Go(func() (err error) {
+		if p.author != nil {
+			signature, err = p.r.storeBlob(gctx, p.checked)
+		}
 		return err
 	})
 	g.Go(func() (err error) {
@@ -242,12 +305,18 @@ func (p *push) store(ctx context.Context, u *registry.Upload) error {
 		return fmt.Errorf("store %s: %w", u.PURL, err)
 	}
 	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, p.inside.inventory)}
+	if p.author != nil {
+		u.Contents = append(u.Contents, p.author.Statement(u.PURL, u.Artifact, signature))
+	}
 	return nil
 }
 
 func (p *push) storeMetadata(ctx context.Context) (_ digest.Digest, err error) {
 	m := described(p.inside.nuspec)
-	m.SHA512, m.Pushed = p.sha512, p.pushed
+	m.SHA512, m.Pushed = base64.StdEncoding.EncodeToString(p.sha512.Sum(nil)), p.pushed
+	if p.author != nil {
+		m.Author = p.author.Subject
+	}
 	if m.Nuspec, err = p.r.storeBlob(ctx, p.inside.raw); err != nil {
 		return "", err
 	}

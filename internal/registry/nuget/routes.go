@@ -31,6 +31,8 @@ func (r *Registry) Routes() []registry.Route {
 		g.Visitor("GET", "/"+completePath, r.complete),
 		g.Anyone("GET", "/"+vulnPath, r.serveVulnerabilities),
 		g.Anyone("GET", "/v3/vulnerabilities/{state}", r.serveVulnerabilityPage),
+		g.Anyone("GET", "/"+signersPath, r.serveSigners),
+		g.Anyone("GET", "/"+signerFolder+"{file}", r.serveSigner),
 		g.Visitor("GET", "/"+catalogPath+"index.json", r.serveCatalog),
 		g.Named("GET", "/"+catalogPath+"{name}/{file}", read, pathName, r.serveCatalogFile),
 
