@@ -81,7 +81,7 @@ func (r *Registry) servePackage(w http.ResponseWriter, req *http.Request, actor 
 	return nil
 }
 
-// serveDocument answers with a small document of a hosted version.
+// serveDocument answers with a small document of a version.
 func (r *Registry) serveDocument(w http.ResponseWriter, req *http.Request, actor evidence.Actor, name, key, kind string, which func(*metadata) digest.Digest) error {
 	ctx := req.Context()
 	e, err := r.find(ctx, name, key)
@@ -91,11 +91,7 @@ func (r *Registry) serveDocument(w http.ResponseWriter, req *http.Request, actor
 	if err := r.gate(ctx, actor, name, e); err != nil {
 		return err
 	}
-	d := which(e.metadata)
-	if d == "" {
-		return fileUnknown(name, req.PathValue("file"))
-	}
-	data, err := r.readBlob(ctx, d)
+	data, err := r.smallDocument(ctx, name, e, lower(req.PathValue("file")), which)
 	if err != nil {
 		return err
 	}
@@ -105,6 +101,17 @@ func (r *Registry) serveDocument(w http.ResponseWriter, req *http.Request, actor
 	h.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
 	return nil
+}
+
+func (r *Registry) smallDocument(ctx context.Context, name string, e *entry, file string, which func(*metadata) digest.Digest) ([]byte, error) {
+	if e.Origin != "" {
+		return r.upstreamDocument(ctx, name, e, file)
+	}
+	d := which(e.metadata)
+	if d == "" {
+		return nil, fileUnknown(name, file)
+	}
+	return r.readBlob(ctx, d)
 }
 
 // gate is the pull gate for what tells of a version.

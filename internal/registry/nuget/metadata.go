@@ -12,7 +12,7 @@ import (
 // metadata is what is kept of a version, and read of an upstream's, to render documents from.
 type metadata struct {
 	ID      string `json:"id"`      // as its publisher writes it
-	Version string `json:"version"` // in normal form, with metadata
+	Display string `json:"version"` // in normal form, with metadata and in its publisher's letter case
 
 	Title        string   `json:"title,omitempty"`
 	Authors      string   `json:"authors,omitempty"`
@@ -47,7 +47,7 @@ type metadata struct {
 // described returns the metadata of a nuspec.
 func described(n *nuspec) *metadata {
 	return &metadata{
-		ID: n.ID, Version: n.Version.Full(), Title: n.Title, Authors: n.Authors, Description: n.Description, Summary: n.Summary,
+		ID: n.ID, Display: n.Version.Full(), Title: n.Title, Authors: n.Authors, Description: n.Description, Summary: n.Summary,
 		ReleaseNotes: n.ReleaseNotes, Copyright: n.Copyright, Language: n.Language, ProjectURL: n.ProjectURL, IconURL: n.IconURL,
 		LicenseURL: n.LicenseURL, License: n.License, LicenseFile: n.LicenseFile, MinClient: n.MinClient, Repository: n.Repository,
 		Tags: n.Tags, Types: n.Types, RequireLicenseAcceptance: n.RequireLicenseAcceptance, SemVer2: n.semVer2(), Groups: n.Groups,

@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -46,7 +47,7 @@ type Config struct {
 	// Trust lets pipelines publish without a stored token; nil turns that off.
 	Trust registry.Exchanger
 	// Upstream is where packages come from that nobody here owns; nil serves what is hosted.
-	Upstream registry.Upstream
+	Upstream Upstream
 	// Advisories knows vulnerable versions; nil knows none.
 	Advisories Advisories
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
@@ -82,7 +83,7 @@ type Registry struct {
 	signatures Signatures
 	signer     Countersigner // nil: nothing is countersigned
 	trust      registry.Exchanger
-	upstream   registry.Upstream
+	upstream   Upstream
 	advisories Advisories
 	base       string // Config.PublicURL
 	limits     Limits
@@ -91,6 +92,9 @@ type Registry struct {
 
 	pages *registry.Pages
 	keys  *verifyKeys
+	// listings are what upstreams say, once it was parsed.
+	listings     *registry.Cache[*listing]
+	listingOrder atomic.Int64
 }
 
 // New returns the registry. It fails when cfg cannot work.
@@ -116,6 +120,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		r.log = slog.Default()
 	}
 	r.pages = registry.NewPages(core, r.limits.Cache, r.clock.Now)
+	r.listings = registry.NewCache[*listing](r.limits.Cache)
 	random := cfg.Random
 	if random == nil {
 		random = rand.Reader

@@ -2,6 +2,8 @@ package nuget
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ type offer struct {
 	owner   string // organisation; empty when it is nobody's here
 	entries []*entry
 	until   time.Time // when a version ripens next; zero when none does
+	stale   time.Time // as of when the upstream said so, when it does not answer; else zero
 	// kept is why the newest version that is not offered is not; nil when all are.
 	kept error
 }
@@ -46,7 +49,7 @@ func (r *Registry) offer(ctx context.Context, name string) (*offer, error) {
 		return nil, o.kept
 	}
 	if len(o.entries) == 0 {
-		return nil, fault.New(fault.NotFound, "name-unknown", "there is no NuGet package %q here", name)
+		return nil, nameUnknown(name)
 	}
 	return o, nil
 }
@@ -57,7 +60,7 @@ func (o *offer) take(e *entry, cooldown time.Duration, now time.Time) bool {
 	case e.State == registry.Withdrawn:
 		return false
 	case e.Recalled != "":
-		o.kept = fault.New(fault.Policy, "release-recalled", "%s was recalled: %s; use another version", e.PURL, e.Recalled)
+		o.kept = registry.RecalledRelease(e.Release)
 	case e.State == registry.Held:
 		o.kept = fault.New(fault.Policy, "release-held", "%s waits for the approval of a second person; see what it changes with: hullmark hold show '%s'", e.PURL, e.PURL)
 	case now.Before(ripe):
@@ -79,7 +82,7 @@ func (r *Registry) all(ctx context.Context, name string) (*offer, error) {
 	}
 	o := &offer{name: name}
 	if !hosted {
-		o.entries, err = r.upstreamEntries(ctx, name)
+		o.entries, o.stale, err = r.upstreamEntries(ctx, name)
 		return o.sorted(), err
 	}
 	if o.owner, err = r.owner(ctx, name); err != nil {
@@ -158,8 +161,16 @@ func (r *Registry) page(ctx context.Context, name, form string, render func(*off
 		if err != nil {
 			return nil, err
 		}
-		return registry.NewPage("application/json", body, o.until, nil), nil
+		return registry.NewPage("application/json", body, o.until, o.warning()), nil
 	})
+}
+
+// warning is what clients print when the upstream does not answer and an older answer must do.
+func (o *offer) warning() http.Header {
+	if o.stale.IsZero() {
+		return nil
+	}
+	return http.Header{warningHeader: {ascii(fmt.Sprintf("the upstream of %s does not answer; what it offered at %s is shown", o.name, o.stale.UTC().Format("2006-01-02 15:04:05 UTC")))}}
 }
 
 // find returns a version of a name, offered or not, by a version in any spelling.

@@ -45,7 +45,7 @@ func (r *Registry) servePage(name string) func(http.ResponseWriter, *http.Reques
 			return err
 		}
 		return render(w, name, describedPage{
-			Title: e.ID + " " + e.metadata.Version, Version: e.metadata.Version, Published: e.Published.UTC().Format("2006-01-02 15:04 UTC"),
+			Title: e.ID + " " + e.Display, Version: e.Display, Published: e.Published.UTC().Format("2006-01-02 15:04 UTC"),
 			Owner: o.owner, OwnerURL: r.base + ownersPath + o.owner, Listed: e.listed, Entry: e,
 			ReportURL: r.base + pagesPath + o.name + "/" + e.Version + "/report",
 		})
@@ -162,7 +162,7 @@ func (r *Registry) serveCatalogFile(w http.ResponseWriter, req *http.Request, _ 
 		page.CommitTimeStamp = max(page.CommitTimeStamp, when)
 		page.Items = append(page.Items, catalogItem{
 			ID: r.base + catalogPath + name + "/" + e.Version + ".json", Type: "nuget:PackageDetails", CommitID: commitID(e.Seq),
-			CommitTimeStamp: when, PackageID: e.ID, Version: e.metadata.Version,
+			CommitTimeStamp: when, PackageID: e.ID, Version: e.Display,
 		})
 	}
 	page.Count = len(page.Items)

@@ -189,7 +189,7 @@ func (r *Registry) contentAddress(name, version string) string {
 func (r *Registry) catalogEntry(name string, h hive, e *entry) catalogEntry {
 	c := catalogEntry{
 		ID: r.base + catalogPath + name + "/" + e.Version + ".json", Type: "PackageDetails",
-		PackageID: e.ID, Version: e.metadata.Version, Title: e.Title, Authors: e.Authors, Description: e.Description, Summary: e.Summary,
+		PackageID: e.ID, Version: e.Display, Title: e.Title, Authors: e.Authors, Description: e.Description, Summary: e.Summary,
 		Language: e.Language, ProjectURL: e.ProjectURL, IconURL: e.IconURL, LicenseURL: e.LicenseURL, License: e.License,
 		MinClient: e.MinClient, RequireLicenseAcceptance: e.RequireLicenseAcceptance, Tags: e.Tags, Listed: e.listed,
 		Published: timestamp(e.Published), PackageContent: r.contentAddress(name, e.Version),

@@ -174,7 +174,7 @@ func (r *Registry) found(o *offer, q query) *found {
 	}
 	newest := all[len(all)-1]
 	f := &found{
-		ID: r.indexAddress(h, o.name), Type: "Package", Registration: r.indexAddress(h, o.name), PackageID: newest.ID, Version: newest.metadata.Version,
+		ID: r.indexAddress(h, o.name), Type: "Package", Registration: r.indexAddress(h, o.name), PackageID: newest.ID, Version: newest.Display,
 		Title: newest.Title, Description: newest.Description, Summary: newest.Summary, IconURL: newest.IconURL, LicenseURL: newest.LicenseURL,
 		ProjectURL: newest.ProjectURL, Tags: append([]string{}, newest.Tags...), Authors: []string{}, Owners: []string{}, Verified: o.owner != "",
 		PackageTypes: []packageKind{}, Deprecation: deprecationOf(newest.Deprecated), Vulnerable: append([]vulnerability{}, r.vulnerabilities(o.name, newest.Version)...),
@@ -191,7 +191,7 @@ func (r *Registry) found(o *offer, q query) *found {
 		f.PackageTypes = append(f.PackageTypes, packageKind{kind})
 	}
 	for _, e := range all {
-		f.Versions = append(f.Versions, foundVersion{ID: r.base + h.path + o.name + "/" + e.Version + ".json", Version: e.metadata.Version})
+		f.Versions = append(f.Versions, foundVersion{ID: r.base + h.path + o.name + "/" + e.Version + ".json", Version: e.Display})
 	}
 	return f
 }
@@ -246,7 +246,7 @@ func (r *Registry) completeVersions(w http.ResponseWriter, req *http.Request, ac
 		if err == nil {
 			for _, e := range o.entries {
 				if e.listed && (q.prerelease || !e.version.prerelease()) && (q.semVer2 || !e.SemVer2) {
-					versions = append(versions, e.metadata.Version)
+					versions = append(versions, e.Display)
 				}
 			}
 		}
