@@ -70,6 +70,9 @@ type Config struct {
 	// leaked secrets, by the key id that they name. None: reports are refused.
 	SecretScanners map[string]string
 
+	// NuGet is what is particular to NuGet packages: whose signatures are trusted, and what the registry signs with.
+	NuGet NuGetConfig
+
 	// Mail is the server that sends what accounts are told. Without it nobody is told anything, and no
 	// account can be recovered by mail. Default: none.
 	Mail *mail.Config

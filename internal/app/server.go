@@ -25,6 +25,7 @@ import (
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/maven"
 	"github.com/hullmark/hullmark/internal/registry/npm"
+	"github.com/hullmark/hullmark/internal/registry/nuget"
 	"github.com/hullmark/hullmark/internal/registry/oci"
 	"github.com/hullmark/hullmark/internal/trace"
 )
@@ -47,11 +48,13 @@ const (
 type Server struct {
 	// URL is how clients reach the server, without trailing slash.
 	URL string
-	// NPM, OCI and Maven are the registries, and API the REST interface; their route tables are public.
+	// The registries. Their route tables are public.
 	NPM   *npm.Registry
-	OCI   *oci.Registry
 	Maven *maven.Registry
-	API   *api.API
+	NuGet *nuget.Registry
+	OCI   *oci.Registry
+	// API is the REST interface; its route table is public, too.
+	API *api.API
 	// Console serves the pages that people open; its route table is public, too.
 	Console *console.Console
 	// Fleet serves agents and admission controllers.
@@ -115,7 +118,7 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
-	if err := s.buildMaven(); err != nil {
+	if err := s.buildPackages(); err != nil {
 		return err
 	}
 	recalls := recall.New(s.app.Record, s.app.Accounts, s.app.fleetMembers)
@@ -130,6 +133,16 @@ func (s *Server) build() error {
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()
+	return nil
+}
+
+// buildPackages builds the registries whose wiring has a file of its own.
+func (s *Server) buildPackages() error {
+	for _, build := range []func() error{s.buildMaven, s.buildNuGet} {
+		if err := build(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -180,6 +193,7 @@ func (s *Server) mounts() map[string]http.Handler {
 		"/v2/":           s.OCI.Handler(),
 		"/token":         s.OCI.Handler(),
 		mavenMount:       http.StripPrefix("/maven", s.Maven.Handler()),
+		nugetMount:       http.StripPrefix(strings.TrimSuffix(nugetMount, "/"), s.NuGet.Handler()),
 		api.Prefix + "/": http.StripPrefix(api.Prefix, s.API.Handler()),
 		fleet.Mount:      s.Fleet.Handler(),
 		"/log/":          http.StripPrefix("/log", s.logHandler()),
@@ -213,7 +227,8 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintf(w, "Hullmark\n\nyou   %[2]s/account/\nnpm   %[1]s/npm/\nMaven %[1]s/maven/\nOCI   %[1]s/v2/\nAPI   %[1]s/api/v1/\nlog   %[1]s/log/checkpoint\nkey   %[1]s/log/key\n", s.URL, s.app.Accounts.Pages())
+	fmt.Fprintf(w, "Hullmark\n\nyou      %[2]s/account/\nnpm      %[1]s/npm/\nPyPI     %[1]s/pypi/simple/\nMaven    %[1]s/maven/\nNuGet    %[1]s/nuget/v3/index.json\n"+
+		"gems     %[1]s/gems/\nimages   %[1]s/v2/\nAPI      %[1]s/api/v1/\nlog      %[1]s/log/checkpoint\nkey      %[1]s/log/key\n", s.URL, s.app.Accounts.Pages())
 }
 
 // Run serves until ctx ends, then lets requests under way finish and signs a last checkpoint.
