@@ -1,0 +1,5 @@
+package gem
+
+type waiting struct{}
+
+func newWaiting() *waiting { return &waiting{} }
