@@ -18,6 +18,7 @@ package gem
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"golang.org/x/sync/singleflight"
 
@@ -118,6 +119,10 @@ func (r *Registry) Handler() http.Handler {
 		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasPrefix(req.URL.Path, "/api/v1/dependencies") {
+			r.fail(w, req, errNoDependencies())
+			return
+		}
 		r.fail(w, req, fault.New(fault.NotFound, "route-unknown", "the gem registry has no %s %s", req.Method, clip(req.URL.Path)))
 	})
 	return mux

@@ -45,8 +45,8 @@ type list struct {
 	pack   sync.Once
 	packed []byte
 
-	mu     sync.Mutex
-	packs  map[string][]byte // indexes in Marshal, by name
+	mu    sync.Mutex
+	packs map[string][]byte // indexes in Marshal, by name
 }
 
 // CacheKey, CacheRevision and CacheWeight implement registry.Cacheable.

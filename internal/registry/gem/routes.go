@@ -26,7 +26,6 @@ func (r *Registry) readRoutes() []registry.Route {
 		g.Named("GET", "/info/{name}", read, named, r.serveInfo),
 		g.Named("GET", "/quick/Marshal.4.8/{file}", read, r.byFile(".gemspec.rz"), r.serveQuick),
 		g.Named("GET", "/gems/{file}", read, r.byFile(".gem"), r.serveGem),
-		g.Anyone("GET", "/api/v1/dependencies", r.noDependencies),
 	}
 }
 

@@ -148,7 +148,8 @@ func (r *Registry) serveListed(w http.ResponseWriter, req *http.Request, actor e
 	return r.upstream.Serve(w, req, actor, o.name, registry.Wanted{Listed: *v.listed, ContentType: "application/octet-stream"})
 }
 
-// noDependencies answers GET /api/v1/dependencies as rubygems.org does: clients go on with the compact index.
-func (r *Registry) noDependencies(http.ResponseWriter, *http.Request, evidence.Actor) error {
+// errNoDependencies is what rubygems.org answers to GET /api/v1/dependencies, too: clients go on with the
+// compact index.
+func errNoDependencies() error {
 	return fault.New(fault.NotFound, "route-unknown", "The dependency API has gone away. See https://blog.rubygems.org/2023/02/22/dependency-api-deprecation.html for more information")
 }
