@@ -5,15 +5,21 @@ import (
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/publish/oidc"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry/gem"
 )
+
+// gemRevoke is where secret scanners report keys to RubyGems.
+// Source: RubyGems guides, "API key scopes"; rubygems.org, api_keys_controller.rb, "revoke".
+const gemRevoke = "POST /gems/api/v1/api_key/revoke"
 
 // buildGem builds the registry of gems.
 func (s *Server) buildGem() error {
 	c := s.app.Config
 	s.Gem = gem.New(s.app.Core, gem.Config{
-		PublicURL: s.URL + "/gems/", Accounts: gemAccounts{s.app.Accounts}, StepUp: stepUp{s.app.Accounts, s.URL}, Clock: c.Clock, Log: c.Logger,
+		PublicURL: s.URL + "/gems/", Accounts: gemAccounts{s.app.Accounts}, StepUp: stepUp{s.app.Accounts, s.URL},
+		Trust: gemTrust{s.app.Trust}, Exchange: exchanger{s}, Clock: c.Clock, Log: c.Logger,
 	})
 	return nil
 }
@@ -74,12 +80,28 @@ func (a gemAccounts) SetOwner(ctx context.Context, actor evidence.Actor, name, u
 	return a.SetPackageRole(ctx, actor, purl.Gem, name, user, role)
 }
 
-// Leaked implements gem.Accounts.
-func (a gemAccounts) Leaked(keyID, signature string, body []byte) error {
-	return a.CheckReporter(keyID, signature, body)
+// gemTrust is trusted publishing in the words of the gem protocols.
+type gemTrust struct{ *oidc.Service }
+
+// Publishers implements gem.Trust.
+func (t gemTrust) Publishers(ctx context.Context, actor evidence.Actor, name string) ([]gem.Publisher, error) {
+	found, err := t.List(ctx, actor, purl.Gem, name)
+	out := make([]gem.Publisher, len(found))
+	for i, p := range found {
+		out[i] = gem.Publisher{ID: p.ID, Provider: p.Provider, Claims: p.Claims}
+	}
+	return out, err
 }
 
-// Revoke implements gem.Accounts.
-func (a gemAccounts) Revoke(ctx context.Context, secret, where string) (bool, error) {
-	return a.ReportLeak(ctx, account.Leak{Secret: secret, URL: where})
+// AddPublisher implements gem.Trust.
+func (t gemTrust) AddPublisher(ctx context.Context, actor evidence.Actor, name string, p gem.Publisher) (gem.Publisher, error) {
+	made, err := t.Add(ctx, actor, oidc.Publisher{
+		Ecosystem: purl.Gem, Name: name, Provider: p.Provider, Claims: p.Claims, Permission: evidence.Publish,
+	})
+	return gem.Publisher{ID: made.ID, Provider: made.Provider, Claims: made.Claims}, err
+}
+
+// RemovePublisher implements gem.Trust.
+func (t gemTrust) RemovePublisher(ctx context.Context, actor evidence.Actor, name, id string) error {
+	return t.Remove(ctx, actor, purl.Gem, name, id)
 }

@@ -186,6 +186,7 @@ func (s *Server) mounts() map[string]http.Handler {
 		"GET /log/key":   http.HandlerFunc(s.serveKey),
 		"GET /{$}":       http.HandlerFunc(s.serveFront),
 		api.SecretsMount: s.API.Secrets(),
+		gemRevoke:        s.API.Secrets(),
 	}
 	pages := s.Console.Handler()
 	for _, m := range console.Mounts() {

@@ -26,10 +26,6 @@ type Accounts interface {
 	// user name or address, or takes every role that they have on this one name away.
 	Owners(ctx context.Context, name string) ([]string, error)
 	SetOwner(ctx context.Context, actor evidence.Actor, name, user string, owner bool) error
-
-	// Leaked checks the signature of a report that secrets were found, and Revoke revokes one that is ours.
-	Leaked(keyID, signature string, body []byte) error
-	Revoke(ctx context.Context, secret, where string) (ours bool, err error)
 }
 
 // Key describes a key that gem signin asks for.

@@ -2,9 +2,11 @@ package gem
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +28,8 @@ type pushed struct {
 	upload    blob.Upload // nil once it was committed
 	spec      *Spec
 	inventory *evidence.Inventory
+	sum       digest.Digest     // of the gem
+	parts     *multipart.Reader // nil where the gem is the whole body
 	bundles   []json.RawMessage
 	already   bool // that it is here, the same to the byte
 	proofs    []evidence.Draft
@@ -79,12 +83,17 @@ func (p *pushed) receive(req *http.Request) error {
 		return fmt.Errorf("receive gem: %w", err)
 	}
 	limit := p.r.limits.Archive.Packed
-	n, err := io.Copy(p.upload, io.LimitReader(body, limit+1))
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(p.upload, sum), io.LimitReader(body, limit+1))
 	if err != nil {
 		return malformed("it broke off").Because(err)
 	}
 	if n > limit {
 		return fault.New(fault.TooLarge, "archive-too-large", "the gem is larger than the %d bytes that are taken; leave out what is not needed to use it", limit)
+	}
+	p.sum = digest.Sum(digest.SHA256, sum)
+	if err := p.receiveBundles(); err != nil {
+		return err
 	}
 	content, err := p.upload.Content()
 	if err != nil {
@@ -111,6 +120,9 @@ func (p *pushed) refuse(ctx context.Context, name string, err error) error {
 
 func (p *pushed) publish(ctx context.Context, name string) (*registry.Hold, error) {
 	if err := p.checkSpelling(ctx, name); err != nil {
+		return nil, err
+	}
+	if err := p.prove(p.sum); err != nil {
 		return nil, err
 	}
 	u := registry.Upload{

@@ -9,7 +9,7 @@ import (
 
 // Routes returns every route; Handler serves nothing else.
 func (r *Registry) Routes() []registry.Route {
-	return slices.Concat(r.readRoutes(), r.writeRoutes())
+	return slices.Concat(r.readRoutes(), r.apiRoutes(), r.writeRoutes())
 }
 
 // readRoutes are what gem install and bundle install ask for.
@@ -30,7 +30,16 @@ func (r *Registry) readRoutes() []registry.Route {
 }
 
 func (r *Registry) writeRoutes() []registry.Route {
+	g := r.guard()
 	return []registry.Route{
 		r.inBody("POST", "/api/v1/gems", evidence.Publish, r.push),
+		r.inBody("DELETE", "/api/v1/gems/yank", evidence.Own, r.yank),
+		g.Account("POST", "/api/v1/api_key", r.createKey),
+		g.Account("PUT", "/api/v1/api_key", r.raiseKey),
+		g.Account("GET", "/api/v1/profile/me.yaml", r.serveMe),
+		g.Account("GET", "/api/v1/profile/me.json", r.serveMe),
+		g.Account("POST", "/api/v1/webauthn_verification", r.askWebAuthn),
+		g.Account("GET", "/api/v1/webauthn_verification/{code}/status.json", r.pollWebAuthn),
+		g.Anyone("POST", "/api/v1/oidc/trusted_publisher/exchange_token", r.exchangeToken),
 	}
 }
