@@ -19,7 +19,7 @@ func (s *Server) buildGem() error {
 	c := s.app.Config
 	s.Gem = gem.New(s.app.Core, gem.Config{
 		PublicURL: s.URL + "/gems/", Accounts: gemAccounts{s.app.Accounts}, StepUp: stepUp{s.app.Accounts, s.URL},
-		Trust: gemTrust{s.app.Trust}, Exchange: exchanger{s}, Clock: c.Clock, Log: c.Logger,
+		Trust: gemTrust{s.app.Trust}, Exchange: exchanger{s}, Upstream: s.app.Upstream.For(purl.Gem), Clock: c.Clock, Log: c.Logger,
 	})
 	return nil
 }

@@ -120,18 +120,15 @@ func (x *index) versionsOf(name string) []string {
 func (x *index) sync(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	now, head := x.r.clock.Now().UTC(), x.r.core.Record().Head()
-	if x.created.IsZero() {
-		if err := x.load(ctx, now); err != nil {
-			return err
-		}
-		x.stirred = true
+	if err := x.ready(ctx, now); err != nil {
+		return err
 	}
 	if x.created.Year() != now.Year() || x.created.Month() != now.Month() {
 		if err := x.compact(ctx, now); err != nil {
 			return err
 		}
 	}
-	if err := x.syncForeign(ctx, now); err != nil {
+	if err := x.syncForeign(ctx); err != nil {
 		return err
 	}
 	names := x.ripened(now)
@@ -150,6 +147,15 @@ func (x *index) sync(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ready reads the list, the first time.
+func (x *index) ready(ctx context.Context, now time.Time) error {
+	if !x.created.IsZero() {
+		return nil
+	}
+	x.stirred = true
+	return x.load(ctx, now.UTC())
 }
 
 // change is a name whose offer may be another one. revision is 0 where only time has passed.

@@ -12,8 +12,9 @@ import (
 	"github.com/hullmark/hullmark/internal/store"
 )
 
-// Schema returns the table of the list of all names. It is no projection and no truth either: dropped, it
-// is made again, and clients read the list from its start once more.
+// Schema returns the tables of the list of all names and of what upstreams do not tell. They are no
+// projection, and little is lost with them: dropped, the list is made again, and clients read it from its
+// start once more.
 func Schema() store.Schema {
 	return store.Schema{Owner: "gem", Steps: []string{`
 		-- A line of /versions, in order. Clients go on where they stopped, so that lines are only appended; with
@@ -23,7 +24,14 @@ func Schema() store.Schema {
 			line     TEXT NOT NULL,
 			upstream INTEGER NOT NULL, -- 1: of a gem that is not hosted here
 			revision INTEGER NOT NULL  -- of the name, when the line was written
-		)`}}
+		);
+		-- When a version was first seen at an upstream that does not say when it was published.
+		CREATE TABLE gem_seen (
+			name    TEXT NOT NULL,
+			version TEXT NOT NULL,
+			at      BIGINT NOT NULL,
+			PRIMARY KEY (name, version)
+		) WITHOUT ROWID`}}
 }
 
 // row is a line on its way into the table.

@@ -58,6 +58,7 @@ func (l *list) CacheWeight() int64 { return int64(2*len(l.body) + 16*len(l.names
 
 // listFor returns the list as the actor sees it.
 func (x *index) listFor(ctx context.Context, actor evidence.Actor) (*list, error) {
+	x.askForeign(ctx)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err := x.sync(ctx); err != nil {

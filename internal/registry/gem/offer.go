@@ -31,6 +31,9 @@ type offer struct {
 	cooldown     time.Duration
 	info         *registry.Page
 
+	parsed []version     // an upstream's, without what the record knows
+	digest digest.Digest // of what the upstream said
+
 	state string
 	until time.Time // when a version ripens; zero for never
 	order int64

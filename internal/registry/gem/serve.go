@@ -12,7 +12,6 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
-	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // alive answers GET and HEAD /: gem looks here whether there is a compact index.
@@ -105,15 +104,13 @@ func (r *Registry) serveQuick(w http.ResponseWriter, req *http.Request, actor ev
 	return nil
 }
 
-// visible is the pull gate for what is only described: it asks for what a download would, and counts nothing.
+// visible is the pull gate for what is only described: what is offered may be seen, and who
+// may download the rest may see it, too.
 func (r *Registry) visible(ctx context.Context, actor evidence.Actor, o *offer, v version) error {
 	for _, offered := range o.offered {
 		if offered.Version == v.Version {
 			return nil
 		}
-	}
-	if v.listed != nil {
-		return o.nothing()
 	}
 	return r.core.MayDownload(ctx, actor, purl.Gem, o.name, v.Release)
 }
@@ -142,10 +139,6 @@ func (r *Registry) serveGem(w http.ResponseWriter, req *http.Request, actor evid
 	h["Cache-Control"] = []string{"private, max-age=31536000, immutable"}
 	http.ServeContent(w, req, "", v.Published, blob)
 	return nil
-}
-
-func (r *Registry) serveListed(w http.ResponseWriter, req *http.Request, actor evidence.Actor, o *offer, v version) error {
-	return r.upstream.Serve(w, req, actor, o.name, registry.Wanted{Listed: *v.listed, ContentType: "application/octet-stream"})
 }
 
 // errNoDependencies is what rubygems.org answers to GET /api/v1/dependencies, too: clients go on with the
