@@ -23,6 +23,7 @@ import (
 	"github.com/hullmark/hullmark/internal/mail"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/recall"
+	"github.com/hullmark/hullmark/internal/registry/gem"
 	"github.com/hullmark/hullmark/internal/registry/maven"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/registry/nuget"
@@ -52,6 +53,7 @@ type Server struct {
 	NPM   *npm.Registry
 	Maven *maven.Registry
 	NuGet *nuget.Registry
+	Gem   *gem.Registry
 	OCI   *oci.Registry
 	// API is the REST interface; its route table is public, too.
 	API *api.API
@@ -138,7 +140,7 @@ func (s *Server) build() error {
 
 // buildPackages builds the registries whose wiring has a file of its own.
 func (s *Server) buildPackages() error {
-	for _, build := range []func() error{s.buildMaven, s.buildNuGet} {
+	for _, build := range []func() error{s.buildMaven, s.buildNuGet, s.buildGem} {
 		if err := build(); err != nil {
 			return err
 		}
@@ -194,12 +196,14 @@ func (s *Server) mounts() map[string]http.Handler {
 		"/token":         s.OCI.Handler(),
 		mavenMount:       http.StripPrefix("/maven", s.Maven.Handler()),
 		nugetMount:       http.StripPrefix(strings.TrimSuffix(nugetMount, "/"), s.NuGet.Handler()),
+		"/gems/":         http.StripPrefix("/gems", s.Gem.Handler()),
 		api.Prefix + "/": http.StripPrefix(api.Prefix, s.API.Handler()),
 		fleet.Mount:      s.Fleet.Handler(),
 		"/log/":          http.StripPrefix("/log", s.logHandler()),
 		"GET /log/key":   http.HandlerFunc(s.serveKey),
 		"GET /{$}":       http.HandlerFunc(s.serveFront),
 		api.SecretsMount: s.API.Secrets(),
+		gemRevoke:        s.API.Secrets(),
 	}
 	pages := s.Console.Handler()
 	for _, m := range console.Mounts() {
