@@ -25,6 +25,7 @@ import (
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/registry/oci"
+	"github.com/hullmark/hullmark/internal/registry/pypi"
 	"github.com/hullmark/hullmark/internal/trace"
 )
 
@@ -49,7 +50,9 @@ type Server struct {
 	// NPM and OCI are the registries, and API the REST interface; their route tables are public.
 	NPM *npm.Registry
 	OCI *oci.Registry
-	API *api.API
+	// PyPI is the Python package index.
+	PyPI *pypi.Registry
+	API  *api.API
 	// Console serves the pages that people open; its route table is public, too.
 	Console *console.Console
 	// Fleet serves agents and admission controllers.
@@ -113,6 +116,9 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
+	if err := s.buildPyPI(); err != nil {
+		return err
+	}
 	recalls := recall.New(s.app.Record, s.app.Accounts, s.app.fleetMembers)
 	s.Fleet = fleet.New(fleet.Config{
 		Record: s.app.Record, Members: s.app.Accounts, Recalls: recalls,
@@ -174,6 +180,7 @@ func (s *Server) mounts() map[string]http.Handler {
 		npmExchange:      s.NPM.Handler(),
 		"/v2/":           s.OCI.Handler(),
 		"/token":         s.OCI.Handler(),
+		"/pypi/":         http.StripPrefix("/pypi", s.PyPI.Handler()),
 		api.Prefix + "/": http.StripPrefix(api.Prefix, s.API.Handler()),
 		fleet.Mount:      s.Fleet.Handler(),
 		"/log/":          http.StripPrefix("/log", s.logHandler()),
@@ -207,7 +214,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintf(w, "Hullmark\n\nyou   %[2]s/account/\nnpm   %[1]s/npm/\nOCI   %[1]s/v2/\nAPI   %[1]s/api/v1/\nlog   %[1]s/log/checkpoint\nkey   %[1]s/log/key\n", s.URL, s.app.Accounts.Pages())
+	fmt.Fprintf(w, "Hullmark\n\nyou   %[2]s/account/\nnpm   %[1]s/npm/\nOCI   %[1]s/v2/\nPyPI  %[1]s/pypi/simple/\nAPI   %[1]s/api/v1/\nlog   %[1]s/log/checkpoint\nkey   %[1]s/log/key\n", s.URL, s.app.Accounts.Pages())
 }
 
 // Run serves until ctx ends, then lets requests under way finish and signs a last checkpoint.
