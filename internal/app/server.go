@@ -28,6 +28,7 @@ import (
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/registry/nuget"
 	"github.com/hullmark/hullmark/internal/registry/oci"
+	"github.com/hullmark/hullmark/internal/registry/pypi"
 	"github.com/hullmark/hullmark/internal/trace"
 )
 
@@ -51,6 +52,7 @@ type Server struct {
 	URL string
 	// The registries. Their route tables are public.
 	NPM   *npm.Registry
+	PyPI  *pypi.Registry
 	Maven *maven.Registry
 	NuGet *nuget.Registry
 	Gem   *gem.Registry
@@ -140,7 +142,7 @@ func (s *Server) build() error {
 
 // buildPackages builds the registries whose wiring has a file of its own.
 func (s *Server) buildPackages() error {
-	for _, build := range []func() error{s.buildMaven, s.buildNuGet, s.buildGem} {
+	for _, build := range []func() error{s.buildPyPI, s.buildMaven, s.buildNuGet, s.buildGem} {
 		if err := build(); err != nil {
 			return err
 		}
@@ -194,6 +196,7 @@ func (s *Server) mounts() map[string]http.Handler {
 		npmExchange:      s.NPM.Handler(),
 		"/v2/":           s.OCI.Handler(),
 		"/token":         s.OCI.Handler(),
+		"/pypi/":         http.StripPrefix("/pypi", s.PyPI.Handler()),
 		mavenMount:       http.StripPrefix("/maven", s.Maven.Handler()),
 		nugetMount:       http.StripPrefix(strings.TrimSuffix(nugetMount, "/"), s.NuGet.Handler()),
 		"/gems/":         http.StripPrefix("/gems", s.Gem.Handler()),
