@@ -54,11 +54,14 @@ var namesSQL string
 //go:embed factor.sql
 var factorSQL string
 
+// changedSQL keeps when an account's credentials changed, which a freeze would only tell while there is one.
+const changedSQL = `ALTER TABLE account_user ADD COLUMN credentials_changed BIGINT NOT NULL DEFAULT 0`
+
 // Schema returns the package's tables.
 func Schema() store.Schema {
 	return store.Schema{Owner: "account", Steps: []string{
 		schemaSQL, cooldownSQL, fleetSQL, namesSQL,
-		factorSQL, teamSQL, mailDomainSQL,
+		factorSQL, teamSQL, mailDomainSQL, changedSQL,
 	}}
 }
 

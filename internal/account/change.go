@@ -42,7 +42,7 @@ func (s *Service) ChangePassword(ctx context.Context, actor evidence.Actor, old,
 	if err != nil {
 		return err
 	}
-	newcomer := stored == "" && s.clk.Now().Sub(fromMillis(created)) < s.settings.Freeze
+	newcomer := stored == "" && s.newcomer(fromMillis(created))
 	return s.change(ctx, func(tx *sql.Tx) error {
 		if err := s.setPassword(ctx, tx, c.account, hash); err != nil {
 			return err
@@ -51,7 +51,7 @@ func (s *Service) ChangePassword(ctx context.Context, actor evidence.Actor, old,
 			return err
 		}
 		if !newcomer {
-			if err := s.freeze(ctx, tx, c.account, "the password was changed"); err != nil {
+			if err := s.credentialsChanged(ctx, tx, c.account, "the password was changed"); err != nil {
 				return err
 			}
 		}
@@ -154,6 +154,6 @@ func (s *Service) VerifyEmail(ctx context.Context, actor evidence.Actor, code st
 		if err := s.notifyAt(ctx, tx, c.account, before, "email-changed", map[string]any{"address": pending}); err != nil {
 			return err
 		}
-		return s.freeze(ctx, tx, c.account, "the e-mail address was changed")
+		return s.credentialsChanged(ctx, tx, c.account, "the e-mail address was changed")
 	})
 }

@@ -108,6 +108,8 @@ func TestEveryChangeOfCredentialsFreezesPublishingForADay(t *testing.T) {
 			change(w, bob)
 			w.quiet()
 			w.refused(w.publishesShop(token), "publishing-frozen")
+			w.refused(w.MayStop(w.ctx, token, "npm", "@shop/x"), "token-scope") // it never could
+			w.must(w.MayStop(w.ctx, with(bob, evidence.TOTP), "npm", "@shop/x"))
 			w.must(w.Authorize(w.ctx, token, evidence.Stage, "npm", "@shop/x")) // what is staged waits all the same
 			w.must(w.Authorize(w.ctx, token, evidence.Read, "npm", "@shop/x"))
 			w.clk.advance(day)

@@ -55,7 +55,7 @@ func (s *Service) rightTo(ctx context.Context, actor evidence.Actor, subject str
 		return right{err: err}
 	}
 	r.unowned = len(about) == 0 && !actor.Anonymous()
-	_, r.err = s.subjects(ctx, actor, subject)
+	_, r.err = s.subjects(ctx, actor, subject, s.owns)
 	return r
 }
 

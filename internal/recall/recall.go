@@ -33,6 +33,8 @@ const maxNamed = 50
 // Access says who owns what. The account service implements it.
 type Access interface {
 	Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error
+	// MayStop is Authorize for Own, also while a change of credentials keeps the actor from publishing.
+	MayStop(ctx context.Context, actor evidence.Actor, ecosystem, name string) error
 	// RequireAdmin fails unless the actor is a site administrator.
 	RequireAdmin(ctx context.Context, actor evidence.Actor) error
 }
@@ -124,7 +126,7 @@ func (s *Service) drafts(ctx context.Context, actor evidence.Actor, o Order) ([]
 	if o.Gates, err = checkScope(o); err != nil {
 		return nil, nil, err
 	}
-	subjects, err := s.subjects(ctx, actor, subject)
+	subjects, err := s.subjects(ctx, actor, subject, s.access.MayStop)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -181,8 +183,16 @@ func canonical(subject string) (string, error) {
 	return string(d), nil
 }
 
-// subjects returns what a recall of subject must name, provided that the actor may recall it.
-func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject string) ([]evidence.Subject, error) {
+// may is the right to a name that somebody needs.
+type may func(ctx context.Context, actor evidence.Actor, ecosystem, name string) error
+
+// owns is the right to let a release go again: whoever may only stop things must wait with it.
+func (s *Service) owns(ctx context.Context, actor evidence.Actor, ecosystem, name string) error {
+	return s.access.Authorize(ctx, actor, evidence.Own, ecosystem, name)
+}
+
+// subjects returns what a recall of subject must name, provided that the actor has the right to all of it.
+func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject string, right may) ([]evidence.Subject, error) {
 	isPURL := strings.HasPrefix(subject, "pkg:")
 	admin := s.access.RequireAdmin(ctx, actor)
 	about, err := s.targets(ctx, `r.purl = $1 OR a.digest = $1`, subject)
@@ -190,7 +200,7 @@ func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject st
 		return nil, err
 	}
 	if admin != nil {
-		if err := s.mustOwn(ctx, actor, about, admin); err != nil {
+		if err := s.must(ctx, actor, about, right, admin); err != nil {
 			return nil, err
 		}
 	}
@@ -208,15 +218,15 @@ func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject st
 	if err != nil {
 		return nil, err
 	}
-	if admin != nil && s.mustOwn(ctx, actor, shared, admin) != nil {
+	if admin != nil && s.must(ctx, actor, shared, right, admin) != nil {
 		return []evidence.Subject{subjectOf(subject)}, nil
 	}
 	return []evidence.Subject{{Name: subject, Digest: subjectOf(about[0].artifact).Digest}}, nil
 }
 
-// mustOwn fails unless the actor owns every target. notAdmin is the answer when there is none:
+// must fails unless the actor has a right to every target. notAdmin is the answer when there is none:
 // what was not published here only administrators stop.
-func (s *Service) mustOwn(ctx context.Context, actor evidence.Actor, targets []target, notAdmin error) error {
+func (s *Service) must(ctx context.Context, actor evidence.Actor, targets []target, right may, notAdmin error) error {
 	if len(targets) == 0 {
 		return notAdmin
 	}
@@ -224,7 +234,7 @@ func (s *Service) mustOwn(ctx context.Context, actor evidence.Actor, targets []t
 		if err := s.access.Authorize(ctx, actor, evidence.Read, t.ecosystem, t.name); err != nil {
 			return err
 		}
-		if err := s.access.Authorize(ctx, actor, evidence.Own, t.ecosystem, t.name); err != nil {
+		if err := right(ctx, actor, t.ecosystem, t.name); err != nil {
 			return err
 		}
 	}
