@@ -19,7 +19,8 @@ const (
 	maxCodes      = 5 // mailed to one account in an hour
 )
 
-// ChangePassword sets a new password, and ends every session but the actor's. old is needed unless
+// ChangePassword sets a new password, and ends what whoever knew the old one may have got by it: every session
+// but the actor's, and the logins of clients. Tokens that somebody made on purpose stay. old is needed unless
 // the account has none yet or the actor's factor is fresh. Publishing is frozen for a while.
 // Codes: credential-invalid, password-unfit, password-breached, otp-required, too-many-attempts.
 func (s *Service) ChangePassword(ctx context.Context, actor evidence.Actor, old, password, remoteAddr string) error {
@@ -50,12 +51,16 @@ func (s *Service) ChangePassword(ctx context.Context, actor evidence.Actor, old,
 		if err := endSessions(ctx, tx, c.account, c.name); err != nil {
 			return err
 		}
+		logins, err := endLogins(ctx, tx, c.account, s.clk.Now())
+		if err != nil {
+			return err
+		}
 		if !newcomer {
 			if err := s.credentialsChanged(ctx, tx, c.account, "the password was changed"); err != nil {
 				return err
 			}
 		}
-		return s.notify(ctx, tx, c.account, "password-changed", nil)
+		return s.notify(ctx, tx, c.account, "password-changed", map[string]any{"logins": logins})
 	})
 }
 

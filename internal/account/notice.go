@@ -16,7 +16,7 @@ import (
 //
 //	email-code             code         to an address that waits to be verified
 //	email-changed          address      to the former address
-//	password-changed
+//	password-changed       logins: how many clients must log in again
 //	factor-added           factor, label
 //	factor-removed         factor, label
 //	recovery-codes-renewed

@@ -129,6 +129,34 @@ func TestANewcomersFirstFactorDoesNotFreeze(t *testing.T) {
 	w.refused(w.publishes(alice), "publishing-frozen")
 }
 
+func TestANewPasswordEndsWhatClientsGotByLoggingInAndNotTheTokensThatSomebodyMade(t *testing.T) {
+	t.Parallel()
+	w, bob := mailed(t)
+	logIn := func() evidence.Actor {
+		code, poll, err := w.StartLogin(w.ctx, here)
+		w.must(err)
+		w.must(w.CompleteLogin(w.ctx, code, bob))
+		token, _, err := w.PollLogin(w.ctx, poll)
+		w.must(err)
+		return w.login("bob", token)
+	}
+	logins := []evidence.Actor{logIn(), logIn()}
+	made := w.login("bob", w.token(bob, Token{Scope: Scope{Permission: evidence.Publish}}))
+	w.must(w.ChangePassword(w.ctx, bob, "correct horse battery", "seven purple ostriches", here))
+	if told := w.notice("password-changed", "bob@example.org"); told["logins"] != 2.0 {
+		t.Errorf("the notice says %v", told)
+	}
+	for what, actor := range map[string]evidence.Actor{"a token": made, "the token that changed it": bob} {
+		if _, err := w.ListTokens(w.ctx, actor); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, login := range logins {
+		_, err := w.ListTokens(w.ctx, login)
+		w.refused(err, "credential-invalid")
+	}
+}
+
 func TestANewPasswordTakesTheOldOneAndEndsTheOtherSessions(t *testing.T) {
 	t.Parallel()
 	w, bob := mailed(t)
