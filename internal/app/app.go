@@ -21,6 +21,7 @@ import (
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/publish/oidc"
+	"github.com/hullmark/hullmark/internal/recall/report"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/gem"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
@@ -135,7 +136,7 @@ func (a *App) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema(), account.WorkloadSchema(), account.PagesSchema(),
-		oidc.Schema(), mail.Schema(), fleet.Schema(), upstream.Schema(), gem.Schema()); err != nil {
+		oidc.Schema(), mail.Schema(), fleet.Schema(), upstream.Schema(), gem.Schema(), report.Schema()); err != nil {
 		return err
 	}
 	a.Blobs, err = dir.Open(a.Config.file("blobs"))

@@ -24,6 +24,7 @@ import (
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/registry/gem"
+	"github.com/hullmark/hullmark/internal/recall/report"
 	"github.com/hullmark/hullmark/internal/registry/maven"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/registry/nuget"
@@ -63,6 +64,8 @@ type Server struct {
 	Console *console.Console
 	// Fleet serves agents and admission controllers.
 	Fleet *fleet.Service
+	// Reports takes reports of malicious packages.
+	Reports *report.Service
 
 	app      *App
 	outbox   *mail.Outbox // nil: no mail server is configured
@@ -126,13 +129,16 @@ func (s *Server) build() error {
 		return err
 	}
 	recalls := recall.New(s.app.Record, s.app.Accounts, s.app.fleetMembers)
+	s.Reports = report.New(report.Config{
+		DB: s.app.DB, Accounts: s.app.Accounts, Recalls: recalls, Settings: c.Reports, Clock: c.Clock, Random: c.Random,
+	})
 	s.Fleet = fleet.New(fleet.Config{
 		Record: s.app.Record, Members: s.app.Accounts, Recalls: recalls,
 		Policies: s.app.Policies, Records: s.app.Policies.Reader(), Blobs: s.app.Blobs, Clock: c.Clock, Logger: c.Logger,
 	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish,
+		Recalls: recalls, Reports: s.Reports, URL: s.URL, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish,
 		Trust: s.app.Trust, Audience: s.audience, Log: s.app.Log, Settled: s.OCI.Settled, StepUp: ask,
 		Version: c.Version, Logger: c.Logger,
 	})
