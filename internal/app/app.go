@@ -58,6 +58,9 @@ type App struct {
 // with code data-in-use while another process works on the folder. Close must be called.
 func Open(ctx context.Context, c Config) (_ *App, err error) {
 	c.applyDefaults()
+	if err := c.checkContact(); err != nil {
+		return nil, err
+	}
 	a := &App{Config: c}
 	defer func() {
 		if err != nil {
