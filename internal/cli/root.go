@@ -129,6 +129,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newTrace(e),
 		newSelfAssess(e),
 		newInspect(e),
+		newSBOM(e),
 		newRecord(e),
 		newVerify(e),
 		newLog(e),
