@@ -30,6 +30,7 @@ var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", api.P
 var untabled = []authztest.Row{
 	{Table: "app", Method: "GET", Pattern: "/", Access: registry.AccessAnyone},
 	{Table: "app", Method: "GET", Pattern: "/log/key", Access: registry.AccessAnyone},
+	{Table: "app", Method: "GET", Pattern: "/.well-known/security.txt", Access: registry.AccessAnyone},
 	{Table: "app", Method: "GET", Pattern: "/log/checkpoint", Access: registry.AccessAnyone},
 	{Table: "app", Method: "GET", Pattern: "/log/tile/0/000.p/{width}", Access: registry.AccessAnyone},
 	{Table: "app", Method: "POST", Pattern: fleet.Mount + "Watch", Access: authztest.AccessFleet},

@@ -68,6 +68,9 @@ func (s *Service) mayLift(actor evidence.Actor, made Recall, r right) error {
 	case r.err != nil:
 		return r.err
 	}
+	if made.Account == "" {
+		return fault.New(fault.Denied, "recall-not-yours", "this waits for a site administrator to look at what was reported; ask one")
+	}
 	return fault.New(fault.Denied, "recall-not-yours",
 		"%s recalled this; ask them to lift it first, and confirm it then, or ask a site administrator", made.Account)
 }

@@ -61,6 +61,7 @@ func New(record *evidence.Record, access Access, fleet Fleet) *Service {
 type Recall struct {
 	Subjects []string // purls and digests
 	Reason   string
+	Cause    Cause
 	Account  string
 	At       time.Time
 	Seq      int64
@@ -86,6 +87,8 @@ type target struct {
 type Order struct {
 	Subject string // a purl or a digest: of an artifact, a layer or a file
 	Reason  string
+	// Cause is the sort of reason; empty means malware.
+	Cause Cause
 	// Gates are those that are to enforce it; none means all.
 	Gates []string
 	// System lets it reach system namespaces too.
@@ -97,7 +100,7 @@ type Order struct {
 // Recall stops what the order names, and everything that holds it. Owners of the namespace may stop
 // their releases, site administrators anything, also what was never published here. The receipts of the
 // server's own gates are part of the same commit. Codes: reason-invalid, subject-invalid,
-// recall-scope-invalid, login-required, namespace-not-yours, name-unknown, admin-required, recall-exists,
+// recall-scope-invalid, recall-cause-invalid, login-required, namespace-not-yours, name-unknown, admin-required, recall-exists,
 // recall-narrower.
 func (s *Service) Recall(ctx context.Context, actor evidence.Actor, o Order) (Recall, error) {
 	drafts, subjects, err := s.drafts(ctx, actor, o)
@@ -126,6 +129,10 @@ func (s *Service) drafts(ctx context.Context, actor evidence.Actor, o Order) ([]
 	if o.Gates, err = checkScope(o); err != nil {
 		return nil, nil, err
 	}
+	cause, err := o.Cause.check()
+	if err != nil {
+		return nil, nil, err
+	}
 	subjects, err := s.subjects(ctx, actor, subject, s.access.MayStop)
 	if err != nil {
 		return nil, nil, err
@@ -133,7 +140,7 @@ func (s *Service) drafts(ctx context.Context, actor evidence.Actor, o Order) ([]
 	drafts := []evidence.Draft{{
 		Subjects: subjects, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
 		Predicate: evidence.Recall{
-			Reason: reason, Actor: actor, Gates: o.Gates, System: o.System, Canary: o.Canary,
+			Reason: reason, Cause: string(cause), Actor: actor, Gates: o.Gates, System: o.System, Canary: o.Canary,
 			Admin: s.access.RequireAdmin(ctx, actor) == nil,
 		},
 	}}
@@ -260,7 +267,7 @@ func fromStatement(st evidence.Statement) (Recall, error) {
 	p, err := evidence.Decode[evidence.Recall](st)
 	return Recall{
 		Subjects: keys(st.Subject), Reason: p.Reason, Account: p.Actor.Account, At: st.Time, Seq: st.Seq,
-		Gates: p.Gates, System: p.System, Canary: p.Canary,
+		Cause: causeOf(p), Gates: p.Gates, System: p.System, Canary: p.Canary,
 	}, err
 }
 
