@@ -84,6 +84,11 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"attest":        attest,
 		"pydist":        pydist,
 		"totp":          totpCode,
+
+		"upstream":         startUpstream,
+		"upstream-publish": upstreamPublish,
+		"upstream-mode":    upstreamMode,
+		"upstream-asked":   upstreamAsked,
 	}
 }
 
