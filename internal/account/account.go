@@ -58,7 +58,7 @@ var factorSQL string
 func Schema() store.Schema {
 	return store.Schema{Owner: "account", Steps: []string{
 		schemaSQL, cooldownSQL, fleetSQL, namesSQL,
-		factorSQL, teamSQL, mailDomainSQL,
+		factorSQL, teamSQL, mailDomainSQL, signingKeySQL,
 	}}
 }
 

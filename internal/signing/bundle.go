@@ -24,16 +24,22 @@ func malformed(format string, args ...any) *fault.Error {
 	return fault.New(fault.Invalid, "attestation-malformed", "the attestation is not a Sigstore bundle that can be checked: "+format, args...)
 }
 
-// parseBundle decodes a bundle of a signed statement. Its sizes are checked before the parts that
+// parseBundle decodes a bundle of a signed statement.
+func parseBundle(raw []byte) (*bundle.Bundle, error) { return parse(raw, checkStatement) }
+
+// parse decodes a bundle whose content is checked by its caller. Its sizes are checked before the parts that
 // are expensive to parse are looked at.
 // Source: sigstore/architecture-docs, client-spec.md 5; protobuf-specs, sigstore_bundle.proto.
-func parseBundle(raw []byte) (*bundle.Bundle, error) {
+func parse(raw []byte, content func(*v1.Bundle) error) (*bundle.Bundle, error) {
 	if len(raw) > MaxBundle {
 		return nil, fault.New(fault.TooLarge, "attestation-too-large", "the attestation is larger than %d KiB", MaxBundle>>10)
 	}
 	pb := new(v1.Bundle)
 	if err := protojson.Unmarshal(raw, pb); err != nil {
 		return nil, malformed("it is not the JSON of one").Because(err)
+	}
+	if err := content(pb); err != nil {
+		return nil, err
 	}
 	if err := checkSizes(pb); err != nil {
 		return nil, err
@@ -45,13 +51,19 @@ func parseBundle(raw []byte) (*bundle.Bundle, error) {
 	return b, nil
 }
 
-func checkSizes(b *v1.Bundle) error {
-	m := b.GetVerificationMaterial()
+func checkStatement(b *v1.Bundle) error {
 	switch {
 	case b.GetDsseEnvelope() == nil:
 		return malformed("it holds no signed statement")
 	case len(b.GetDsseEnvelope().GetSignatures()) != 1:
 		return malformed("it has %d signatures; expected one", len(b.GetDsseEnvelope().GetSignatures()))
+	}
+	return nil
+}
+
+func checkSizes(b *v1.Bundle) error {
+	m := b.GetVerificationMaterial()
+	switch {
 	case m.GetCertificate() == nil && m.GetX509CertificateChain() == nil:
 		return malformed("it was not signed with a certificate")
 	case len(m.GetX509CertificateChain().GetCertificates()) > maxCertificates:

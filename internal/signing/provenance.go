@@ -119,8 +119,18 @@ func runOf(address string) string {
 	return ""
 }
 
-// Statement is what the record says about a proof that holds. bundle is the blob that keeps it.
+// Statement is what the record says about a provenance that holds. bundle is the blob that keeps it.
 func (v Verified) Statement(p purl.PURL, artifact, bundle digest.Digest) evidence.Draft {
+	said := v.Verification(ProvenanceProof)
+	said.Evidence = bundle
+	return evidence.Draft{
+		Subjects:  []evidence.Subject{evidence.About(p, artifact)},
+		Predicate: said, Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Verified,
+	}
+}
+
+// Verification is what a statement says about a proof of some kind that holds; which blob keeps it is the caller's.
+func (v Verified) Verification(proof string) evidence.Verification {
 	claims := map[string]string{
 		"root": v.Root, "issuer": v.Issuer, "repository": v.Repository, "repositoryID": v.RepositoryID, "ref": v.Ref, "commit": v.Commit,
 		"workflow": v.Workflow, "run": v.Run, "trigger": v.Trigger, "runner": v.Runner, "predicateType": v.PredicateType,
@@ -131,11 +141,5 @@ func (v Verified) Statement(p purl.PURL, artifact, bundle digest.Digest) evidenc
 			delete(claims, key)
 		}
 	}
-	return evidence.Draft{
-		Subjects: []evidence.Subject{evidence.About(p, artifact)},
-		Predicate: evidence.Verification{
-			Proof: ProvenanceProof, Evidence: bundle, Identity: v.SAN, Verdict: "holds", Claims: claims,
-		},
-		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Verified,
-	}
+	return evidence.Verification{Proof: proof, Identity: v.SAN, Verdict: "holds", Claims: claims}
 }

@@ -141,10 +141,7 @@ func (v *Verifier) holds(b *bundle.Bundle) (*verify.VerificationResult, *root, e
 		}
 		why = append(why, fmt.Errorf("root %s: %w", r.name, err))
 	}
-	cause := errors.Join(why...)
-	return nil, nil, fault.New(fault.Integrity, "attestation-untrusted",
-		"the attestation does not hold under the trust root %s: %s; sign it with a Sigstore that this server trusts, or add its root",
-		strings.Join(names, ", "), plain(cause)).Because(cause)
+	return nil, nil, untrusted(names, errors.Join(why...))
 }
 
 // plain is the library's reason in one line, without what it repeats of the bundle's own bytes.
