@@ -55,11 +55,42 @@ func (a *Authority) Attest(id Identity, statement []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log the signature: %w", err)
 	}
+	return assemble("dsseEnvelope", envelope, leaf.Raw, entry)
+}
+
+// SignFile signs a file as id, and no statement about it, and returns the bundle, in JSON.
+func (a *Authority) SignFile(id Identity, content []byte) ([]byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := a.leaf(id, &key.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("issue a certificate: %w", err)
+	}
+	sig, err := sign(key, content)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(content)
+	entry, err := a.logged("hashedrekord", map[string]any{
+		"signature": map[string]any{"content": sig, "publicKey": map[string]any{"content": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})}},
+		"data":      map[string]any{"hash": map[string]string{"algorithm": "sha256", "value": hex.EncodeToString(sum[:])}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("log the signature: %w", err)
+	}
+	return assemble("messageSignature", map[string]any{
+		"messageDigest": map[string]any{"algorithm": "SHA2_256", "digest": sum[:]}, "signature": sig,
+	}, leaf.Raw, entry)
+}
+
+func assemble(kind string, content any, leaf []byte, entry map[string]any) ([]byte, error) {
 	return json.Marshal(map[string]any{
-		"mediaType":    bundleType,
-		"dsseEnvelope": envelope,
+		"mediaType": bundleType,
+		kind:        content,
 		"verificationMaterial": map[string]any{
-			"certificate": map[string]any{"rawBytes": leaf.Raw},
+			"certificate": map[string]any{"rawBytes": leaf},
 			"tlogEntries": []any{entry},
 		},
 	})
@@ -81,9 +112,14 @@ func (a *Authority) entry(envelope any, payload, sig, verifier []byte) (map[stri
 		sum := sha256.Sum256(b)
 		return map[string]string{"algorithm": "sha256", "value": hex.EncodeToString(sum[:])}
 	}
-	body, err := json.Marshal(map[string]any{"apiVersion": "0.0.1", "kind": "dsse", "spec": map[string]any{
+	return a.logged("dsse", map[string]any{
 		"envelopeHash": hash(raw), "payloadHash": hash(payload), "signatures": []any{map[string]any{"signature": sig, "verifier": verifier}},
-	}})
+	})
+}
+
+// logged is an entry of one of the kinds that Rekor knows.
+func (a *Authority) logged(kind string, spec map[string]any) (map[string]any, error) {
+	body, err := json.Marshal(map[string]any{"apiVersion": "0.0.1", "kind": kind, "spec": spec})
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +141,7 @@ func (a *Authority) entry(envelope any, payload, sig, verifier []byte) (map[stri
 	checkpoint, err := a.checkpoint(leaf[:], id)
 	return map[string]any{
 		"logIndex": strconv.Itoa(logIndex), "logId": map[string]any{"keyId": id}, "integratedTime": strconv.FormatInt(a.now.Unix(), 10),
-		"kindVersion": map[string]string{"kind": "dsse", "version": "0.0.1"}, "canonicalizedBody": body,
+		"kindVersion": map[string]string{"kind": kind, "version": "0.0.1"}, "canonicalizedBody": body,
 		"inclusionPromise": map[string]any{"signedEntryTimestamp": promise},
 		"inclusionProof": map[string]any{
 			"logIndex": "0", "treeSize": "1", "rootHash": leaf[:], "hashes": []any{}, "checkpoint": map[string]any{"envelope": checkpoint},
