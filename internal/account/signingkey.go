@@ -70,21 +70,27 @@ func (s *Service) RemoveSigningKey(ctx context.Context, actor evidence.Actor, ec
 }
 
 // SigningKeys returns the keys of a namespace to who may read what is in it: they are public, and whoever installs may
-// want to check for themselves. Codes: namespace-unowned and those of Authorize.
+// want to check for themselves. Codes: namespace-unowned, organisation-unknown.
 func (s *Service) SigningKeys(ctx context.Context, actor evidence.Actor, ecosystem, pattern string) ([]SigningKey, error) {
 	pattern, err := checkClaim(ecosystem, pattern, Private)
 	if err != nil {
 		return nil, err
 	}
-	g, err := s.grant(ctx, actor.Account, ecosystem, pattern, evidence.Read)
+	g, err := readGrant(ctx, s.db.Query(), grantKey{actor.Account, ecosystem, pattern})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read namespace: %w", err)
 	}
 	if g.namespace != pattern {
 		return nil, errUnowned(ecosystem, pattern)
 	}
-	if err := s.Authorize(ctx, actor, evidence.Read, ecosystem, pattern); err != nil {
-		return nil, err
+	if g.visibility != Public {
+		c, err := s.live(ctx, actor)
+		if err != nil {
+			return nil, err
+		}
+		if err := requireRole(ctx, s.db.Query(), c, g.owner, Reader); err != nil {
+			return nil, err
+		}
 	}
 	return s.signingKeys(ctx, ecosystem, pattern)
 }
