@@ -34,6 +34,7 @@ import (
 // owns com.acme, which is public; alice owns it, and mallory owns nothing.
 type instance struct {
 	url      string
+	handler  http.Handler
 	core     *registry.Core
 	accounts *account.Service
 	tokens   map[string]string
@@ -60,7 +61,8 @@ func start(t testing.TB, settings ...func(*maven.Config)) *instance {
 	for _, set := range settings {
 		set(&cfg)
 	}
-	server := httptest.NewServer(http.StripPrefix("/maven", maven.New(in.core, cfg).Handler()))
+	in.handler = maven.New(in.core, cfg).Handler()
+	server := httptest.NewServer(http.StripPrefix("/maven", in.handler))
 	t.Cleanup(server.Close)
 	in.url = server.URL + "/maven/"
 	return in
