@@ -44,6 +44,7 @@ var groups = []struct {
 }{
 	{"read", (*bench).read},
 	{"npm", (*bench).npm},
+	{"maven", (*bench).maven},
 	{"oci", (*bench).oci},
 	{"gem", (*bench).gem},
 	{"trace", (*bench).trace},
@@ -57,7 +58,7 @@ func main() {
 	flag.StringVar(&b.cache, "cache", ".cache/bench", "folder for fixtures and servers")
 	flag.StringVar(&b.json, "json", ".cache/bench/results.json", "where the result goes as JSON")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds per row; the median counts")
-	only := flag.String("only", "", "groups to run, with commas between: npm, oci, gem, read, trace, append, scale")
+	only := flag.String("only", "", "groups to run, with commas between: npm, maven, gem, oci, read, trace, append, scale")
 	flag.Parse()
 	if *only != "" {
 		b.only = strings.Split(*only, ",")

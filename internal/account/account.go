@@ -65,7 +65,7 @@ const loginSQL = `ALTER TABLE access_token ADD COLUMN login INTEGER NOT NULL DEF
 func Schema() store.Schema {
 	return store.Schema{Owner: "account", Steps: []string{
 		schemaSQL, cooldownSQL, fleetSQL, namesSQL,
-		factorSQL, teamSQL, mailDomainSQL, changedSQL, loginSQL,
+		factorSQL, teamSQL, mailDomainSQL, changedSQL, loginSQL, signingKeySQL,
 	}}
 }
 

@@ -82,6 +82,9 @@ func (s *Service) handOver(ctx context.Context, tx *sql.Tx, ecosystem, pattern, 
 	if _, err := tx.ExecContext(ctx, `UPDATE namespace_proof SET valid = 0, vouched = '', proven = 0 WHERE ecosystem = $1 AND pattern = $2`, ecosystem, pattern); err != nil {
 		return fmt.Errorf("end proof: %w", err)
 	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM namespace_key WHERE ecosystem = $1 AND pattern = $2`, ecosystem, pattern); err != nil {
+		return fmt.Errorf("end keys: %w", err)
+	}
 	if err := endPackageRoles(ctx, tx, ecosystem, pattern); err != nil {
 		return err
 	}

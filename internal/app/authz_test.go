@@ -23,7 +23,7 @@ import (
 )
 
 // tables are the mounts whose routes are in route tables.
-var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", "/gems/", api.Prefix + "/"}, console.Mounts()...)
+var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", "/gems/", "/maven/", api.Prefix + "/"}, console.Mounts()...)
 
 // untabled are the routes below the other mounts. Checkpoints and hashes are for every auditor; what
 // the hashes stand for names private packages.
@@ -71,6 +71,11 @@ func TestEveryGateDoesWhatItsRouteTableSays(t *testing.T) {
 		t.Parallel()
 		_, s, people := matrixServer(t)
 		run(t, s.Handler(), authztest.FromRoutes("npm", s.NPM.Routes()), newNPMWorld(people, s.Handler()))
+	})
+	t.Run("maven", func(t *testing.T) {
+		t.Parallel()
+		_, s, people := matrixServer(t)
+		run(t, s.Handler(), authztest.FromRoutes("maven", s.Maven.Routes()), newMavenWorld(t, people, s.Handler()))
 	})
 	t.Run("oci", func(t *testing.T) {
 		t.Parallel()

@@ -15,7 +15,7 @@ import (
 
 func newNamespace(e *env) *cobra.Command {
 	return group("namespace", "Names that organisations own: npm scopes, image path prefixes, groupIds", "account",
-		newClaim(e), newNamespaceList(e), newProve(e), newOffer(e), newAccept(e),
+		newClaim(e), newNamespaceList(e), newProve(e), newSigningKey(e), newOffer(e), newAccept(e),
 		newVisibility(e, "publish", "Let anyone read what is in it", "public"),
 		newVisibility(e, "hide", "Let members only read what is in it", "private"),
 		newCooldown(e))

@@ -1,7 +1,7 @@
 package signing
 
 import (
-	"github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	v1 "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"google.golang.org/protobuf/encoding/protojson"
 

@@ -122,6 +122,16 @@ func runOf(address string) string {
 
 // Statement is what the record says about a proof that holds. bundle is the blob that keeps it.
 func (v Verified) Statement(p purl.PURL, artifact, bundle digest.Digest) evidence.Draft {
+	said := v.Verification()
+	said.Evidence = bundle
+	return evidence.Draft{
+		Subjects: []evidence.Subject{evidence.About(p, artifact)}, Predicate: said,
+		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Verified,
+	}
+}
+
+// Verification is the predicate of that statement, without the blob that keeps the proof.
+func (v Verified) Verification() evidence.Verification {
 	claims := map[string]string{
 		"root": v.Root, "issuer": v.Issuer, "repository": v.Repository, "repositoryID": v.RepositoryID, "ref": v.Ref, "commit": v.Commit,
 		"workflow": v.Workflow, "run": v.Run, "trigger": v.Trigger, "runner": v.Runner, "predicateType": v.PredicateType,
@@ -132,11 +142,5 @@ func (v Verified) Statement(p purl.PURL, artifact, bundle digest.Digest) evidenc
 			delete(claims, key)
 		}
 	}
-	return evidence.Draft{
-		Subjects: []evidence.Subject{evidence.About(p, artifact)},
-		Predicate: evidence.Verification{
-			Proof: cmp.Or(v.proof, ProvenanceProof), Evidence: bundle, Identity: v.SAN, Verdict: "holds", Claims: claims,
-		},
-		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Verified,
-	}
+	return evidence.Verification{Proof: cmp.Or(v.proof, ProvenanceProof), Identity: v.SAN, Verdict: "holds", Claims: claims}
 }

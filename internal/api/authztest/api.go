@@ -140,6 +140,13 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		values["name"] = "@" + string(target)
 	case "/namespaces/{ecosystem}/{name}/offer":
 		values["name"] = "@" + string(target)
+	case "/namespaces/{ecosystem}/{name}/keys":
+		values["name"] = "@" + string(target)
+	case "/namespaces/{ecosystem}/{name}/keys/{fingerprint}":
+		values["name"], values["fingerprint"] = "@"+string(target), fmt.Sprint(a.n)
+		if target != None {
+			must(t, a.Accounts.AddSigningKey(t.Context(), a.Admin, "npm", "@"+string(target), account.SigningKey{Fingerprint: fmt.Sprint(a.n)}))
+		}
 	case "/namespaces/{ecosystem}/{name}/proof":
 		values["ecosystem"], values["name"] = "maven", "com."+string(target)
 	case "/organisations/{organisation}/namespaces/{ecosystem}/{name}":
@@ -283,6 +290,8 @@ func (a *API) queries(target Target) map[string]string {
 		"DELETE /organisations/{organisation}/members/{account}":                     "",
 		"GET /namespaces/{ecosystem}/{name}":                                         "",
 		"GET /namespaces/{ecosystem}/{name}/proof":                                   "",
+		"GET /namespaces/{ecosystem}/{name}/keys":                                    "",
+		"DELETE /namespaces/{ecosystem}/{name}/keys/{fingerprint}":                   "",
 		"PUT /organisations/{organisation}/namespaces/{ecosystem}/{name}":            "",
 		"GET /challenges/{poll}":                                                     "",
 		"GET /mfa":                                                                   "",
@@ -302,8 +311,8 @@ func (a *API) queries(target Target) map[string]string {
 		"DELETE /organisations/{organisation}/publishers/{id}":                       "",
 		"GET /publishers/{ecosystem}/{name}":                                         "",
 		"DELETE /publishers/{ecosystem}/{name}/{id}":                                 "",
-		"GET /issuers":                                                               "",
-		"DELETE /issuers/{issuer}":                                                   "",
+		"GET /issuers":             "",
+		"DELETE /issuers/{issuer}": "",
 	}
 }
 
@@ -330,6 +339,7 @@ func (a *API) bodies(target Target) map[string]string {
 		"POST /organisations/{organisation}/namespaces":       fmt.Sprintf(`{"ecosystem": "npm", "pattern": "@claim%d"}`, a.n),
 		"PUT /namespaces/{ecosystem}/{name}":                  `{"visibility": "private"}`,
 		"POST /namespaces/{ecosystem}/{name}/proof":           `{}`,
+		"POST /namespaces/{ecosystem}/{name}/keys":            signingKeyBody(),
 		"POST /namespaces/{ecosystem}/{name}/offer":           `{"organisation": "third"}`,
 		"POST /tokens":                           `{"permission": "read"}`,
 		"POST /mfa/totp/confirmation":            `{"code": "000000"}`,

@@ -73,6 +73,21 @@ func (c *Client) ProveNamespace(ctx context.Context, ecosystem, pattern string, 
 	return p, c.do(ctx, http.MethodPost, path("namespaces", ecosystem, pattern, "proof"), nil, resource.ProveNamespace{Vouch: vouch}, &p)
 }
 
+// SigningKeys lists the keys that are pinned for a namespace.
+func (c *Client) SigningKeys(ctx context.Context, ecosystem, pattern string) (keys []resource.SigningKey, err error) {
+	return keys, c.do(ctx, http.MethodGet, path("namespaces", ecosystem, pattern, "keys"), nil, nil, &keys)
+}
+
+// AddSigningKey pins a key for a namespace.
+func (c *Client) AddSigningKey(ctx context.Context, ecosystem, pattern, public string) (k resource.SigningKey, err error) {
+	return k, c.do(ctx, http.MethodPost, path("namespaces", ecosystem, pattern, "keys"), nil, resource.NewSigningKey{Public: public}, &k)
+}
+
+// RemoveSigningKey takes a key away from a namespace.
+func (c *Client) RemoveSigningKey(ctx context.Context, ecosystem, pattern, fingerprint string) error {
+	return c.do(ctx, http.MethodDelete, path("namespaces", ecosystem, pattern, "keys", fingerprint), nil, nil, nil)
+}
+
 // OfferNamespace offers a namespace to another organisation.
 func (c *Client) OfferNamespace(ctx context.Context, ecosystem, pattern, organisation string) error {
 	return c.do(ctx, http.MethodPost, path("namespaces", ecosystem, pattern, "offer"), nil, resource.NamespaceOffer{Organisation: organisation}, nil)

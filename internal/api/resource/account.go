@@ -72,6 +72,20 @@ type ProveNamespace struct {
 	Vouch bool `json:"vouch,omitempty"`
 }
 
+// SigningKey is a public key that signatures of a namespace's files are checked with.
+type SigningKey struct {
+	Fingerprint string    `json:"fingerprint"`
+	Identity    string    `json:"identity,omitempty"` // as the key itself says
+	Public      string    `json:"public"`             // armored
+	AddedBy     string    `json:"addedBy"`
+	Added       time.Time `json:"added"`
+}
+
+// NewSigningKey pins a key.
+type NewSigningKey struct {
+	Public string `json:"public"` // one OpenPGP key, armored
+}
+
 // NamespaceOffer offers a namespace to another organisation.
 type NamespaceOffer struct {
 	Organisation string `json:"organisation"`

@@ -1,6 +1,7 @@
 package maven
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -33,9 +34,9 @@ func parseMetadata(raw []byte) (metadata, error) {
 		return m, fault.New(fault.Unavailable, "upstream-malformed",
 			"the upstream's list of versions cannot be read; tell whoever runs this registry").Because(err)
 	}
-	if m.Versioning != nil {
-		m.Versioning.Versions = slices.DeleteFunc(m.Versioning.Versions, func(v string) bool { return !segment.MatchString(v) || len(v) > maxVersion })
-		m.Versioning.Versions = m.Versioning.Versions[:min(len(m.Versioning.Versions), maxVersions)]
+	if m.Versioning != nil && m.Versioning.Versions != nil {
+		all := slices.DeleteFunc(m.Versioning.Versions.All, func(v string) bool { return !segment.MatchString(v) || len(v) > maxVersion })
+		m.Versioning.Versions.All = all[:min(len(all), maxVersions)]
 	}
 	return m, nil
 }
@@ -44,6 +45,10 @@ func parseMetadata(raw []byte) (metadata, error) {
 // person, or are too young, and with the newest of the others as the latest.
 func (r *Registry) upstreamPage(ctx context.Context, name string) (*registry.Page, error) {
 	group, artifact, _ := strings.Cut(name, "/")
+	// The same address is that of a group; whose group it is here is nobody's business elsewhere.
+	if hosted, err := r.core.Hosted(ctx, purl.Maven, groupName(group+"."+artifact)); err != nil || hosted {
+		return nil, cmp.Or(err, nameUnknown(name))
+	}
 	doc, err := r.ask(ctx, name, strings.ReplaceAll(group, ".", "/")+"/"+artifact+"/"+metadataFile, maxMetadata)
 	if err != nil {
 		return nil, err
@@ -57,10 +62,10 @@ func (r *Registry) upstreamPage(ctx context.Context, name string) (*registry.Pag
 		if err != nil {
 			return nil, err
 		}
-		if m.Versioning == nil || len(m.Versioning.Versions) == 0 {
+		if m.Versioning == nil || m.Versioning.Versions == nil || len(m.Versioning.Versions.All) == 0 {
 			return nil, nameUnknown(name)
 		}
-		listed, until, err := r.ripe(ctx, name, m.Versioning)
+		listed, until, err := r.ripe(ctx, name, m.Versioning.Versions.All)
 		if err != nil {
 			return nil, err
 		}
@@ -74,20 +79,20 @@ func (r *Registry) upstreamPage(ctx context.Context, name string) (*registry.Pag
 }
 
 // ripe returns the versions of a list that are offered, and until when that holds.
-func (r *Registry) ripe(ctx context.Context, name string, v *versioning) ([]version, time.Time, error) {
+func (r *Registry) ripe(ctx context.Context, name string, names []string) ([]version, time.Time, error) {
 	cooldown, err := r.core.Cooldown(ctx, purl.Maven, name)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	group, artifact, _ := strings.Cut(name, "/")
-	all := make([]registry.Listed, len(v.Versions))
-	for i, one := range v.Versions {
+	all := make([]registry.Listed, len(names))
+	for i, one := range names {
 		c := coordinates{group: group, artifact: artifact, version: one, build: one}
 		all[i].Release = registry.Release{Version: one, File: c.pom(), PURL: c.purl()}
 	}
 	now := r.clock.Now()
 	if cooldown > 0 {
-		if err := r.date(ctx, group, artifact, v, all); err != nil {
+		if err := r.date(ctx, group, artifact, all); err != nil {
 			return nil, time.Time{}, err
 		}
 	}
@@ -117,7 +122,7 @@ func (r *Registry) ripe(ctx context.Context, name string, v *versioning) ([]vers
 
 // date asks for the age of the versions that may be young: the newest by number, and those that the list names last. A
 // version whose pom is not there, or has no date, counts as new.
-func (r *Registry) date(ctx context.Context, group, artifact string, v *versioning, all []registry.Listed) error {
+func (r *Registry) date(ctx context.Context, group, artifact string, all []registry.Listed) error {
 	order := make([]int, len(all))
 	for i := range order {
 		order[i] = i
@@ -181,6 +186,9 @@ func (r *Registry) upstreamGroup(ctx context.Context, group string) (*registry.P
 		m, err := parseMetadata(doc.Body)
 		if err != nil {
 			return nil, err
+		}
+		if m.Plugins == nil || len(m.Plugins.All) == 0 {
+			return nil, nameUnknown(group)
 		}
 		return metadata{Plugins: m.Plugins}.page(time.Time{})
 	})

@@ -23,17 +23,29 @@ type metadata struct {
 	Artifact     string      `xml:"artifactId,omitempty"`
 	Version      string      `xml:"version,omitempty"`
 	Versioning   *versioning `xml:"versioning"`
-	Plugins      []plugin    `xml:"plugins>plugin,omitempty"`
+	Plugins      *plugins    `xml:"plugins"`
 }
 
-type versioning struct {
-	Latest   string   `xml:"latest,omitempty"`
-	Release  string   `xml:"release,omitempty"`
-	Versions []string `xml:"versions>version,omitempty"`
+// The lists are pointers so that one which is empty is left out as a whole.
+type (
+	plugins struct {
+		All []plugin `xml:"plugin"`
+	}
+	builds struct {
+		All []snapshotBuilt `xml:"snapshotVersion"`
+	}
+	versionList struct {
+		All []string `xml:"version"`
+	}
+)
 
-	Snapshot *snapshot       `xml:"snapshot"`
-	Updated  string          `xml:"lastUpdated,omitempty"`
-	Builds   []snapshotBuilt `xml:"snapshotVersions>snapshotVersion,omitempty"`
+type versioning struct {
+	Latest   string       `xml:"latest,omitempty"`
+	Release  string       `xml:"release,omitempty"`
+	Versions *versionList `xml:"versions"`
+	Snapshot *snapshot    `xml:"snapshot"`
+	Updated  string       `xml:"lastUpdated,omitempty"`
+	Builds   *builds      `xml:"snapshotVersions"`
 }
 
 type snapshot struct {
@@ -74,12 +86,12 @@ func (m metadata) page(until time.Time) (*registry.Page, error) {
 // releasesOf is the metadata of an artifact: its versions in Maven's order, and the newest of them.
 func releasesOf(name string, versions []version) metadata {
 	m := newMetadata(name)
-	v := &versioning{}
+	v := &versioning{Versions: &versionList{}}
 	var last time.Time
 	for _, one := range versions {
 		base := baseVersion(one.name)
-		if n := len(v.Versions); n == 0 || v.Versions[n-1] != base {
-			v.Versions = append(v.Versions, base)
+		if all := v.Versions.All; len(all) == 0 || all[len(all)-1] != base {
+			v.Versions.All = append(all, base)
 		}
 		v.Latest = base
 		if !isSnapshot(base) {
@@ -95,13 +107,13 @@ func releasesOf(name string, versions []version) metadata {
 }
 
 // buildsOf is the metadata of a snapshot: which of its builds is the newest that has each sort of file.
-func buildsOf(name, base string, builds []version) metadata {
+func buildsOf(name, base string, all []version) metadata {
 	m := newMetadata(name)
 	m.Version = base
-	v := &versioning{}
+	v := &versioning{Builds: &builds{}}
 	seen := map[string]int{}
 	_, artifact, _ := strings.Cut(name, "/")
-	for _, b := range builds {
+	for _, b := range all {
 		stamp, number, ok := splitBuild(b.name)
 		if !ok {
 			continue
@@ -115,11 +127,11 @@ func buildsOf(name, base string, builds []version) metadata {
 			}
 			built := snapshotBuilt{Classifier: c.classifier, Extension: c.extension, Value: b.name, Updated: v.Updated}
 			if i, ok := seen[c.sort()]; ok {
-				v.Builds[i] = built
+				v.Builds.All[i] = built
 				continue
 			}
-			seen[c.sort()] = len(v.Builds)
-			v.Builds = append(v.Builds, built)
+			seen[c.sort()] = len(v.Builds.All)
+			v.Builds.All = append(v.Builds.All, built)
 		}
 	}
 	m.Versioning = v
@@ -247,14 +259,14 @@ const maxNames = 10_000
 
 // groupPage renders the metadata of a group: its plugins.
 func (r *Registry) groupPage(ctx context.Context, group string) (*registry.Page, error) {
-	plugins, err := r.plugins(ctx, group)
+	found, err := r.plugins(ctx, group)
 	if err != nil {
 		return nil, err
 	}
-	if len(plugins) == 0 {
+	if len(found) == 0 {
 		return r.upstreamGroup(ctx, group)
 	}
-	return metadata{Plugins: plugins}.page(time.Time{})
+	return metadata{Plugins: &plugins{found}}.page(time.Time{})
 }
 
 // plugins are those of a group that have a version to offer.

@@ -32,7 +32,7 @@ func (r *Registry) inspectSidecar(ctx context.Context, actor evidence.Actor, f *
 		return nil, err
 	}
 	if r.signatures == nil {
-		return nil, fault.New(fault.Unsupported, "signature-unverifiable", "this registry checks no signatures, and takes none that nobody checked; deploy without them")
+		return nil, fault.New(fault.Invalid, "signature-unverifiable", "this registry checks no signatures, and takes none that nobody checked; deploy without them")
 	}
 	raw, err := f.content()
 	if err != nil {
