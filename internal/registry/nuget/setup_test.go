@@ -1,15 +1,12 @@
 package nuget_test
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
-	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -26,6 +23,7 @@ import (
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/nuget"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nugettest"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
 )
@@ -131,30 +129,10 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// description is a nuspec.
-func description(id, version, more string) string {
-	return fmt.Sprintf(`<?xml version="1.0" encoding="utf-8"?><package xmlns="http://schemas.microsoft.com/packaging/2010/07/nuspec.xsd"><metadata>
-<id>%s</id><version>%s</version><authors>Ann, Bob</authors><description>it does things</description><tags>a b</tags>%s</metadata></package>`, id, version, more)
-}
-
 // pack makes a package of its nuspec and of files: name, content pairs.
 func pack(t testing.TB, id, version, more string, files ...string) []byte {
 	t.Helper()
-	return zipped(t, append([]string{id + ".nuspec", description(id, version, more), "lib/net45/a.txt", version}, files...)...)
-}
-
-func zipped(t testing.TB, files ...string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for i := 0; i < len(files); i += 2 {
-		w, err := z.Create(files[i])
-		check(t, err)
-		_, err = w.Write([]byte(files[i+1]))
-		check(t, err)
-	}
-	check(t, z.Close())
-	return b.Bytes()
+	return nugettest.Package{ID: id, Version: version, More: more, Files: files}.Bytes()
 }
 
 // reply is an answer with its body read.
@@ -166,13 +144,8 @@ type reply struct {
 // push sends a package as nuget push does.
 func (in *instance) push(t testing.TB, user, path string, pkg []byte) reply {
 	t.Helper()
-	var form bytes.Buffer
-	m := multipart.NewWriter(&form)
-	w, err := m.CreateFormFile("package", "package.nupkg")
-	check(t, err)
-	w.Write(pkg)
-	check(t, m.Close())
-	return in.do(t, user, "PUT", path, &form, "Content-Type", m.FormDataContentType())
+	form, kind := nugettest.Form(pkg)
+	return in.do(t, user, "PUT", path, bytes.NewReader(form), "Content-Type", kind)
 }
 
 // do sends a request as user ("" for nobody); header is key, value pairs.
