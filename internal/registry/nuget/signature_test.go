@@ -38,8 +38,13 @@ func trusting(a *cmstest.Authority) func(*nuget.Config) {
 
 func newSigner(t testing.TB, a *cmstest.Authority, name string) *cms.Signer {
 	t.Helper()
-	c, key := a.Issue(t, name, day.AddDate(0, -1, 0), x509.ExtKeyUsageCodeSigning)
-	s, err := cms.NewSigner([]*x509.Certificate{c}, key, "https://registry.example/nuget/v3/index.json", clock.Func(func() time.Time { return day }))
+	return newSignerAt(t, a, name, day)
+}
+
+func newSignerAt(t testing.TB, a *cmstest.Authority, name string, now time.Time) *cms.Signer {
+	t.Helper()
+	c, key := a.Issue(t, name, now.AddDate(0, -1, 0), x509.ExtKeyUsageCodeSigning)
+	s, err := cms.NewSigner([]*x509.Certificate{c}, key, "https://registry.example/nuget/v3/index.json", clock.Func(func() time.Time { return now }))
 	check(t, err)
 	return s
 }
