@@ -23,7 +23,7 @@ import (
 )
 
 // tables are the mounts whose routes are in route tables.
-var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", "/gems/", "/maven/", api.Prefix + "/"}, console.Mounts()...)
+var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", "/gems/", "/maven/", "/nuget/", api.Prefix + "/"}, console.Mounts()...)
 
 // untabled are the routes below the other mounts. Checkpoints and hashes are for every auditor; what
 // the hashes stand for names private packages.
@@ -92,7 +92,12 @@ func TestEveryGateDoesWhatItsRouteTableSays(t *testing.T) {
 	t.Run("gem", func(t *testing.T) {
 		t.Parallel()
 		_, s, people := matrixServer(t)
-		authztest.Run(t, s.Handler(), authztest.FromRoutes("gem", s.Gem.Routes()), newGemWorld(t, people, s.Handler()))
+		run(t, s.Handler(), authztest.FromRoutes("gem", s.Gem.Routes()), newGemWorld(t, people, s.Handler()))
+	})
+	t.Run("nuget", func(t *testing.T) {
+		t.Parallel()
+		_, s, people := matrixServer(t)
+		run(t, s.Handler(), authztest.FromRoutes("nuget", s.NuGet.Routes()), newNuGetWorld(t, people, s.Handler()))
 	})
 	t.Run("console", func(t *testing.T) {
 		t.Parallel()

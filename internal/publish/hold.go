@@ -220,7 +220,14 @@ func (s *Service) inside(ctx context.Context, files []release) (*evidence.Invent
 			f.Path = r.sort + ": " + f.Path
 			all.Files = append(all.Files, f)
 		}
-		all.Hooks = append(all.Hooks, inv.Hooks...)
+		for _, h := range inv.Hooks {
+			named := make([]string, len(h.Files))
+			for i, path := range h.Files {
+				named[i] = r.sort + ": " + path
+			}
+			h.Files = named
+			all.Hooks = append(all.Hooks, h)
+		}
 		if s := inv.Signals; s != nil {
 			all.Signals.Programs = append(all.Signals.Programs, s.Programs...)
 			all.Signals.Hosts = append(all.Signals.Hosts, s.Hosts...)

@@ -16,7 +16,7 @@ import (
 // trust the pipeline. Source: NuGet/login, action; NuGetGallery, TokenApiController.cs.
 func (r *Registry) exchange(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
 	if r.trust == nil {
-		return fault.New(fault.Unsupported, "trust-unconfigured", "this registry trusts no pipelines; push with a token")
+		return fault.New(fault.Unsupported, "operation-unsupported", "this registry takes no identity tokens; push with a token")
 	}
 	if req.UserAgent() == "" {
 		return malformed("it must have a User-Agent header")

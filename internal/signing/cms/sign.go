@@ -17,7 +17,7 @@ import (
 	"github.com/hullmark/hullmark/internal/clock"
 )
 
-// Signer makes signatures in a repository's name. It is safe for concurrent use.
+// Signer makes signatures with one key. It is safe for concurrent use.
 type Signer struct {
 	chain []*x509.Certificate // the signing one first
 	key   *rsa.PrivateKey
@@ -99,6 +99,12 @@ func (s *Signer) Countersign(author, hash []byte, owners []string) ([]byte, erro
 		return nil, err
 	}
 	return s.beside(author, repository)
+}
+
+// Author returns an author's signature of a package, as nuget sign makes it, without a time stamp. hash is the
+// package's SHA-256.
+func (s *Signer) Author(hash []byte) ([]byte, error) {
+	return s.sign(content(oidSHA256, hash), []attribute{attr(oidCommitment, sequence(marshal(oidOrigin)))})
 }
 
 // sign makes signed data over a content.
