@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/api/client"
 	"github.com/hullmark/hullmark/internal/api/resource"
 	"github.com/hullmark/hullmark/internal/app"
@@ -24,7 +25,7 @@ func newDemoWorm(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use: "worm", Short: "Watch a worm meet the four gates, and one recall stop it at all of them",
 		Long: `Play the story that supply-chain attacks are made of, on a throw-away server: a stolen token publishes a release, its
-payload is copied into an image, the image gets into a cluster under an exception, and its process goes for a credential
+payload spreads from npm to PyPI and is copied into an image, the image gets into a cluster under an exception, and its process goes for a credential
 file and dials out. Each gate does its part, the alert names everything, one recall stops the rest.
 
 The last gate is the kernel's, which takes root on Linux: the demo makes a container of its own and puts the sensor's
@@ -65,6 +66,7 @@ func worm(d *demo) []demoStep {
 		{"Carol's continuous integration publishes for @acme; her token is stolen", w.cast},
 		{"The stolen token publishes 4.2.0, with a new install script: it is held, and the difference is shown", w.held},
 		{"4.2.1 has no script, only a changed bundle.js: it is published, but consumers wait for it to age", w.young},
+		{"The worm goes on: the same token publishes the payload as a Python wheel", w.spread},
 		{"Somebody copies the bundle into an image. Admission finds it by its bytes, and denies", w.denied},
 		{"Bob needs it in staging; a site administrator approves an exception until tomorrow", w.excepted},
 		{"It runs, reads a credential file, and dials out", w.runs},
@@ -81,6 +83,13 @@ func (w *wormStory) as(person string) (*client.Client, error) {
 func (w *wormStory) cast(ctx context.Context) error {
 	w.people["admin"] = w.token
 	if err := w.claim(ctx); err != nil {
+		return err
+	}
+	root, err := w.actor(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.app.Accounts.ClaimNamespace(ctx, root, "acme", purl.PyPI, wormProject, account.Public); err != nil {
 		return err
 	}
 	admin, err := w.as("admin")
@@ -407,6 +416,9 @@ func (w *wormStory) payload(ctx context.Context) error {
 		return err
 	}
 	w.p.Line("   $ hullmark recall %s --reason 'worm: its payload'", sum)
+	if err := w.wheelStopped(ctx); err != nil {
+		return err
+	}
 	refused := w.publishWithoutNPM(ctx, again)
 	if refused == nil {
 		return errors.New("the recalled payload was published again")
