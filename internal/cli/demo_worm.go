@@ -70,7 +70,7 @@ func worm(d *demo) []demoStep {
 		{"Somebody copies the bundle into an image. Admission finds it by its bytes, and denies", w.denied},
 		{"Bob needs it in staging; a site administrator approves an exception until tomorrow", w.excepted},
 		{"It runs, reads a credential file, and dials out", w.runs},
-		{"Recall: one statement, four gates, a receipt from each", w.recalled},
+		{"Recall: one statement about the payload, two ecosystems and an image, four gates, a receipt from each", w.recalled},
 		{"The record of the release, verified with the log's public key alone: no server, no network", w.verified},
 	}
 }
@@ -343,12 +343,14 @@ func (w *wormStory) recalled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wanted := resource.NewRecall{Subject: wormRelease, Reason: "worm: steals credentials"}
+	// The release alone would not do: its file is in the wheel too, and what a release ships that nobody has
+	// recalled proves nothing about an image.
+	wanted := resource.NewRecall{Subject: w.payloadDigest(), Reason: "worm: steals credentials"}
 	preview, err := admin.PreviewRecall(ctx, wanted)
 	if err != nil {
 		return err
 	}
-	w.p.Line("   $ hullmark recall %s --reason 'worm: steals credentials'", wormRelease)
+	w.p.Line("   $ hullmark recall %s --reason 'worm: steals credentials'", wanted.Subject)
 	for _, line := range previewLines(wanted, preview) {
 		w.p.Line("   %s", line)
 	}
@@ -402,29 +404,25 @@ func (w *wormStory) stopped(ctx context.Context) error {
 	return w.payload(ctx)
 }
 
-// payload recalls the file itself, so that it does not come back under another number.
+// payload shows that the file does not come back under another number.
 func (w *wormStory) payload(ctx context.Context) error {
-	admin, err := w.as("admin")
-	if err != nil {
+	if err := w.wheelStopped(ctx); err != nil {
 		return err
 	}
 	again := w.uiKit("4.2.1")
 	again.version = "4.2.2"
 	again.files["package.json"] = strings.Replace(again.files["package.json"], "4.2.1", "4.2.2", 1)
-	sum := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(again.files["bundle.js"])))
-	if _, err := admin.Recall(ctx, resource.NewRecall{Subject: sum, Reason: "worm: its payload"}); err != nil {
-		return err
-	}
-	w.p.Line("   $ hullmark recall %s --reason 'worm: its payload'", sum)
-	if err := w.wheelStopped(ctx); err != nil {
-		return err
-	}
 	refused := w.publishWithoutNPM(ctx, again)
 	if refused == nil {
 		return errors.New("the recalled payload was published again")
 	}
 	w.p.Line("   $ npm publish  (the same bundle.js as 4.2.2) → %s", output.Bad(refused.Error()))
 	return nil
+}
+
+// payloadDigest names the file that steals.
+func (w *wormStory) payloadDigest() string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(w.uiKit("4.2.1").files["bundle.js"])))
 }
 
 func (w *wormStory) verified(ctx context.Context) error {
