@@ -52,7 +52,7 @@ func (w *wormStory) wheelStopped(ctx context.Context) error {
 	if err == nil {
 		return errors.New("the wheel with the recalled payload was downloaded")
 	}
-	w.p.Line("   $ pip install %s==4.2.1  → %s", wormProject, output.Bad(err.Error()))
+	w.p.Line("   $ pip install %s==4.2.1  → %s", wormProject, output.Bad(firstLine(err.Error())))
 	return nil
 }
 
