@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/api/client"
 	"github.com/hullmark/hullmark/internal/api/resource"
 	"github.com/hullmark/hullmark/internal/app"
@@ -24,7 +25,7 @@ func newDemoWorm(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use: "worm", Short: "Watch a worm meet the four gates, and one recall stop it at all of them",
 		Long: `Play the story that supply-chain attacks are made of, on a throw-away server: a stolen token publishes a release, its
-payload is copied into an image, the image gets into a cluster under an exception, and its process goes for a credential
+payload spreads from npm to PyPI and is copied into an image, the image gets into a cluster under an exception, and its process goes for a credential
 file and dials out. Each gate does its part, the alert names everything, one recall stops the rest.
 
 The last gate is the kernel's, which takes root on Linux: the demo makes a container of its own and puts the sensor's
@@ -65,10 +66,11 @@ func worm(d *demo) []demoStep {
 		{"Carol's continuous integration publishes for @acme; her token is stolen", w.cast},
 		{"The stolen token publishes 4.2.0, with a new install script: it is held, and the difference is shown", w.held},
 		{"4.2.1 has no script, only a changed bundle.js: it is published, but consumers wait for it to age", w.young},
+		{"The worm goes on: the same token publishes the payload as a Python wheel", w.spread},
 		{"Somebody copies the bundle into an image. Admission finds it by its bytes, and denies", w.denied},
 		{"Bob needs it in staging; a site administrator approves an exception until tomorrow", w.excepted},
 		{"It runs, reads a credential file, and dials out", w.runs},
-		{"Recall: one statement, four gates, a receipt from each", w.recalled},
+		{"Recall: one statement about the payload, two ecosystems and an image, four gates, a receipt from each", w.recalled},
 		{"The record of the release, verified with the log's public key alone: no server, no network", w.verified},
 	}
 }
@@ -81,6 +83,13 @@ func (w *wormStory) as(person string) (*client.Client, error) {
 func (w *wormStory) cast(ctx context.Context) error {
 	w.people["admin"] = w.token
 	if err := w.claim(ctx); err != nil {
+		return err
+	}
+	root, err := w.actor(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.app.Accounts.ClaimNamespace(ctx, root, "acme", purl.PyPI, wormProject, account.Public); err != nil {
 		return err
 	}
 	admin, err := w.as("admin")
@@ -334,12 +343,14 @@ func (w *wormStory) recalled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wanted := resource.NewRecall{Subject: wormRelease, Reason: "worm: steals credentials"}
+	// The release alone would not do: its file is in the wheel too, and what a release ships that nobody has
+	// recalled proves nothing about an image.
+	wanted := resource.NewRecall{Subject: w.payloadDigest(), Reason: "worm: steals credentials"}
 	preview, err := admin.PreviewRecall(ctx, wanted)
 	if err != nil {
 		return err
 	}
-	w.p.Line("   $ hullmark recall %s --reason 'worm: steals credentials'", wormRelease)
+	w.p.Line("   $ hullmark recall %s --reason 'worm: steals credentials'", wanted.Subject)
 	for _, line := range previewLines(wanted, preview) {
 		w.p.Line("   %s", line)
 	}
@@ -393,26 +404,25 @@ func (w *wormStory) stopped(ctx context.Context) error {
 	return w.payload(ctx)
 }
 
-// payload recalls the file itself, so that it does not come back under another number.
+// payload shows that the file does not come back under another number.
 func (w *wormStory) payload(ctx context.Context) error {
-	admin, err := w.as("admin")
-	if err != nil {
+	if err := w.wheelStopped(ctx); err != nil {
 		return err
 	}
 	again := w.uiKit("4.2.1")
 	again.version = "4.2.2"
 	again.files["package.json"] = strings.Replace(again.files["package.json"], "4.2.1", "4.2.2", 1)
-	sum := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(again.files["bundle.js"])))
-	if _, err := admin.Recall(ctx, resource.NewRecall{Subject: sum, Reason: "worm: its payload"}); err != nil {
-		return err
-	}
-	w.p.Line("   $ hullmark recall %s --reason 'worm: its payload'", sum)
 	refused := w.publishWithoutNPM(ctx, again)
 	if refused == nil {
 		return errors.New("the recalled payload was published again")
 	}
 	w.p.Line("   $ npm publish  (the same bundle.js as 4.2.2) → %s", output.Bad(refused.Error()))
 	return nil
+}
+
+// payloadDigest names the file that steals.
+func (w *wormStory) payloadDigest() string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(w.uiKit("4.2.1").files["bundle.js"])))
 }
 
 func (w *wormStory) verified(ctx context.Context) error {

@@ -12,6 +12,7 @@ package recall
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -153,13 +154,19 @@ func (s *Service) drafts(ctx context.Context, actor evidence.Actor, o Order) ([]
 }
 
 // known reports whether the record knows one of the subjects: as a release, as a component of a
-// layer, or by its digest.
+// layer, by its digest, or as a file of either.
 func (s *Service) known(ctx context.Context, subjects []string) (bool, error) {
 	for _, subject := range subjects {
 		var yes bool
+		var sum []byte // of no file, for a purl
+		if d, err := digest.Parse(subject); err == nil && d.Algorithm() == digest.SHA256 {
+			if sum, err = hex.DecodeString(d.Hex()); err != nil {
+				return false, err
+			}
+		}
 		err := s.record.DB().Query().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM release WHERE purl = $1)
 			OR EXISTS (SELECT 1 FROM component WHERE purl = $1) OR EXISTS (SELECT 1 FROM artifact WHERE digest = $1)
-			OR EXISTS (SELECT 1 FROM layer_blob WHERE blob = $1)`, subject).Scan(&yes)
+			OR EXISTS (SELECT 1 FROM layer_blob WHERE blob = $1) OR EXISTS (SELECT 1 FROM file WHERE sha256 = $2)`, subject, sum).Scan(&yes)
 		if err != nil {
 			return false, fmt.Errorf("look for %s: %w", subject, err)
 		}

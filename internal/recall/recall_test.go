@@ -251,3 +251,21 @@ func TestPublishingADigestManyTimesDoesNotKeepItFromBeingRecalled(t *testing.T) 
 		t.Error("lifted: some are left")
 	}
 }
+
+func TestAFileInsideOfAReleaseIsKnown(t *testing.T) {
+	t.Parallel()
+	record, _ := tracetest.Open(t)
+	b := tracetest.NewBuilder(t.Context(), record)
+	payload := digest.FromBytes([]byte("payload"))
+	b.Release("alice", "@alice/ui", "1.0.0", []evidence.File{{Path: "package/bundle.js", Size: 281, SHA256: payload}})
+	if err := b.Append(); err != nil {
+		t.Fatal(err)
+	}
+	s := recall.New(record, owners{}, nil)
+	for subject, want := range map[digest.Digest]bool{payload: true, digest.FromBytes([]byte("another")): false} {
+		p, err := s.Preview(t.Context(), by("root"), recall.Order{Subject: string(subject)})
+		if err != nil || p.Known != want {
+			t.Errorf("%s: known %v, %v", subject, p.Known, err)
+		}
+	}
+}
