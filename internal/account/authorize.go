@@ -108,7 +108,7 @@ func (s *Service) known(ctx context.Context, actor evidence.Actor) (*credential,
 	if err != nil {
 		return nil, err
 	}
-	if c.account != actor.Account {
+	if !c.heldBy(actor.Account) {
 		return nil, errCredential()
 	}
 	if err := c.expired(s.clk.Now()); err != nil {

@@ -79,7 +79,7 @@ func newServer(t *testing.T) *server {
 // minting is the account service in the words of trusted publishing.
 type minting struct{ *account.Service }
 
-func (m minting) Mint(g oidc.Grant) (string, evidence.Actor, func(context.Context, *sql.Tx) error, error) {
+func (m minting) Mint(g oidc.Grant) (string, []evidence.Actor, func(context.Context, *sql.Tx) error, error) {
 	return m.MintWorkload(account.WorkloadToken(g))
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hullmark/hullmark/internal/publish"
+	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 )
@@ -20,13 +21,13 @@ var Impatient = impatient
 
 // NPMOn is the npm registry over another core and publish stage than the server's own, for tests that put
 // something in front of the account service.
-func (a *App) NPMOn(core *registry.Core, stages *publish.Service) (*npm.Registry, error) {
+func (a *App) NPMOn(core *registry.Core, held *publish.Service) (*npm.Registry, error) {
 	signer, err := a.Config.signer("npm.key")
 	if err != nil {
 		return nil, err
 	}
 	return npm.New(core, npm.Config{
-		PublicURL: "http://registry.test/npm/", Signer: signer, Accounts: npmAccounts{a.Accounts}, Stages: npmStages{stages}, Clock: a.Config.Clock,
+		PublicURL: "http://registry.test/npm/", Signer: signer, Accounts: npmAccounts{a.Accounts}, Stages: stages{held, purl.NPM}, Clock: a.Config.Clock,
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/registry"
-	"github.com/hullmark/hullmark/internal/registry/npm"
 )
 
 // reviewer is the publish stage in the words of the registry core.
@@ -45,38 +44,41 @@ func (p people) MissingFactor(ctx context.Context, name, factor string) error {
 	return p.Service.MissingFactor(ctx, name, level)
 }
 
-// npmStages is the publish stage in the words of the npm protocol.
-type npmStages struct{ *publish.Service }
+// stages is what waits in one ecosystem, in the words of the registry core.
+type stages struct {
+	*publish.Service
+	ecosystem string
+}
 
-// List implements npm.Stages.
-func (s npmStages) List(ctx context.Context, actor evidence.Actor, name string, offset, limit int) ([]npm.Staged, int, error) {
-	found, total, err := s.Waiting(ctx, actor, "npm", name, offset, limit)
-	out := make([]npm.Staged, len(found))
+// List implements registry.Stages.
+func (s stages) List(ctx context.Context, actor evidence.Actor, name string, offset, limit int) ([]registry.Staged, int, error) {
+	found, total, err := s.Waiting(ctx, actor, s.ecosystem, name, offset, limit)
+	out := make([]registry.Staged, len(found))
 	for i, h := range found {
 		out[i] = staged(h)
 	}
 	return out, total, err
 }
 
-// Find implements npm.Stages.
-func (s npmStages) Find(ctx context.Context, actor evidence.Actor, perm evidence.Permission, id string) (npm.Staged, error) {
+// Find implements registry.Stages.
+func (s stages) Find(ctx context.Context, actor evidence.Actor, perm evidence.Permission, id string) (registry.Staged, error) {
 	h, err := s.ByID(ctx, actor, perm, id)
 	return staged(h), err
 }
 
-// Approve implements npm.Stages.
-func (s npmStages) Approve(ctx context.Context, actor evidence.Actor, of npm.Staged, reason string) (have, needed int, err error) {
+// Approve implements registry.Stages.
+func (s stages) Approve(ctx context.Context, actor evidence.Actor, of registry.Staged, reason string) (have, needed int, err error) {
 	made, err := s.Service.Approve(ctx, actor, of.PURL, reason)
 	return made.Have, made.Needed, err
 }
 
-// Reject implements npm.Stages.
-func (s npmStages) Reject(ctx context.Context, actor evidence.Actor, of npm.Staged, reason string) error {
+// Reject implements registry.Stages.
+func (s stages) Reject(ctx context.Context, actor evidence.Actor, of registry.Staged, reason string) error {
 	return s.Service.Reject(ctx, actor, of.PURL, reason)
 }
 
-func staged(h publish.Hold) npm.Staged {
-	out := npm.Staged{
+func staged(h publish.Hold) registry.Staged {
+	out := registry.Staged{
 		ID: h.ID, Name: h.Name, Version: h.Version, PURL: h.PURL, Artifact: h.Artifact, Tags: h.Tags, At: h.At,
 		Publisher: h.Publisher, Credential: h.Credential, Code: h.Code, Approved: h.Approved, Needed: h.Needed,
 	}

@@ -117,13 +117,15 @@ func (w *attack) tokenOf(who, path string) string {
 		}
 	}
 	secret, _, insert, err := w.app.Accounts.MintWorkload(account.WorkloadToken{
-		Identity: evidence.WorkloadIdentity{
-			Publisher: "tp_release", Provider: "github", Issuer: "https://token.actions.githubusercontent.com",
-			Subject: "repo:acme/ui:ref:refs/heads/main",
-			Claims:  map[string]string{"repository": "acme/ui", "workflow": "release.yml", "event_name": "push", "ref": "refs/heads/main"},
-		},
-		Label: "github acme/ui release.yml", Ecosystem: purl.NPM, Name: name, Permission: run.may,
-		Expires: w.app.Record.Now().Add(15 * time.Minute),
+		Ecosystem: purl.NPM, Expires: w.app.Record.Now().Add(15 * time.Minute),
+		Rights: []evidence.WorkloadRight{{
+			Name: name, Permission: run.may, Label: "github acme/ui release.yml",
+			Identity: evidence.WorkloadIdentity{
+				Publisher: "tp_release", Provider: "github", Issuer: "https://token.actions.githubusercontent.com",
+				Subject: "repo:acme/ui:ref:refs/heads/main",
+				Claims:  map[string]string{"repository": "acme/ui", "workflow": "release.yml", "event_name": "push", "ref": "refs/heads/main"},
+			},
+		}},
 	})
 	must(w.t, err)
 	must(w.t, w.app.DB.Write(w.t.Context(), func(tx *sql.Tx) error { return insert(w.t.Context(), tx) }))

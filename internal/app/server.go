@@ -35,8 +35,9 @@ const (
 	maxHeader       = 64 << 10         // bytes
 	pruneEvery      = time.Hour
 	verifyEvery     = time.Hour
-	abandoned       = 24 * time.Hour // since the last byte of an upload
-	maxStreams      = 1000           // that one HTTP/2 connection may hold open
+	draftsKept      = 7 * 24 * time.Hour // after they have ended
+	abandoned       = 24 * time.Hour     // since the last byte of an upload
+	maxStreams      = 1000               // that one HTTP/2 connection may hold open
 	pingAfter       = 30 * time.Second
 	pingTimeout     = 15 * time.Second // a fleet member's machine that is gone is noticed within both
 )
@@ -90,7 +91,7 @@ func (s *Server) build() error {
 	}
 	registry := npm.Config{
 		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Clock: c.Clock, Log: c.Logger,
-		LoginURL: s.app.Accounts.Pages() + "/login/", Stages: npmStages{s.app.Publish}, Trust: npmTrust{s.app.Trust, s.audience(purl.NPM)},
+		LoginURL: s.app.Accounts.Pages() + "/login/", Stages: stages{s.app.Publish, purl.NPM}, Trust: npmTrust{s.app.Trust, exchanger{s}},
 		Advertise: c.AdvertiseAttestations,
 	}
 	if v, err := c.verifier(); err != nil {
@@ -308,8 +309,11 @@ func (s *Server) pruneUploads(ctx context.Context) {
 	}
 }
 
-// expireStages withdraws what was staged and nobody has approved for too long.
+// expireStages withdraws what was staged and nobody has approved for too long, and forgets drafts.
 func (s *Server) expireStages(ctx context.Context) {
+	if err := s.app.Core.PruneDrafts(ctx, draftsKept); err != nil {
+		s.app.Config.Logger.Error("ended drafts were not forgotten", "error", err)
+	}
 	n, err := s.app.Publish.ExpireStages(ctx)
 	if err != nil {
 		s.app.Config.Logger.Error("staged releases were not looked through", "error", err)

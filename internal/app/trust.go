@@ -11,6 +11,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/publish/oidc"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 )
 
@@ -18,7 +19,7 @@ import (
 type trustAccounts struct{ *account.Service }
 
 // Mint implements oidc.Accounts.
-func (a trustAccounts) Mint(g oidc.Grant) (string, evidence.Actor, func(context.Context, *sql.Tx) error, error) {
+func (a trustAccounts) Mint(g oidc.Grant) (string, []evidence.Actor, func(context.Context, *sql.Tx) error, error) {
 	return a.MintWorkload(account.WorkloadToken(g))
 }
 
@@ -37,16 +38,30 @@ func (s *Server) audience(ecosystem string) string {
 	return ecosystem + ":" + u.Hostname()
 }
 
+// exchanger is trusted publishing in the words of every adapter.
+type exchanger struct{ *Server }
+
+// Audience implements registry.Exchanger.
+func (e exchanger) Audience(ecosystem string) string { return e.audience(ecosystem) }
+
+// Exchange implements registry.Exchanger.
+func (e exchanger) Exchange(ctx context.Context, r registry.ExchangeRequest) (registry.Minted, error) {
+	m, err := e.app.Trust.Exchange(ctx, oidc.Request{
+		Ecosystem: r.Ecosystem, Name: r.Name, Token: r.Token, Audience: e.audience(r.Ecosystem), RemoteAddr: r.RemoteAddr, Single: r.Single,
+	})
+	return registry.Minted{Secret: m.Secret, Names: m.Names, Created: m.Created, Expires: m.Expires}, err
+}
+
 // npmTrust is trusted publishing in the words of the npm protocol.
 type npmTrust struct {
 	*oidc.Service
-	audience string
+	exchanger exchanger
 }
 
 // Exchange implements npm.Trust. npm publishes one version for each exchange, so the token is good for one.
 func (t npmTrust) Exchange(ctx context.Context, name, token, remoteAddr string) (npm.TrustToken, error) {
-	m, err := t.Service.Exchange(ctx, oidc.Request{
-		Ecosystem: purl.NPM, Name: name, Token: token, Audience: t.audience, RemoteAddr: remoteAddr, Single: true,
+	m, err := t.exchanger.Exchange(ctx, registry.ExchangeRequest{
+		Ecosystem: purl.NPM, Name: name, Token: token, RemoteAddr: remoteAddr, Single: true,
 	})
 	return npm.TrustToken{Secret: m.Secret, Created: m.Created, Expires: m.Expires}, err
 }

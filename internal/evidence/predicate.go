@@ -64,6 +64,14 @@ type WorkloadIdentity struct {
 	Claims map[string]string `json:"claims,omitempty"`
 }
 
+// WorkloadRight is what a run may do with one name.
+type WorkloadRight struct {
+	Name       string
+	Permission Permission       // Stage or Publish
+	Identity   WorkloadIdentity // Identity.Publisher is who acts on the name
+	Label      string           // what statements call that: "github acme/ui release.yml"
+}
+
 // Anonymous reports whether nobody authenticated.
 func (a Actor) Anonymous() bool { return a.Account == "" }
 

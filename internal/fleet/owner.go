@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"time"
@@ -164,15 +165,18 @@ func described(r *inside.Reader, o *owners) ([]*fleetv1.Component, error) {
 		}
 	}
 	err := r.In(`SELECT l.id, a.digest, l.publisher, coalesce(b.credential, ''), coalesce(b.label, ''), l.published, coalesce((SELECT account FROM approval
-			WHERE purl = l.purl AND account <> l.publisher ORDER BY seq DESC LIMIT 1), '')
+			WHERE purl = l.purl AND account <> l.publisher ORDER BY seq DESC LIMIT 1), ''), l.origin
 		FROM release l JOIN artifact a ON a.id = l.artifact_id LEFT JOIN publication b ON b.seq = l.seq WHERE l.id IN (%s)`, releases,
 		func(rows *sql.Rows) error {
 			var id int64
-			var published string
+			var published, origin string
 			var c fleetv1.Component
-			err := rows.Scan(&id, &c.Artifact, &c.Publisher, &c.Credential, &c.Label, &published, &c.Approver)
+			err := rows.Scan(&id, &c.Artifact, &c.Publisher, &c.Credential, &c.Label, &published, &c.Approver, &origin)
 			if err != nil {
 				return err
+			}
+			if u, err := url.Parse(origin); err == nil && origin != "" {
+				c.Publisher = "the upstream " + u.Host
 			}
 			at, err := time.Parse(time.RFC3339Nano, published)
 			to := byRelease[id]

@@ -165,7 +165,10 @@ func (s *session) published(out *Record, entries []entry, manifest string) error
 // approvals returns, by purl, the newest approval by somebody else than its publisher.
 func (s *session) approvals(purls []string, publisher map[string]string) (map[string]Approval, error) {
 	out := map[string]Approval{}
-	return out, s.In(`SELECT purl, account, reason, at, seq FROM approval WHERE seq < $1 AND purl IN (%s) ORDER BY seq`, values(purls),
+	// A file that came after an approval was not looked at, and who brought one in does not approve the others.
+	return out, s.In(`SELECT y.purl, y.account, y.reason, y.at, y.seq FROM approval y WHERE y.seq < $1 AND y.purl IN (%s)
+		AND NOT EXISTS (SELECT 1 FROM release r WHERE r.purl = y.purl AND r.file <> '' AND r.mirrored = 0 AND r.seq < $1
+			AND (r.seq > y.seq OR r.publisher = y.account)) ORDER BY y.seq`, values(purls),
 		func(rows *sql.Rows) error {
 			var p, at string
 			a := Approval{Approved: true}

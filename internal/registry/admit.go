@@ -23,8 +23,9 @@ type StepUp interface {
 
 // Admit is Access.Authorize for a client that may have sent a one-time code. The code is used only
 // when a rule asks for it: clients send theirs with reads, too, and a code works once. The actor that
-// comes back carries the factor.
+// comes back carries the factor, and is who acts on this name.
 func Admit(ctx context.Context, access Access, actor evidence.Actor, perm evidence.Permission, ecosystem, name, otp, remoteAddr string) (evidence.Actor, error) {
+	actor = actingOn(ctx, access, actor, ecosystem, name)
 	return WithFactor(ctx, access, actor, otp, remoteAddr, func(actor evidence.Actor) error {
 		return access.Authorize(ctx, actor, perm, ecosystem, name)
 	})

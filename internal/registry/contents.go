@@ -2,6 +2,7 @@ package registry
 
 import (
 	"crypto/sha256"
+	"hash"
 	"io"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -27,35 +28,64 @@ func IndexArchive(r io.Reader, limits safearchive.Limits, look safearchive.Visit
 	}
 	defer free()
 	counted := &countingReader{r: plain}
-	inv := &evidence.Inventory{Analyser: ReleaseAnalyser}
-	sum, scanner := sha256.New(), signal.NewScanner()
-	both := io.MultiWriter(sum, scanner)
-	err = safearchive.Walk(counted, limits, func(e safearchive.Entry, content io.Reader) error {
-		inv.Entries++
-		if e.Kind != safearchive.File {
-			return look(e, content)
-		}
-		sum.Reset()
-		scanner.Begin(e.Path)
-		tee := io.TeeReader(content, both)
-		if err := look(e, tee); err != nil {
-			return err
-		}
-		if _, err := io.Copy(io.Discard, tee); err != nil {
-			return err
-		}
-		scanner.End()
-		inv.Files = append(inv.Files, evidence.File{Path: e.Path, Size: e.Size, Mode: e.Mode, SHA256: digest.Sum(digest.SHA256, sum)})
-		return nil
-	})
-	if err != nil {
+	x := newIndexer(look)
+	if err := safearchive.Walk(counted, limits, x.visit); err != nil {
 		return nil, err
 	}
-	inv.Bytes, inv.Signals = counted.n, scanner.Signals()
-	if inv.Entries == 0 {
+	return x.inventory(counted.n)
+}
+
+// IndexZip is IndexArchive for a zip archive of size bytes: a wheel, a jar, a nupkg.
+func IndexZip(r io.ReaderAt, size int64, limits safearchive.Limits, look safearchive.Visit) (*evidence.Inventory, error) {
+	x := newIndexer(look)
+	if err := safearchive.WalkZip(r, size, limits, x.visit); err != nil {
+		return nil, err
+	}
+	return x.inventory(x.content)
+}
+
+// indexer lists the files of an archive while it is walked.
+type indexer struct {
+	inv     *evidence.Inventory
+	look    safearchive.Visit
+	sum     hash.Hash
+	scanner *signal.Scanner
+	both    io.Writer
+	content int64 // bytes of the files
+}
+
+func newIndexer(look safearchive.Visit) *indexer {
+	x := &indexer{inv: &evidence.Inventory{Analyser: ReleaseAnalyser}, look: look, sum: sha256.New(), scanner: signal.NewScanner()}
+	x.both = io.MultiWriter(x.sum, x.scanner)
+	return x
+}
+
+func (x *indexer) visit(e safearchive.Entry, content io.Reader) error {
+	x.inv.Entries++
+	if e.Kind != safearchive.File {
+		return x.look(e, content)
+	}
+	x.sum.Reset()
+	x.scanner.Begin(e.Path)
+	tee := io.TeeReader(content, x.both)
+	if err := x.look(e, tee); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, tee); err != nil {
+		return err
+	}
+	x.scanner.End()
+	x.content += e.Size
+	x.inv.Files = append(x.inv.Files, evidence.File{Path: e.Path, Size: e.Size, Mode: e.Mode, SHA256: digest.Sum(digest.SHA256, x.sum)})
+	return nil
+}
+
+func (x *indexer) inventory(bytes int64) (*evidence.Inventory, error) {
+	x.inv.Bytes, x.inv.Signals = bytes, x.scanner.Signals()
+	if x.inv.Entries == 0 {
 		return nil, fault.New(fault.Invalid, "archive-empty", "the archive holds nothing; pack it again")
 	}
-	return inv, nil
+	return x.inv, nil
 }
 
 // ReleaseContents returns the statement that the release's archive holds what the inventory,

@@ -71,7 +71,7 @@ func Schema() store.Schema {
 			digest    TEXT NOT NULL,
 			size      INTEGER NOT NULL, -- bytes
 			PRIMARY KEY (ecosystem, name, digest)
-		) WITHOUT ROWID`}}
+		) WITHOUT ROWID`, draftSchema}}
 }
 
 // Blobs returns the blob store that artifacts live in.

@@ -21,17 +21,15 @@ func (c *Core) Publish(ctx context.Context, actor evidence.Actor, u Upload) erro
 
 // Submit puts a release behind its name: the publish gate decides, and publication, contents and
 // decision become part of the record in one step. A version that exists is Conflict with code
-// version-exists, and a file of it that exists is with code file-exists, unless the version is the artifact's digest: then the release is the same, its
-// tags move, and a withdrawn one is restored.
+// version-exists, and a file of it that exists is with code file-exists, unless the version is the
+// artifact's digest: then the release is the same, its tags move, and a withdrawn one is restored.
 //
 // When the reviewer wants a person to look at it the release is held, and Submit returns why: it is
 // on the record and not offered, and its tags do not move, until it is approved. Content that waits may be
 // pushed again, for more tags. Submit also returns what the reviewer only noted: see [Hold.Waits].
 func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hold, error) {
-	perm, action := evidence.Publish, "publish"
-	if u.Stage {
-		perm, action = evidence.Stage, "stage"
-	}
+	perm, action := u.asks()
+	actor = actingOn(ctx, c.access, actor, u.Ecosystem, u.Name)
 	if err := c.mayWrite(ctx, actor, perm, action, u.Ecosystem, u.Name, u.PURL); err != nil {
 		return nil, err
 	}
@@ -51,31 +49,111 @@ func (c *Core) Submit(ctx context.Context, actor evidence.Actor, u Upload) (*Hol
 			return nil, err
 		}
 	}
-	hold, err := c.reviewed(ctx, actor, event, u)
-	if err != nil {
-		return nil, c.refused(ctx, actor, action, u.PURL, err)
-	}
-	files, err := c.filesOf(ctx, u)
-	if err != nil {
-		return nil, err
-	}
-	guard := func(tx *sql.Tx) error {
-		if err := checkExpected(ctx, tx, event, u); err != nil {
-			return err
-		}
-		if err := c.Spend(ctx, tx, actor, u.Artifact); err != nil {
-			return err
-		}
-		return checkRecalled(ctx, tx, u, files)
-	}
-	_, err = c.record.Append(ctx, guard, c.drafts(actor, event, u, hold)...)
+	holds, err := c.submit(ctx, actor, event, []Upload{u}, func(*sql.Tx) error { return nil })
 	if errors.Is(err, errRaced) {
 		return c.Submit(ctx, actor, u) // somebody published the same content in between: look again
 	}
-	if errors.Is(err, errRecalled) || misspent(err) {
-		return nil, c.Refuse(ctx, actor, action, u.PURL, err)
+	if err != nil {
+		return nil, err
 	}
-	return hold, err
+	return holds[0], nil
+}
+
+// SubmitAll is Submit for the files of one version that come together: they become part of the record in
+// one step or not at all, and when one of them is held the others wait with it.
+func (c *Core) SubmitAll(ctx context.Context, actor evidence.Actor, all []Upload) (*Hold, error) {
+	return c.submitAll(ctx, actor, all, func(*sql.Tx) error { return nil })
+}
+
+func (c *Core) submitAll(ctx context.Context, actor evidence.Actor, all []Upload, also func(*sql.Tx) error) (*Hold, error) {
+	for _, u := range all {
+		perm, action := u.asks()
+		actor := actingOn(ctx, c.access, actor, u.Ecosystem, u.Name)
+		if err := c.mayWrite(ctx, actor, perm, action, u.Ecosystem, u.Name, u.PURL); err != nil {
+			return nil, err
+		}
+	}
+	holds, err := c.submit(ctx, actor, evidence.Published, all, also)
+	if err != nil || len(holds) == 0 {
+		return nil, err
+	}
+	for _, h := range holds {
+		if h.Waits() {
+			return h, nil
+		}
+	}
+	return holds[0], nil
+}
+
+// asks returns the permission that the upload takes, and what the record calls it.
+func (u Upload) asks() (evidence.Permission, string) {
+	if u.Stage {
+		return evidence.Stage, "stage"
+	}
+	return evidence.Publish, "publish"
+}
+
+// submit asks the reviewer about uploads that the actor may make, and appends what becomes of them.
+func (c *Core) submit(ctx context.Context, actor evidence.Actor, event evidence.PublicationEvent, all []Upload, also func(*sql.Tx) error) ([]*Hold, error) {
+	holds, err := c.reviewAll(ctx, actor, event, all)
+	if err != nil {
+		return nil, err
+	}
+	files := make([]map[string]bool, len(all))
+	var drafts []evidence.Draft
+	for i, u := range all {
+		if files[i], err = c.filesOf(ctx, u); err != nil {
+			return nil, err
+		}
+		actor := actingOn(ctx, c.access, actor, u.Ecosystem, u.Name)
+		drafts = append(drafts, c.drafts(actor, event, u, holds[i])...)
+	}
+	at := 0 // the upload that the guard looks at
+	guard := func(tx *sql.Tx) error {
+		for i, u := range all {
+			at = i
+			if err := checkExpected(ctx, tx, event, u); err != nil {
+				return err
+			}
+			if err := c.Spend(ctx, tx, actor, u.Artifact); err != nil {
+				return err
+			}
+			if err := checkRecalled(ctx, tx, u, files[i]); err != nil {
+				return err
+			}
+		}
+		return also(tx)
+	}
+	_, err = c.record.Append(ctx, guard, drafts...)
+	if errors.Is(err, errRecalled) || misspent(err) {
+		_, action := all[at].asks()
+		return nil, c.Refuse(ctx, actor, action, all[at].PURL, err)
+	}
+	return holds, err
+}
+
+// reviewAll asks the reviewer about each upload. When one has to wait, those that came with it do, too.
+func (c *Core) reviewAll(ctx context.Context, actor evidence.Actor, event evidence.PublicationEvent, all []Upload) ([]*Hold, error) {
+	holds := make([]*Hold, len(all))
+	var waits *Hold
+	for i, u := range all {
+		actor := actingOn(ctx, c.access, actor, u.Ecosystem, u.Name)
+		hold, err := c.reviewed(ctx, actor, event, u)
+		if err != nil {
+			_, action := u.asks()
+			return nil, c.refused(ctx, actor, action, u.PURL, err)
+		}
+		holds[i] = hold
+		if waits == nil && hold.Waits() {
+			waits = hold
+		}
+	}
+	for i, h := range holds {
+		if waits != nil && !h.Waits() {
+			holds[i] = &Hold{Code: waits.Code, Summary: waits.Summary, Reasons: []string{"it belongs to a version that waits"}, Input: waits.Input}
+		}
+	}
+	return holds, nil
 }
 
 // drafts are the statements that an upload becomes.
@@ -199,6 +277,7 @@ const maxNamedTags = 100
 func (c *Core) change(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string, r Release,
 	p evidence.Publication) error {
 	action := string(p.Event)
+	actor = actingOn(ctx, c.access, actor, ecosystem, name)
 	if err := c.mayWrite(ctx, actor, perm, action, ecosystem, name, r.PURL); err != nil {
 		return err
 	}

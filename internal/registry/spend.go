@@ -31,3 +31,17 @@ func misspent(err error) bool {
 	code := fault.As(err).Code
 	return code == "workload-spent" || code == "workload-digest"
 }
+
+// Actors knows credentials that cover several names, each by another publisher. An Access that implements it
+// is asked who acts, once the name is known.
+type Actors interface {
+	ActingOn(ctx context.Context, actor evidence.Actor, ecosystem, name string) evidence.Actor
+}
+
+// actingOn is [Actors.ActingOn] of an Access that has it.
+func actingOn(ctx context.Context, access Access, actor evidence.Actor, ecosystem, name string) evidence.Actor {
+	if a, ok := access.(Actors); ok {
+		return a.ActingOn(ctx, actor, ecosystem, name)
+	}
+	return actor
+}

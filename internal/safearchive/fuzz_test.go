@@ -2,6 +2,7 @@ package safearchive_test
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"io"
 	"path"
@@ -55,4 +56,45 @@ func paths(t *testing.T, raw []byte, limits safearchive.Limits, strict bool) ([]
 		t.Errorf("bytes caused an internal error: %v", err)
 	}
 	return seen, err
+}
+
+// FuzzZip reads anything as a zip archive. What WalkZip accepts, archive/zip reads with the same names
+// and sizes in whatever order.
+func FuzzZip(f *testing.F) {
+	a, b := zipped{name: "a.txt", content: "one"}, zipped{name: "d/b.txt", content: "two", stored: true}
+	f.Add(zipOf(a, b))
+	f.Add(zipOf(zipped{name: "d/", stored: true}, zipped{name: "é", later: true, content: "x", flags: 1 << 11}))
+	f.Add(zipOf(zipped{name: "s", content: "xyz", stored: true, local: func(b []byte) { put32(18, 1<<32-1)(b); put32(22, 1<<32-1)(b) }, localExtra: zip64Field(3, 3)}))
+	f.Add(append(zipOf(a), zipOf(b)...))
+	limits := safearchive.Limits{Entries: 1000, PathLength: 300, Depth: 50, Packed: 1 << 20, Unpacked: 1 << 20, Ratio: 256}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		seen := map[string]int64{}
+		err := safearchive.WalkZip(bytes.NewReader(raw), int64(len(raw)), limits, func(e safearchive.Entry, content io.Reader) error {
+			if e.Path != path.Clean(e.Path) || path.IsAbs(e.Path) || e.Path == ".." || strings.HasPrefix(e.Path, "../") {
+				t.Errorf("path %q is not confined", e.Path)
+			}
+			n, err := io.Copy(io.Discard, content)
+			if err == nil && n != e.Size {
+				t.Errorf("%s has %d bytes and says %d", e.Path, n, e.Size)
+			}
+			seen[e.Path] = e.Size
+			return err
+		})
+		if err != nil {
+			if fault.KindOf(err) == fault.Internal {
+				t.Errorf("bytes caused an internal error: %v", err)
+			}
+			return
+		}
+		other, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+		if err != nil {
+			t.Fatalf("accepted what archive/zip refuses: %v", err)
+		}
+		for _, file := range other.File {
+			p := path.Clean(file.Name)
+			if size, ok := seen[p]; p != "." && (!ok || size != int64(file.UncompressedSize64)) {
+				t.Errorf("archive/zip sees %q of %d bytes; saw %v", file.Name, file.UncompressedSize64, seen)
+			}
+		}
+	})
 }

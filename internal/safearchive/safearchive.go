@@ -1,6 +1,6 @@
-// Package safearchive reads tar archives that strangers made, as a stream and within limits.
+// Package safearchive reads archives that strangers made, within limits: tar as a stream, zip from a file.
 //
-// There are two ways to read one. [Walk] is for a package tarball, which somebody will unpack with
+// There are two ways to read a tar archive. [Walk] is for a package tarball, which somebody will unpack with
 // a tool that we do not control: a member that would leave the folder (absolute path, "..", a
 // backslash trick, a link that points out, a device file) or that appears twice is refused, and so
 // is the archive. [Survey] is for an image layer, which a container runtime unpacks in a confined
@@ -10,8 +10,10 @@
 // [Decompress] comes before either. It recognises gzip, zstd and plain tar by their first bytes
 // and bounds what may come out.
 //
+// [WalkZip] is Walk for a zip archive, and takes only one that every reader takes apart alike.
+//
 // The package never writes a file, never follows a link and never holds a member in memory. It
-// refuses to read formats other than tar.
+// refuses to read formats other than tar and zip.
 package safearchive
 
 import (

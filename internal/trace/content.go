@@ -64,7 +64,7 @@ func (r *reader) shares(l release) (map[string]int, error) {
 	if err != nil || len(shares) == 0 {
 		return shares, err
 	}
-	return shares, r.Each(`SELECT f.sha256, count(DISTINCT f.artifact_id) FROM release r JOIN file f ON f.artifact_id = r.artifact_id
+	return shares, r.Each(`SELECT f.sha256, count(DISTINCT r.version) FROM release r JOIN file f ON f.artifact_id = r.artifact_id
 		WHERE r.package_id = $1 GROUP BY f.sha256`, []any{l.packageID}, func(rows *sql.Rows) error {
 		var sum sql.RawBytes
 		var n int
@@ -81,8 +81,9 @@ func (r *reader) shares(l release) (map[string]int, error) {
 // comparables returns the SHA-256 of each comparable file of l, as a map to 1.
 func (r *reader) comparables(l release) (map[string]int, error) {
 	sums := map[string]int{}
-	err := r.Each(`SELECT path, size, mode, sha256 FROM file WHERE artifact_id = $1 ORDER BY path LIMIT $2`,
-		[]any{l.artifact, maxCompared}, func(rows *sql.Rows) error {
+	err := r.Each(`SELECT path, size, mode, sha256 FROM file WHERE artifact_id IN (SELECT artifact_id FROM release
+			WHERE package_id = $1 AND version = $2) ORDER BY path LIMIT $3`,
+		[]any{l.packageID, l.version, maxCompared}, func(rows *sql.Rows) error {
 			var name string
 			var size, mode int64
 			var sum []byte

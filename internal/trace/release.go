@@ -17,12 +17,12 @@ type release struct {
 	id, packageID, artifact                      int64
 	ecosystem, name, version, purl               string
 	digest, state, recalled, deprecated, created string
-	publisher                                    string
+	publisher, file, origin                      string
 	seq                                          int64
 }
 
 const releaseColumns = `r.id, r.package_id, r.artifact_id, p.ecosystem, p.name, r.version, r.purl, a.digest, r.state, r.recalled,
-	r.deprecated, r.published, r.publisher, r.seq`
+	r.deprecated, r.published, r.publisher, r.file, r.origin, r.seq`
 
 const releaseJoins = ` FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id `
 
@@ -40,7 +40,7 @@ func (r *reader) releases(where string, args ...any) ([]release, error) {
 func scanRelease(rows *sql.Rows) (release, error) {
 	var l release
 	err := rows.Scan(&l.id, &l.packageID, &l.artifact, &l.ecosystem, &l.name, &l.version, &l.purl, &l.digest, &l.state, &l.recalled,
-		&l.deprecated, &l.created, &l.publisher, &l.seq)
+		&l.deprecated, &l.created, &l.publisher, &l.file, &l.origin, &l.seq)
 	return l, err
 }
 
@@ -65,6 +65,7 @@ func (l release) isImage() bool { return l.ecosystem == purl.OCI }
 func (l release) node() *Node {
 	n := &Node{Kind: KindRelease, ID: l.purl, Title: l.ecosystem + " " + l.name + " " + l.version}
 	n.set("artifact", l.digest).set("state", l.state).set("recalled", l.recalled).set("deprecated", l.deprecated)
+	n.set("file", l.file).set("origin", l.origin)
 	return n.set("published", l.created).set("publisher", l.publisher).rests(l.seq)
 }
 
@@ -353,6 +354,9 @@ func cut(nodes []*Node, limit int, what string) []*Node {
 
 // publishedBy is the part of a summary that names who published l.
 func (r *reader) publishedBy(l release) (string, error) {
+	if l.origin != "" {
+		return "published elsewhere at " + minute(l.created) + ", fetched from " + l.origin, nil
+	}
 	var credential, label string
 	err := r.Each(`SELECT credential, label FROM publication WHERE seq = $1`, []any{l.seq}, func(rows *sql.Rows) error {
 		return rows.Scan(&credential, &label)

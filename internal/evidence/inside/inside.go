@@ -74,8 +74,12 @@ func (r *Reader) Inside(layers []int64) (map[int64]*Content, error) {
 	return out, r.insideContent(ids, out)
 }
 
+// firstFile is the id that stands for all files of the version that r is of.
+const firstFile = `CASE WHEN r.file = '' THEN r.id ELSE (SELECT min(o.id) FROM release o
+	WHERE o.package_id = r.package_id AND o.version = r.version AND o.mirrored = r.mirrored) END`
+
 func (r *Reader) insideMetadata(ids []any, out map[int64]*Content) error {
-	return r.In(`SELECT ac.artifact_id, c.id, c.purl, ac.path, coalesce(r.id, 0) FROM artifact_component ac
+	return r.In(`SELECT ac.artifact_id, c.id, c.purl, ac.path, coalesce(`+firstFile+`, 0) FROM artifact_component ac
 		JOIN component c ON c.id = ac.component_id LEFT JOIN release r ON r.purl = c.purl AND r.seq < $1 WHERE ac.artifact_id IN (%s)`,
 		ids, func(rows *sql.Rows) error {
 			var layer, component int64
@@ -102,8 +106,8 @@ type match struct {
 
 func (r *Reader) insideContent(ids []any, out map[int64]*Content) error {
 	versions := map[[2]int64]map[int64]*Item{} // by layer and package, then release
-	err := r.In(`SELECT lf.artifact_id, lf.path, lf.size, lf.mode, lf.sha256, rl.id, rl.package_id, rl.purl
-		FROM file lf JOIN file rf ON rf.sha256 = lf.sha256 JOIN release rl ON rl.artifact_id = rf.artifact_id AND rl.seq < $1
+	err := r.In(`SELECT lf.artifact_id, lf.path, lf.size, lf.mode, lf.sha256, `+firstFile+`, r.package_id, r.purl
+		FROM file lf JOIN file rf ON rf.sha256 = lf.sha256 JOIN release r ON r.artifact_id = rf.artifact_id AND r.seq < $1
 		WHERE lf.artifact_id IN (%s)`, ids, func(rows *sql.Rows) error {
 		m, purl, ok, err := scanMatch(rows)
 		if err != nil || !ok {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -21,10 +20,13 @@ const Revision = "trusted-publishing/1"
 
 // Request is a token to be exchanged.
 type Request struct {
-	Ecosystem, Name string
-	Token           string // the provider's
-	Audience        string // that it must be for
-	RemoteAddr      string // "ip:port" of who sends it
+	Ecosystem string
+	// Name is what is to be published. Empty means every name with a publisher that the token matches: one
+	// pipeline may publish many, and some clients do not say which.
+	Name       string
+	Token      string // the provider's
+	Audience   string // that it must be for
+	RemoteAddr string // "ip:port" of who sends it
 	// Digests bind the token that is made to these artifacts; none means any.
 	Digests []digest.Digest
 	// Single makes it good for one artifact.
@@ -38,7 +40,9 @@ type Request struct {
 type Minted struct {
 	// Secret is the token of ours; empty when the exchange was made before.
 	Secret     string
-	Credential string // evidence.Actor.Credential
+	Credential string   // evidence.Actor.Credential
+	Names      []string // that it is good for, in their order
+	// Publisher and Permission are those of the first name.
 	Publisher  string
 	Permission evidence.Permission
 	Created    time.Time
@@ -48,12 +52,16 @@ type Minted struct {
 // errChanged says that a publisher changed between the look and the append.
 var errChanged = errors.New("a publisher changed in between")
 
-// Exchange verifies a token and makes one of ours for the publisher that it matches. That it was used, what
-// the publisher learns, whom a pending name belongs to, the token and the statement about all of it are one
+// maxTries bounds how often an exchange looks again: a publisher changed in between, or one of several names
+// cannot be claimed and is left out.
+const maxTries = 2 * maxPending
+
+// Exchange verifies a token and makes one of ours for the publishers that it matches. That it was used, what
+// the publishers learn, whom a pending name belongs to, the token and the statements about all of it are one
 // transaction. Codes: identity-token-invalid, identity-token-used, issuer-unknown, issuer-unreachable,
-// publisher-unknown, publisher-mismatch, namespace-taken.
+// publisher-unknown, publisher-mismatch, publisher-limit, namespace-taken.
 func (s *Service) Exchange(ctx context.Context, r Request) (Minted, error) {
-	if _, err := s.Accounts.Outermost(r.Ecosystem, r.Name); err != nil {
+	if err := s.checkName(r); err != nil {
 		return Minted{}, err
 	}
 	address, err := s.Accounts.AddressHash(ctx, r.RemoteAddr)
@@ -62,20 +70,42 @@ func (s *Service) Exchange(ctx context.Context, r Request) (Minted, error) {
 	}
 	id, err := s.verify(ctx, r.Token, r.Audience)
 	if err != nil {
-		return Minted{}, s.refuse(ctx, r, evidence.Actor{Method: "oidc", AddressHash: address}, err)
+		return Minted{}, s.refuse(ctx, r.Ecosystem, r.Name, evidence.Actor{Method: "oidc", AddressHash: address}, err)
 	}
-	for range 3 {
-		m, actor, err := s.exchange(ctx, r, id, address)
-		if errors.Is(err, errChanged) {
+	e := exchange{Service: s, Request: r, id: id, address: address, about: r.Name}
+	for range maxTries {
+		m, err := e.try(ctx)
+		var one *unclaimable
+		switch {
+		case err == nil:
+			return m, nil
+		case errors.Is(err, errChanged):
+			continue
+		case r.Name == "" && errors.As(err, &one):
+			e.without = append(e.without, *one)
 			continue
 		}
-		if err != nil {
-			actor.AddressHash = address
-			return Minted{}, s.refuse(ctx, r, actor, err)
-		}
-		return m, nil
+		actor := id.actor(e.as)
+		actor.AddressHash = address
+		return Minted{}, s.refuse(ctx, r.Ecosystem, e.about, actor, err)
 	}
-	return Minted{}, fault.New(fault.Unavailable, "publisher-busy", "the publishers of %s change at the moment; try again", r.Name)
+	return Minted{}, fault.New(fault.Unavailable, "publisher-busy", "the publishers of %s change at the moment; try again", r.what())
+}
+
+func (s *Service) checkName(r Request) error {
+	if r.Name == "" {
+		return nil
+	}
+	_, err := s.Accounts.Outermost(r.Ecosystem, r.Name)
+	return err
+}
+
+// what names in a sentence what is to be published.
+func (r Request) what() string {
+	if r.Name == "" {
+		return "the " + r.Ecosystem + " packages here"
+	}
+	return r.Name
 }
 
 // Check verifies a token as Exchange does and uses nothing up: for clients that log in before they say what
@@ -85,56 +115,87 @@ func (s *Service) Check(ctx context.Context, token, audience string) error {
 	return err
 }
 
-// exchange does it for a verified token. Besides an error it returns who was refused.
-func (s *Service) exchange(ctx context.Context, r Request, id *identity, address string) (Minted, evidence.Actor, error) {
-	if m, done, err := s.before(ctx, r, id, address); done {
-		return m, id.actor(nil, r), err
+// exchange is one that is under way, with a token that was verified.
+type exchange struct {
+	*Service
+	Request
+	id      *identity
+	address string
+	// without are pending publishers whose names cannot be claimed: the others get their token all the same.
+	without []unclaimable
+	// as is the first publisher that matches, and about the name that a refusal is about: empty for none.
+	as    *Publisher
+	about string
+}
+
+// unclaimable says that the name which a publisher waits for cannot become its organisation's.
+type unclaimable struct {
+	publisher string
+	error
+}
+
+func (u *unclaimable) Unwrap() error { return u.error }
+
+// try makes the exchange, if nothing changes in between.
+func (e *exchange) try(ctx context.Context) (Minted, error) {
+	if m, done, err := e.before(ctx); done {
+		return m, err
 	}
-	p, learnt, err := s.choose(ctx, r, id)
+	found, err := e.choose(ctx)
 	if err != nil {
-		return Minted{}, id.actor(nil, r), err
+		return Minted{}, err
 	}
-	now := s.Clock.Now()
-	expires := now.Add(tokenLife)
-	secret, actor, mint, err := s.Accounts.Mint(Grant{
-		Identity: *id.workload(p, r), Label: p.label(), Ecosystem: r.Ecosystem, Name: r.Name, Permission: p.Permission,
-		Digests: r.Digests, Single: r.Single, Expires: expires,
-	})
+	e.as, e.about = found[0].Publisher, found[0].Name
+	now := e.Clock.Now()
+	m := Minted{Publisher: found[0].ID, Permission: found[0].Permission, Created: now, Expires: now.Add(tokenLife)}
+	g := Grant{Ecosystem: e.Ecosystem, Digests: e.Digests, Single: e.Single, Expires: m.Expires}
+	for _, c := range found {
+		m.Names = append(m.Names, c.Name)
+		g.Rights = append(g.Rights, evidence.WorkloadRight{
+			Name: c.Name, Permission: c.Permission, Identity: *e.id.workload(c.Publisher), Label: c.label(),
+		})
+	}
+	secret, actors, mint, err := e.Accounts.Mint(g)
 	if err != nil {
-		return Minted{}, id.actor(p, r), err
+		return Minted{}, err
 	}
-	actor.AddressHash = address
+	m.Secret, m.Credential = secret, actors[0].Credential
+	drafts := make([]evidence.Draft, len(found))
+	for i, c := range found {
+		actors[i].AddressHash = e.address
+		drafts[i] = e.exchanged(ctx, actors[i], c)
+	}
 	guard := func(tx *sql.Tx) error {
-		if err := s.use(ctx, tx, r, id, actor.Credential, address); err != nil {
+		if err := e.use(ctx, tx, m.Credential); err != nil {
 			return err
 		}
-		if err := s.settle(ctx, tx, p, learnt); err != nil {
-			return err
+		for _, c := range found {
+			if err := e.settle(ctx, tx, c); err != nil {
+				return err
+			}
 		}
 		return mint(ctx, tx)
 	}
-	if p.Pending {
-		defer s.Accounts.Forget()
+	if slices.ContainsFunc(found, func(c chosen) bool { return c.Pending }) {
+		defer e.Accounts.Forget()
 	}
-	if _, err := s.Record.Append(ctx, guard, s.exchanged(ctx, actor, r, p, learnt)); err != nil {
-		return Minted{}, id.actor(p, r), err
+	if _, err := e.Record.Append(ctx, guard, drafts...); err != nil {
+		return Minted{}, err
 	}
-	return Minted{
-		Secret: secret, Credential: actor.Credential, Publisher: p.ID, Permission: p.Permission, Created: now, Expires: expires,
-	}, actor, nil
+	return m, nil
 }
 
 // before answers a token that was exchanged already; done is false when it was not.
-func (s *Service) before(ctx context.Context, r Request, id *identity, address string) (m Minted, done bool, err error) {
+func (e *exchange) before(ctx context.Context) (m Minted, done bool, err error) {
 	const query = `SELECT ecosystem, name, credential, address FROM exchanged_token WHERE issuer = $1 AND id = $2`
 	var ecosystem, name, from string
-	err = s.db.Query().QueryRowContext(ctx, query, id.issuer, id.id).Scan(&ecosystem, &name, &m.Credential, &from)
+	err = e.db.Query().QueryRowContext(ctx, query, e.id.issuer, e.id.id).Scan(&ecosystem, &name, &m.Credential, &from)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return m, false, nil
 	case err != nil:
 		return m, true, fmt.Errorf("look for a used token: %w", err)
-	case r.Again && ecosystem == r.Ecosystem && name == r.Name && from == address:
+	case e.Again && ecosystem == e.Ecosystem && name == e.Name && from == e.address:
 		return m, true, nil
 	}
 	return Minted{}, true, errUsed()
@@ -145,64 +206,14 @@ func errUsed() error {
 		"the identity token was exchanged before; every exchange needs a token of its own")
 }
 
-// choose finds the publisher that a token is of. Of several it is the one that demands most.
-func (s *Service) choose(ctx context.Context, r Request, id *identity) (*Publisher, map[string]string, error) {
-	// By issuer: what a token of one issuer claims is never compared with a publisher of another.
-	found, err := s.publishers(ctx, `ecosystem = $1 AND name = $2 AND issuer = $3`, r.Ecosystem, r.Name, id.issuer)
-	if err != nil {
-		return nil, nil, err
-	}
-	holder, err := s.Accounts.HolderOf(ctx, nil, r.Ecosystem, r.Name)
-	if err != nil {
-		return nil, nil, err
-	}
-	var best *Publisher
-	var learns map[string]string
-	var closest []string
-	for i := range found {
-		p := &found[i]
-		if p.Provider != id.provider.name || !p.Pending && p.Organisation != holder || p.Pending && holder != "" && holder != p.Organisation {
-			continue // of another owner: whoever has the name now did not trust it
-		}
-		learnt, mismatches, ours := p.match(id.provider, id.claims)
-		switch {
-		case len(mismatches) > 0:
-			if ours && (closest == nil || len(mismatches) < len(closest)) {
-				closest = mismatches
-			}
-		case best == nil || best.Pending && !p.Pending || best.Pending == p.Pending && p.narrowness() > best.narrowness():
-			best, learns = p, learnt
-		}
-	}
-	switch {
-	case best != nil:
-		return best, learns, nil
-	case closest != nil:
-		return nil, nil, fault.New(fault.Denied, "publisher-mismatch", "no trusted publisher of %s matches this run: %s", r.Name, strings.Join(closest, "; "))
-	}
-	return nil, nil, errNoPublisher(r, id)
-}
-
-// errNoPublisher says the same when there is none and when all are of others: a stranger with a token does
-// not learn which names exist.
-func errNoPublisher(r Request, id *identity) error {
-	whose := id.claims.Text("sub")
-	what := "subject"
-	if len(id.provider.fields) > 0 && id.provider.fields[0].claim != "" {
-		what = id.provider.fields[0].name
-		whose = id.claims.Text(id.provider.fields[0].claim)
-	}
-	return fault.New(fault.Denied, "publisher-unknown", "%s has no trusted publisher of %s whose %s is %q; its owner adds one with: hullmark trust add",
-		r.Name, id.issuer, what, clip(whose))
-}
-
 // settle makes the exchange's mark on the publisher, if it still is what was looked at.
-func (s *Service) settle(ctx context.Context, tx *sql.Tx, p *Publisher, learnt map[string]string) error {
+func (e *exchange) settle(ctx context.Context, tx *sql.Tx, c chosen) error {
+	p := c.Publisher
 	if p.Pending {
-		if err := s.reify(ctx, tx, p); err != nil {
+		if err := e.reify(ctx, tx, p); err != nil {
 			return err
 		}
-	} else if holder, err := s.Accounts.HolderOf(ctx, tx, p.Ecosystem, p.Name); err != nil || holder != p.Organisation {
+	} else if holder, err := e.Accounts.HolderOf(ctx, tx, p.Ecosystem, p.Name); err != nil || holder != p.Organisation {
 		return errors.Join(err, errChanged)
 	}
 	was, err := json.Marshal(orEmpty(p.Learnt))
@@ -210,13 +221,13 @@ func (s *Service) settle(ctx context.Context, tx *sql.Tx, p *Publisher, learnt m
 		return err
 	}
 	all := maps.Clone(orEmpty(p.Learnt))
-	maps.Copy(all, learnt)
+	maps.Copy(all, c.learnt)
 	now, err := json.Marshal(all)
 	if err != nil {
 		return err
 	}
 	const update = `UPDATE trusted_publisher SET learnt = $1, last_used = $2, pending = 0 WHERE id = $3 AND removed = 0 AND learnt = $4`
-	r, err := tx.ExecContext(ctx, update, string(now), s.Clock.Now().UnixMilli(), p.ID, string(was))
+	r, err := tx.ExecContext(ctx, update, string(now), e.Clock.Now().UnixMilli(), p.ID, string(was))
 	if err != nil {
 		return fmt.Errorf("note the use of a publisher: %w", err)
 	}
@@ -237,7 +248,10 @@ func orEmpty(m map[string]string) map[string]string {
 // registered for it.
 func (s *Service) reify(ctx context.Context, tx *sql.Tx, p *Publisher) error {
 	if err := s.Accounts.ClaimFor(ctx, tx, p.Organisation, p.CreatedBy, p.Ecosystem, p.Name); err != nil {
-		return err
+		if kind := fault.KindOf(err); kind == fault.Internal || kind == fault.Unavailable {
+			return err
+		}
+		return &unclaimable{p.ID, err}
 	}
 	const rivals = `UPDATE trusted_publisher SET removed = $1 WHERE ecosystem = $2 AND name = $3 AND removed = 0 AND organisation <> $4`
 	if _, err := tx.ExecContext(ctx, rivals, s.Clock.Now().UnixMilli(), p.Ecosystem, p.Name, p.Organisation); err != nil {
@@ -247,7 +261,7 @@ func (s *Service) reify(ctx context.Context, tx *sql.Tx, p *Publisher) error {
 }
 
 // workload is who a run proved to be, in the words of the record.
-func (id *identity) workload(p *Publisher, _ Request) *evidence.WorkloadIdentity {
+func (id *identity) workload(p *Publisher) *evidence.WorkloadIdentity {
 	w := &evidence.WorkloadIdentity{
 		Provider: id.provider.name, Issuer: id.issuer, Subject: clip(id.claims.Text("sub")), Claims: map[string]string{},
 	}
@@ -270,7 +284,7 @@ func (id *identity) workload(p *Publisher, _ Request) *evidence.WorkloadIdentity
 }
 
 // actor is who a run is before it has a token.
-func (id *identity) actor(p *Publisher, r Request) evidence.Actor {
-	w := id.workload(p, r)
+func (id *identity) actor(p *Publisher) evidence.Actor {
+	w := id.workload(p)
 	return evidence.Actor{Account: w.Publisher, Method: "oidc", Workload: w}
 }

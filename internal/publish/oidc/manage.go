@@ -116,9 +116,9 @@ func (s *Service) insert(ctx context.Context, tx *sql.Tx, p Publisher) error {
 			"%d pending publishers were registered within a day; wait, or claim the namespaces first", maxPending)
 	}
 	const query = `INSERT INTO trusted_publisher (id, ecosystem, name, provider, issuer, claims, learnt, policy, permission, organisation,
-		pending, created, created_by, last_used, removed) VALUES ($1, $2, $3, $4, $5, $6, '{}', $7, $8, $9, $10, $11, $12, 0, 0)`
+		pending, created, created_by, last_used, removed, whose) VALUES ($1, $2, $3, $4, $5, $6, '{}', $7, $8, $9, $10, $11, $12, 0, 0, $13)`
 	_, err = tx.ExecContext(ctx, query, p.ID, p.Ecosystem, p.Name, p.Provider, p.Issuer, claims, policy, string(p.Permission), p.Organisation,
-		bit(p.Pending), millis(p.Created), p.CreatedBy)
+		bit(p.Pending), millis(p.Created), p.CreatedBy, p.whose())
 	if err != nil {
 		return fmt.Errorf("register publisher: %w", err)
 	}

@@ -1,5 +1,6 @@
 // Package oidc lets a pipeline publish without a stored secret: it exchanges the identity token that its CI
-// provider signed for a token of ours, which is good for one name and some minutes.
+// provider signed for a token of ours, which is good for some minutes and for one name or, where the client's
+// protocol does not say which, for every name that trusts the pipeline.
 //
 // A name has trusted publishers: which provider's tokens are taken for it, from which issuer, and what they
 // must say (repository, workflow, environment, event, branch). Numbers that the provider gives to owner and
@@ -43,8 +44,13 @@ const (
 //go:embed schema.sql
 var schemaSQL string
 
+//go:embed whose.sql
+var whoseSQL string
+
 // Schema returns the package's tables.
-func Schema() store.Schema { return store.Schema{Owner: "publish-oidc", Steps: []string{schemaSQL}} }
+func Schema() store.Schema {
+	return store.Schema{Owner: "publish-oidc", Steps: []string{schemaSQL, whoseSQL}}
+}
 
 // Accounts is who owns names and hands out tokens; the account service implements it but for Mint.
 type Accounts interface {
@@ -62,8 +68,9 @@ type Accounts interface {
 	Outermost(ecosystem, name string) (string, error)
 	// ClaimFor gives the organisation the namespace of a name, if account still may ask for that.
 	ClaimFor(ctx context.Context, tx *sql.Tx, organisation, account, ecosystem, name string) error
-	// Mint makes a token, which exists once insert has run in a transaction that commits.
-	Mint(g Grant) (secret string, actor evidence.Actor, insert func(context.Context, *sql.Tx) error, err error)
+	// Mint makes a token, which exists once insert has run in a transaction that commits. actors are who
+	// holds it, for each right.
+	Mint(g Grant) (secret string, actors []evidence.Actor, insert func(context.Context, *sql.Tx) error, err error)
 	// EndWorkloads revokes the tokens of a publisher.
 	EndWorkloads(ctx context.Context, tx *sql.Tx, publisher string) error
 	// Forget makes what a transaction changed visible; it is called after the commit.
@@ -74,13 +81,11 @@ type Accounts interface {
 
 // Grant is what a token of ours is good for.
 type Grant struct {
-	Identity        evidence.WorkloadIdentity
-	Label           string
-	Ecosystem, Name string
-	Permission      evidence.Permission
-	Digests         []digest.Digest
-	Single          bool
-	Expires         time.Time
+	Ecosystem string
+	Rights    []evidence.WorkloadRight // one for each name
+	Digests   []digest.Digest
+	Single    bool
+	Expires   time.Time
 }
 
 // Config is what the service is made of. All fields are needed.

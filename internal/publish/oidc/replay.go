@@ -13,13 +13,13 @@ import (
 
 // use writes down that a token was exchanged. The primary key refuses the second of two at once. Rows go
 // when no clock that is within the leeway takes the token any more, and a while after that.
-func (s *Service) use(ctx context.Context, tx *sql.Tx, r Request, id *identity, credential, address string) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM exchanged_token WHERE until < $1`, s.Clock.Now().UnixMilli()); err != nil {
+func (e *exchange) use(ctx context.Context, tx *sql.Tx, credential string) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM exchanged_token WHERE until < $1`, e.Clock.Now().UnixMilli()); err != nil {
 		return fmt.Errorf("forget used tokens: %w", err)
 	}
 	const insert = `INSERT INTO exchanged_token (issuer, id, ecosystem, name, credential, address, until)
 		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (issuer, id) DO NOTHING`
-	done, err := tx.ExecContext(ctx, insert, id.issuer, id.id, r.Ecosystem, r.Name, credential, address, id.until.Add(kept).UnixMilli())
+	done, err := tx.ExecContext(ctx, insert, e.id.issuer, e.id.id, e.Ecosystem, e.Name, credential, e.address, e.id.until.Add(kept).UnixMilli())
 	if err != nil {
 		return fmt.Errorf("note a used token: %w", err)
 	}
@@ -27,7 +27,7 @@ func (s *Service) use(ctx context.Context, tx *sql.Tx, r Request, id *identity, 
 	switch {
 	case err != nil:
 		return fmt.Errorf("note a used token: %w", err)
-	case n == 0 && r.Again:
+	case n == 0 && e.Again:
 		return errChanged // the same client asked twice at once: look again
 	case n == 0:
 		return errUsed()
@@ -35,37 +35,37 @@ func (s *Service) use(ctx context.Context, tx *sql.Tx, r Request, id *identity, 
 	return nil
 }
 
-// exchanged is the statement about an exchange that was made.
-func (s *Service) exchanged(ctx context.Context, actor evidence.Actor, r Request, p *Publisher, learnt map[string]string) evidence.Draft {
+// exchanged is the statement about what an exchange gave for one name.
+func (e *exchange) exchanged(ctx context.Context, actor evidence.Actor, c chosen) evidence.Draft {
 	d := evidence.Decision{Action: "exchange", Verdict: "allow", Actor: actor}
-	for name, v := range learnt {
+	for name, v := range c.learnt {
 		d.Reasons = append(d.Reasons, fmt.Sprintf("learnt %s %s", name, v))
 	}
-	if p.Pending {
-		d.Reasons = append(d.Reasons, fmt.Sprintf("%s belongs to %s from now on", r.Name, p.Organisation))
-	} else if may, err := s.Accounts.MayOwn(ctx, p.CreatedBy, p.Ecosystem, p.Name); err == nil && !may {
-		d.Reasons = append(d.Reasons, fmt.Sprintf("%s, who added the publisher, may not do so any more", p.CreatedBy))
+	if c.Pending {
+		d.Reasons = append(d.Reasons, fmt.Sprintf("%s belongs to %s from now on", c.Name, c.Organisation))
+	} else if may, err := e.Accounts.MayOwn(ctx, c.CreatedBy, c.Ecosystem, c.Name); err == nil && !may {
+		d.Reasons = append(d.Reasons, fmt.Sprintf("%s, who added the publisher, may not do so any more", c.CreatedBy))
 	}
-	return s.decision(d, r.Ecosystem, r.Name)
+	return e.decision(d, c.Ecosystem, c.Name)
 }
 
 // refuse puts a refusal on the record and returns err. Only for names that are known here, and only so many:
 // anybody can have a token that somebody signed.
-func (s *Service) refuse(ctx context.Context, r Request, actor evidence.Actor, err error) error {
+func (s *Service) refuse(ctx context.Context, ecosystem, name string, actor evidence.Actor, err error) error {
 	kind := fault.KindOf(err)
 	if kind == fault.Internal || kind == fault.Unavailable {
 		return err
 	}
-	known, kerr := s.known(ctx, r.Ecosystem, r.Name)
+	known, kerr := s.known(ctx, ecosystem, name)
 	if kerr != nil {
 		return kerr
 	}
-	if !known || !s.refusals.take(r.Ecosystem+" "+r.Name, s.Clock.Now()) {
+	if !known || !s.refusals.take(ecosystem+" "+name, s.Clock.Now()) {
 		return err
 	}
 	f := fault.As(err)
 	d := evidence.Decision{Action: "exchange", Verdict: "deny", Code: f.Code, Reasons: []string{f.Text}, Actor: actor}
-	if _, rerr := s.Record.Append(ctx, nil, s.decision(d, r.Ecosystem, r.Name)); rerr != nil {
+	if _, rerr := s.Record.Append(ctx, nil, s.decision(d, ecosystem, name)); rerr != nil {
 		return fmt.Errorf("record a refusal: %w", rerr)
 	}
 	return err

@@ -42,7 +42,7 @@ type world struct {
 // mint is the account service with the words of the stage.
 type mint struct{ *account.Service }
 
-func (m mint) Mint(g oidc.Grant) (string, evidence.Actor, func(context.Context, *sql.Tx) error, error) {
+func (m mint) Mint(g oidc.Grant) (string, []evidence.Actor, func(context.Context, *sql.Tx) error, error) {
 	return m.MintWorkload(account.WorkloadToken(g))
 }
 

@@ -18,6 +18,11 @@ import (
 // publish publishes bytes as a version of @acme/ui.
 func (w *world) publish(actor evidence.Actor, version, content string) error {
 	w.t.Helper()
+	return w.publishAs(actor, "@acme/ui", version, content)
+}
+
+func (w *world) publishAs(actor evidence.Actor, name, version, content string) error {
+	w.t.Helper()
 	u, err := w.core.Blobs().Create(w.t.Context())
 	must(w.t, err)
 	_, err = u.Write([]byte(content))
@@ -25,7 +30,7 @@ func (w *world) publish(actor evidence.Actor, version, content string) error {
 	d, err := u.Commit(w.t.Context(), "")
 	must(w.t, err)
 	return w.core.Publish(w.t.Context(), actor, registry.Upload{
-		Ecosystem: purl.NPM, Name: "@acme/ui", Version: version, PURL: purl.New(purl.NPM, "@acme/ui", version), Artifact: d, Size: int64(len(content)),
+		Ecosystem: purl.NPM, Name: name, Version: version, PURL: purl.New(purl.NPM, name, version), Artifact: d, Size: int64(len(content)),
 	})
 }
 

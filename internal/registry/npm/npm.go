@@ -51,7 +51,7 @@ type Config struct {
 	// StepUp asks people for second factors in their browser; nil: they send a code, or nothing.
 	StepUp registry.StepUp
 	// Stages keeps what waits for a person; nil means that nothing can be staged.
-	Stages Stages
+	Stages registry.Stages
 	// Trust lets pipelines publish without a stored token; nil turns that off.
 	Trust Trust
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
@@ -94,7 +94,7 @@ type Registry struct {
 	core     *registry.Core
 	accounts Accounts
 	stepUps  registry.StepUp
-	stages   Stages
+	stages   registry.Stages
 	trust    Trust
 	base     string // Config.PublicURL
 	login    string // Config.LoginURL

@@ -178,8 +178,11 @@ func TestARegistryThatTrustsNoSigstoreSaysHowToConfigureOne(t *testing.T) {
 func (in *instance) workload(t testing.TB, user string, claims map[string]string) {
 	t.Helper()
 	secret, _, insert, err := in.accounts.MintWorkload(account.WorkloadToken{
-		Identity:  evidence.WorkloadIdentity{Publisher: "tp_ui", Provider: "github", Issuer: releaseRun().Issuer, Subject: "repo:acme/ui", Claims: claims},
-		Ecosystem: purl.NPM, Name: "@acme/ui", Permission: evidence.Publish, Expires: time.Now().Add(time.Minute),
+		Ecosystem: purl.NPM, Expires: time.Now().Add(time.Minute),
+		Rights: []evidence.WorkloadRight{{
+			Name: "@acme/ui", Permission: evidence.Publish,
+			Identity: evidence.WorkloadIdentity{Publisher: "tp_ui", Provider: "github", Issuer: releaseRun().Issuer, Subject: "repo:acme/ui", Claims: claims},
+		}},
 	})
 	check(t, err)
 	check(t, in.core.Record().DB().Write(t.Context(), func(tx *sql.Tx) error { return insert(t.Context(), tx) }))

@@ -8,39 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 )
-
-// Stages keeps what waits for a person. The publish stage implements it.
-type Stages interface {
-	// List returns what waits and the actor may see, and how much that is without offset and limit.
-	List(ctx context.Context, actor evidence.Actor, name string, offset, limit int) ([]Staged, int, error)
-	// Find returns what waits under an id to who has perm on its name, else code stage-unknown.
-	Find(ctx context.Context, actor evidence.Actor, perm evidence.Permission, id string) (Staged, error)
-	// Approve returns how many approvals there are and how many it takes.
-	Approve(ctx context.Context, actor evidence.Actor, s Staged, reason string) (have, needed int, err error)
-	Reject(ctx context.Context, actor evidence.Actor, s Staged, reason string) error
-}
-
-// Staged is a version that waits.
-type Staged struct {
-	ID         string // a UUID
-	Name       string
-	Version    string
-	PURL       purl.PURL
-	Artifact   digest.Digest
-	Tags       []string
-	At         time.Time
-	Publisher  string
-	Credential string
-	Code       string   // why it waits
-	Findings   []string // what the rules say of it
-	Approved   []string // accounts
-	Needed     int      // approvals that it takes
-}
 
 // stageItem is the form that the client prints. Source: npm, utils/key-values.js; what it does not know
 // by name it prints as it comes.
@@ -97,7 +68,7 @@ func (r *Registry) listStages(w http.ResponseWriter, req *http.Request, actor ev
 }
 
 // viewStage answers GET /-/stage/{id}.
-func (r *Registry) viewStage(w http.ResponseWriter, req *http.Request, _ evidence.Actor, s Staged) error {
+func (r *Registry) viewStage(w http.ResponseWriter, req *http.Request, _ evidence.Actor, s registry.Staged) error {
 	item, err := r.stageItem(req.Context(), s)
 	if err != nil {
 		return err
@@ -106,7 +77,7 @@ func (r *Registry) viewStage(w http.ResponseWriter, req *http.Request, _ evidenc
 	return nil
 }
 
-func (r *Registry) stageItem(ctx context.Context, s Staged) (stageItem, error) {
+func (r *Registry) stageItem(ctx context.Context, s registry.Staged) (stageItem, error) {
 	item := stageItem{
 		ID: s.ID, PackageName: s.Name, Version: s.Version, Tag: strings.Join(s.Tags, ", "), CreatedAt: s.At,
 		Actor: s.Publisher, ActorType: s.Credential, Because: s.Code, Findings: strings.Join(s.Findings, "; "),
@@ -128,7 +99,7 @@ func (r *Registry) stageItem(ctx context.Context, s Staged) (stageItem, error) {
 
 // serveStaged answers GET /-/stage/{id}/tarball, to who may publish the name. Nobody keeps it: it may be
 // rejected.
-func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s Staged) error {
+func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s registry.Staged) error {
 	rel, err := r.core.Release(req.Context(), purl.NPM, s.Name, s.Version)
 	if err != nil {
 		return err
@@ -149,7 +120,7 @@ func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, actor e
 }
 
 // approveStage answers POST /-/stage/{id}/approve.
-func (r *Registry) approveStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s Staged) error {
+func (r *Registry) approveStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s registry.Staged) error {
 	have, needed, err := r.stages.Approve(req.Context(), actor, s, "npm stage approve")
 	if err != nil {
 		return err
@@ -162,7 +133,7 @@ func (r *Registry) approveStage(w http.ResponseWriter, req *http.Request, actor 
 }
 
 // rejectStage answers DELETE /-/stage/{id}.
-func (r *Registry) rejectStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s Staged) error {
+func (r *Registry) rejectStage(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s registry.Staged) error {
 	if err := r.stages.Reject(req.Context(), actor, s, "npm stage reject"); err != nil {
 		return err
 	}
@@ -186,7 +157,7 @@ func (r *Registry) stageRoutes() []registry.Route {
 }
 
 // staged makes a handler for callers who hold perm on the package of what waits under the id in the path.
-func (r *Registry) staged(method, pattern string, perm evidence.Permission, fn func(http.ResponseWriter, *http.Request, evidence.Actor, Staged) error) registry.Route {
+func (r *Registry) staged(method, pattern string, perm evidence.Permission, fn func(http.ResponseWriter, *http.Request, evidence.Actor, registry.Staged) error) registry.Route {
 	route := r.guard().Account(method, pattern, func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 		s, err := r.stages.Find(req.Context(), actor, perm, req.PathValue("id"))
 		if err != nil {
