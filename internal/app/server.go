@@ -92,7 +92,7 @@ func (s *Server) build() error {
 	registry := npm.Config{
 		PublicURL: s.URL + "/npm/", Signer: signer, Accounts: npmAccounts{s.app.Accounts}, StepUp: ask, Clock: c.Clock, Log: c.Logger,
 		LoginURL: s.app.Accounts.Pages() + "/login/", Stages: stages{s.app.Publish, purl.NPM}, Trust: npmTrust{s.app.Trust, exchanger{s}},
-		Advertise: c.AdvertiseAttestations,
+		Advertise: c.AdvertiseAttestations, Upstream: s.app.Upstream.For(purl.NPM),
 	}
 	if v, err := c.verifier(); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -33,7 +34,7 @@ type Upstream interface {
 
 // Question asks an upstream for a document.
 type Question struct {
-	Ecosystem, Name string
+	Ecosystem, Name string // without a name it is about the upstream itself
 	Path            string // "lodash", "simple/requests/", "org/acme/ui/maven-metadata.xml"
 	Accept          string // the Accept header
 	Limit           int64  // bytes
@@ -226,6 +227,19 @@ func (c *Core) Mirror(ctx context.Context, u Upload, origin evidence.Origin) (bo
 
 // errKept says that a file from an upstream is on the record already.
 var errKept = errors.New("it is kept already")
+
+// SayAge tells a client of a document whose upstream does not answer: how old it is (RFC 9111, 5.1), and in a
+// header of our own since when.
+func SayAge(h http.Header, asked, now time.Time) {
+	h.Set("Age", strconv.FormatInt(max(0, int64(now.Sub(asked)/time.Second)), 10))
+	h.Set("Hullmark-Upstream", "unreachable; asked="+asked.UTC().Format(time.RFC3339))
+}
+
+// UpstreamMalformed is the refusal of a document of an upstream that cannot be read.
+func UpstreamMalformed(name string, cause error) error {
+	return fault.New(fault.Unavailable, "upstream-malformed",
+		"what the upstream says of %q cannot be read; try again later, or tell whoever runs it", name).Because(cause)
+}
 
 // UpstreamChanged is the refusal of a file that is not what the upstream listed, or what it was when it was
 // first seen.

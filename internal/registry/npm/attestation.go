@@ -141,8 +141,14 @@ func (r *Registry) told(name, version string, a *attested) *attested {
 	if a == nil || !r.advertise {
 		return nil
 	}
-	return &attested{URL: r.base + "-/npm/v1/attestations/" + escapedName(name) + "@" + version, Provenance: a.Provenance}
+	return &attested{URL: r.attestationsURL(name, version), Provenance: a.Provenance}
 }
+
+func (r *Registry) attestationsURL(name, version string) string {
+	return r.base + attestationsPath + escapedName(name) + "@" + version
+}
+
+const attestationsPath = "-/npm/v1/attestations/"
 
 // attestation is an entry of /-/npm/v1/attestations.
 type attestation struct {
@@ -161,6 +167,9 @@ func (r *Registry) serveAttestations(w http.ResponseWriter, req *http.Request, _
 	rel, err := o.uncooled().release(version)
 	if err != nil {
 		return err
+	}
+	if o.source != "" {
+		return r.passOn(w, req, name, attestationsPath+escapedName(name)+"@"+rel.Version)
 	}
 	d, err := r.storedDist(req.Context(), rel.Metadata)
 	if err != nil {

@@ -54,6 +54,8 @@ type Config struct {
 	Stages registry.Stages
 	// Trust lets pipelines publish without a stored token; nil turns that off.
 	Trust Trust
+	// Upstream is where names come from that nobody here has; nil: only what is hosted is served.
+	Upstream registry.Upstream
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
 	Limits Limits
 	// Clock tells the time; nil means the machine's.
@@ -100,7 +102,8 @@ type Registry struct {
 	login    string // Config.LoginURL
 	keys     *keyring
 
-	attestations Attestations // nil: none are taken
+	upstream     registry.Upstream // nil: there is none
+	attestations Attestations      // nil: none are taken
 	advertise    bool
 	limits       Limits
 	clock        clock.Clock
@@ -126,7 +129,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 	r := &Registry{
 		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, trust: cfg.Trust,
 		base: cfg.PublicURL, login: cfg.LoginURL, keys: keys,
-		attestations: cfg.Attestations, advertise: cfg.Advertise,
+		upstream: cfg.Upstream, attestations: cfg.Attestations, advertise: cfg.Advertise,
 		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
 	}
 	if r.limits == (Limits{}) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -42,6 +43,17 @@ type offer struct {
 	all  []registry.Release
 
 	owners []Collaborator
+
+	// What follows is set for a name that comes from an upstream: the digest of its document there, the state
+	// of the name that the offer was made from, what is listed in the order of all, and the full packument.
+	source digest.Digest
+	state  string
+	listed []registry.Listed
+	whole  *rendered
+	// asked is when the upstream last said that this is what it has, in Unix nanoseconds, and stale that it
+	// did not answer since.
+	asked atomic.Int64
+	stale atomic.Bool
 
 	// head is the size of the record at which the offer was last known to be current, and
 	// ownersAt when the owners were, in Unix nanoseconds.
@@ -110,6 +122,9 @@ func (r *Registry) reload(ctx context.Context, name string) (*offer, error) {
 	if before := r.offers.Get(name); before != nil {
 		o.former = before.leave()
 	}
+	if o.whole != nil {
+		o.former[full] = nil
+	}
 	r.offers.Put(o)
 	return o, nil
 }
@@ -124,11 +139,17 @@ func (o *offer) leave() [2]*rendered {
 			former[f] = &rendered{plain: d.plain, parts: d.parts}
 		}
 	}
+	if o.whole != nil {
+		former[full] = o.whole
+	}
 	return former
 }
 
 // current reports whether a cached offer still holds.
 func (r *Registry) current(ctx context.Context, o *offer, head int64) (bool, error) {
+	if o.source != "" {
+		return r.currentListed(ctx, o)
+	}
 	if o.head.Load() < head {
 		p, err := r.core.Lookup(ctx, purl.NPM, o.name)
 		if err != nil || p.Revision != o.revision {
@@ -168,6 +189,15 @@ func (r *Registry) load(ctx context.Context, name string) (*offer, error) {
 }
 
 func (r *Registry) loadOnce(ctx context.Context, name string) (*offer, error) {
+	if r.upstream != nil {
+		hosted, err := r.core.Hosted(ctx, purl.NPM, name)
+		if err != nil {
+			return nil, err
+		}
+		if !hosted {
+			return r.loadListed(ctx, name)
+		}
+	}
 	p, err := r.core.Lookup(ctx, purl.NPM, name)
 	if err != nil {
 		return nil, err
@@ -246,7 +276,8 @@ func (o *offer) CacheRevision() int64 { return o.revision }
 func (o *offer) CacheWeight() int64 {
 	const perRelease = 900 // two registry.Release values with their strings, and the map entry
 	bytes := 500 + int64(len(o.all))*perRelease + int64(len(o.tags)+len(o.owners))*100
-	for _, d := range o.former {
+	bytes += int64(len(o.listed)) * perRelease
+	for _, d := range append(o.former[:], o.whole) {
 		if d != nil {
 			bytes += d.bytes()
 		}

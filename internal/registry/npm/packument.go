@@ -136,6 +136,12 @@ type packument struct {
 
 // render makes a packument from releases and their metadata.
 func (r *Registry) render(ctx context.Context, o *offer, f form) (*rendered, error) {
+	if o.whole != nil {
+		if f == abbreviated {
+			return o.abbreviate()
+		}
+		return &rendered{plain: o.whole.plain, parts: o.whole.parts}, nil
+	}
 	p := packument{
 		Name: o.name, Tags: o.tags,
 		Time: map[string]string{"created": iso(o.created), "modified": iso(o.modified)},
@@ -151,46 +157,45 @@ func (r *Registry) render(ctx context.Context, o *offer, f form) (*rendered, err
 			return nil, err
 		}
 	}
-	head, err := encode(p)
-	if err != nil {
-		return nil, err
-	}
-	d := &rendered{parts: make(map[string]part, len(o.releases))}
-	d.plain = append(bytes.TrimSuffix(head, []byte("}")), `,"versions":{`...)
-	for i, rel := range o.releases {
-		if err := r.renderVersion(ctx, o, f, i, rel, d); err != nil {
-			return nil, err
-		}
-	}
-	d.plain = bytes.Clone(append(d.plain, "}}"...)) // without what append took in advance
-	return d, nil
-}
-
-// renderVersion appends the i-th version to d, copying it from the offer's former document where
-// nothing about it has changed.
-func (r *Registry) renderVersion(ctx context.Context, o *offer, f form, i int, rel registry.Release, d *rendered) error {
-	if i > 0 {
-		d.plain = append(d.plain, ',')
-	}
-	d.plain = append(strconv.AppendQuote(d.plain, rel.Version), ':') // a version is ASCII without quotes
-	from := len(d.plain)
-	former, ok := o.former[f].part(rel)
-	if !ok {
+	return o.compose(f, p, func(rel registry.Release) ([]byte, error) {
 		m, err := r.manifest(ctx, o.name, rel)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		delete(m, "readme")
 		if f == abbreviated {
 			m = m.only(abbreviatedFields)
 		}
-		if former, err = encode(m); err != nil {
-			return err
-		}
+		return encode(m)
+	})
+}
+
+// compose puts the versions behind the head of a document. One is made anew only when something about it has
+// changed since the offer's former document.
+func (o *offer) compose(f form, head any, manifest func(registry.Release) ([]byte, error)) (*rendered, error) {
+	begin, err := encode(head)
+	if err != nil {
+		return nil, err
 	}
-	d.plain = append(d.plain, former...)
-	d.parts[rel.Version] = part{metadata: rel.Metadata, deprecated: rel.Deprecated, from: from, to: len(d.plain)}
-	return nil
+	d := &rendered{parts: make(map[string]part, len(o.releases))}
+	d.plain = append(bytes.TrimSuffix(begin, []byte("}")), `,"versions":{`...)
+	for i, rel := range o.releases {
+		if i > 0 {
+			d.plain = append(d.plain, ',')
+		}
+		d.plain = append(strconv.AppendQuote(d.plain, rel.Version), ':') // a version is ASCII without quotes
+		from := len(d.plain)
+		raw, ok := o.former[f].part(rel)
+		if !ok {
+			if raw, err = manifest(rel); err != nil {
+				return nil, err
+			}
+		}
+		d.plain = append(d.plain, raw...)
+		d.parts[rel.Version] = part{metadata: rel.Metadata, deprecated: rel.Deprecated, from: from, to: len(d.plain)}
+	}
+	d.plain = bytes.Clone(append(d.plain, "}}"...)) // without what append took in advance
+	return d, nil
 }
 
 // part returns a release's manifest from a former document, if it still is the same.

@@ -1,11 +1,13 @@
 package npm
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -34,8 +36,25 @@ func (r *Registry) servePackument(w http.ResponseWriter, req *http.Request, acto
 	if err != nil {
 		return err
 	}
+	o.sayAge(w.Header(), r.clock.Now())
 	d.send(w, req, contentTypes[f])
 	return nil
+}
+
+// sayAge tells how old a document is whose upstream does not answer (RFC 9111, 5.1), and since when.
+func (o *offer) sayAge(h http.Header, now time.Time) {
+	if o.source == "" || !o.stale.Load() {
+		return
+	}
+	registry.SayAge(h, time.Unix(0, o.asked.Load()), now)
+}
+
+// manifestOf returns the manifest of a version as it is served.
+func (r *Registry) manifestOf(ctx context.Context, o *offer, rel registry.Release) (object, error) {
+	if o.whole != nil {
+		return o.manifest(rel)
+	}
+	return r.manifest(ctx, o.name, rel)
 }
 
 // wantsToWrite reports whether the caller is about to change the document, and may: npm says so before
@@ -116,7 +135,7 @@ func (r *Registry) serveVersion(w http.ResponseWriter, req *http.Request, _ evid
 	if err != nil {
 		return err
 	}
-	m, err := r.manifest(req.Context(), o.name, rel)
+	m, err := r.manifestOf(req.Context(), o, rel)
 	if err != nil {
 		return err
 	}
@@ -136,6 +155,9 @@ func (r *Registry) serveTarball(w http.ResponseWriter, req *http.Request, actor 
 	rel, err := o.byFile(req.PathValue("file"))
 	if err != nil {
 		return err
+	}
+	if o.source != "" {
+		return r.upstream.Serve(w, req, actor, o.name, r.wanted(o.listed[o.used[rel.Version]]))
 	}
 	if err := r.core.MayDownload(req.Context(), actor, purl.NPM, o.name, rel); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package npm
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -8,12 +9,16 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // signature is a registry signature of one version, over "name@version:integrity".
@@ -84,7 +89,25 @@ func (k *keyring) sign(name, version, integrity string) (signature, error) {
 }
 
 // serveKeys answers GET /-/npm/v1/keys.
-func (r *Registry) serveKeys(w http.ResponseWriter, _ *http.Request, _ evidence.Actor) error {
-	r.respond(w, http.StatusOK, map[string]any{"keys": r.keys.public})
+func (r *Registry) serveKeys(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
+	keys := slices.Concat(r.keys.public, r.upstreamKeys(req.Context()))
+	r.respond(w, http.StatusOK, map[string]any{"keys": keys})
 	return nil
+}
+
+// upstreamKeys are the keys of the upstream's signatures, which its versions keep. An upstream without any, or
+// one that does not answer, has none.
+func (r *Registry) upstreamKeys(ctx context.Context) []publicKey {
+	if r.upstream == nil {
+		return nil
+	}
+	doc, err := r.upstream.Document(ctx, registry.Question{Ecosystem: purl.NPM, Path: "-/npm/v1/keys", Accept: "application/json", Limit: 1 << 20})
+	if err != nil {
+		return nil
+	}
+	var said struct{ Keys []publicKey }
+	if json.Unmarshal(doc.Body, &said) != nil {
+		return nil
+	}
+	return slices.DeleteFunc(said.Keys, func(k publicKey) bool { return k.KeyID == r.keys.public[0].KeyID })
 }

@@ -58,6 +58,9 @@ func (c *Client) mayAsk(ctx context.Context, ecosystem, name string) error {
 	if len(c.sources[ecosystem]) == 0 {
 		return unknown(ecosystem, name)
 	}
+	if name == "" { // it is about the upstream itself
+		return nil
+	}
 	hosted, err := c.core.Hosted(ctx, ecosystem, name)
 	if err == nil && hosted {
 		err = unknown(ecosystem, name)
