@@ -80,6 +80,11 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"sigstore":      startSigstore,
 		"attest":        attest,
 		"totp":          totpCode,
+
+		"upstream":         startUpstream,
+		"upstream-publish": upstreamPublish,
+		"upstream-mode":    upstreamMode,
+		"upstream-asked":   upstreamAsked,
 	}
 }
 

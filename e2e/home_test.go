@@ -54,6 +54,7 @@ func (w world) setup(env *testscript.Env) error {
 	env.Values[backgroundKey{}] = map[string]*background{}
 	env.Values[issuerKey{}] = map[string]*oidctest.Issuer{}
 	env.Values[devKey{}] = &dev{env: env, data: filepath.Join(env.WorkDir, "data")}
+	env.Values[upstreamKey{}] = &upstreams{}
 	env.Values[sigstoreKey{}] = &sigstore{}
 	return writeContainersConf(containers)
 }

@@ -104,6 +104,18 @@ func (a *API) requestException(w http.ResponseWriter, r *http.Request, actor evi
 	return reply(w, r, http.StatusCreated, a.exceptionOf(made))
 }
 
+func (a *API) exempt(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
+	var in resource.NewExemption
+	if err := decodeAs(r, &in, a.Accounts.RequireAdmin(r.Context(), actor)); err != nil {
+		return err
+	}
+	made, err := a.Policies.Exempt(r.Context(), actor, in.Component, in.Reason, in.Expires)
+	if err != nil {
+		return err
+	}
+	return reply(w, r, http.StatusCreated, a.exceptionOf(made))
+}
+
 func (a *API) approveException(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
 	id, err := exceptionNumber(r)
 	if err != nil {

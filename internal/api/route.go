@@ -62,6 +62,7 @@ func (a *API) table() []Route {
 		a.account("GET", "/policies/{revision}", a.getPoliciesAt),
 		a.account("GET", "/exceptions", a.listExceptions),
 		a.account("POST", "/exceptions", a.requestException),
+		a.admin("POST", "/cooldown-exemptions", a.exempt),
 		a.namespace("POST", "/exceptions/{number}/approval", own, a.approveException),
 		a.namespace("DELETE", "/exceptions/{number}", own, a.revokeException),
 		a.namespace("GET", "/decisions/{id}/explanation", evidence.Publish, a.explainDecision),

@@ -84,7 +84,8 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.Publish = publish.New(a.Record, a.Accounts).WithPeople(people{a.Accounts}, c.Random)
 	a.Trust = oidc.New(oidc.Config{Record: a.Record, Accounts: trustAccounts{a.Accounts}, Clock: c.Clock, Random: c.Random, Log: c.Logger})
-	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock).WithOwners(a.Accounts)
+	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock).WithOwners(a.Accounts).
+		WithUpstreamCooldown(c.UpstreamCooldown, nil)
 	if a.Upstream, err = upstream.New(a.Core, c.Upstreams, c.Clock, c.Logger); err != nil {
 		return nil, err
 	}
@@ -117,6 +118,9 @@ func (c *Config) applyDefaults() {
 	}
 	if c.PullsEvery == 0 {
 		c.PullsEvery = time.Minute
+	}
+	if c.UpstreamCooldown == 0 {
+		c.UpstreamCooldown = registry.DefaultCooldown
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

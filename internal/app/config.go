@@ -63,6 +63,10 @@ type Config struct {
 	// Default: none, and then only what was published here is served.
 	Upstreams upstream.Settings
 
+	// UpstreamCooldown is how old a version from an upstream must be before it is served, by the time at which it
+	// was published there. Shorter lets in what others have not looked at yet. Negative is off. Default 72 h.
+	UpstreamCooldown time.Duration
+
 	// Accounts are the settings of passwords, sessions, tokens and second factors; see
 	// account.Settings. Its SealKey comes from the file account.key in Data unless it is set.
 	Accounts account.Settings

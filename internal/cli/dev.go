@@ -65,6 +65,7 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 	cmd.Flags().BoolVar(&c.AdvertiseAttestations, "advertise-attestations", false, "tell npm clients of attestations; only where every client trusts the Sigstore that made them")
 	cmd.Flags().StringArrayVar(&upstreams, "upstream", nil, "ECOSYSTEM=URL of the registry that names come from which nobody here has; may be repeated, and then the first that knows a name answers")
 	cmd.Flags().StringVar(&upstreamsFile, "upstreams", "", "YAML file that names upstreams with their hosts and credentials, and how they are asked")
+	cmd.Flags().Var(&ageFlag{&c.UpstreamCooldown}, "cooldown", "how old a version from an upstream must be before it is served; 0 is off")
 	accountFlags(cmd, &c)
 	cmd.Flags().StringVar(&mailFile, "mail", "", "YAML file that names the mail server; without it accounts are told nothing by mail")
 	cmd.Flags().StringVar(&signOnFile, "sso", "", "YAML file that names identity providers for single sign-on")

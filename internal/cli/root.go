@@ -136,6 +136,8 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newHold(e),
 		newStage(e),
 		newRecall(e),
+		newQuarantine(e),
+		newUpstreamCooldown(e),
 		newPolicy(e, policyServer(e)...),
 		newException(e),
 		newExplain(e),

@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/hullmark/hullmark/internal/app"
+	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
 )
 
@@ -19,5 +23,28 @@ func readUpstreams(c *app.Config, file string, values []string) (err error) {
 		}
 		c.Upstreams.Sources = append(c.Upstreams.Sources, one)
 	}
+	return nil
+}
+
+// ageFlag is a duration of which 0 means off, which the configuration writes as a negative one. Its default is the
+// configuration's.
+type ageFlag struct{ age *time.Duration }
+
+// String implements pflag.Value.
+func (f *ageFlag) String() string { return registry.DefaultCooldown.String() }
+
+// Type implements pflag.Value.
+func (f *ageFlag) Type() string { return "age" }
+
+// Set implements pflag.Value.
+func (f *ageFlag) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil || d < 0:
+		return fmt.Errorf("%q is not an age like 72h", s)
+	case d == 0:
+		d = -1
+	}
+	*f.age = d
 	return nil
 }

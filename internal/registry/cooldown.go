@@ -7,6 +7,7 @@ import (
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
 )
 
 // Cooldowns says how old a version must be before consumers get it. The account package implements it.
@@ -22,12 +23,30 @@ func (c *Core) WithCooldowns(by Cooldowns, clk clock.Clock) *Core {
 	return c
 }
 
-// Cooldown returns how old a version of the name must be before consumers get it; 0 is off.
+// Cooldown returns how old a version of the name must be before consumers get it; 0 is off. What is hosted
+// or owned here has its namespace's, and what comes from an upstream the server's, unless the name is exempt.
 func (c *Core) Cooldown(ctx context.Context, ecosystem, name string) (time.Duration, error) {
 	if c.cooldowns == nil {
 		return 0, nil
 	}
+	if c.upstreamCooldown > 0 {
+		hosted, err := c.Hosted(ctx, ecosystem, name)
+		if err != nil {
+			return 0, err
+		}
+		if !hosted {
+			return c.cooldownUpstream(ctx, ecosystem, name)
+		}
+	}
 	return c.cooldowns.Cooldown(ctx, ecosystem, name)
+}
+
+func (c *Core) cooldownUpstream(ctx context.Context, ecosystem, name string) (time.Duration, error) {
+	exempt, err := c.exempted(ctx)
+	if err != nil || exempt.holds(c.now(), purl.New(ecosystem, name, "")) {
+		return 0, err
+	}
+	return c.upstreamCooldown, nil
 }
 
 // Ripe returns from when on consumers get the release under a cooldown: the zero time when it does
@@ -56,9 +75,12 @@ func (c *Core) checkRipe(ctx context.Context, actor evidence.Actor, ecosystem, n
 
 // TooYoung is the refusal of a release that is younger than the cooldown.
 func TooYoung(r Release, cooldown time.Duration) error {
-	return fault.New(fault.Policy, "release-too-young",
-		"%s was published less than %s ago; it is available from %s, or at once when a second person approves it: hullmark approve '%s'",
-		r.PURL, short(cooldown), r.Ripe(cooldown).UTC().Format("2006-01-02 15:04:05 UTC"), r.PURL)
+	otherwise := "when a second person approves it: hullmark approve"
+	if r.Origin != "" {
+		otherwise = "when an administrator exempts it: hullmark cooldown exempt"
+	}
+	return fault.New(fault.Policy, "release-too-young", "%s was published less than %s ago; it is available from %s, or at once %s '%s'",
+		r.PURL, short(cooldown), r.Ripe(cooldown).UTC().Format("2006-01-02 15:04:05 UTC"), otherwise, r.PURL)
 }
 
 // short is a duration without parts that are zero.

@@ -50,6 +50,10 @@ type Core struct {
 	cooldowns Cooldowns // nil: consumers get every version at once
 	clock     clock.Clock
 
+	upstreamCooldown time.Duration // for names that nobody here has; 0 is off
+	fixes            Fixes         // nil: nobody knows
+	exempt           atomic.Pointer[exemptions]
+
 	pulls tally
 
 	states sync.Map // of nameState, by "ecosystem name"
@@ -71,7 +75,7 @@ func Schema() store.Schema {
 			digest    TEXT NOT NULL,
 			size      INTEGER NOT NULL, -- bytes
 			PRIMARY KEY (ecosystem, name, digest)
-		) WITHOUT ROWID`, draftSchema}}
+		) WITHOUT ROWID`, draftSchema, listedSchema}}
 }
 
 // Blobs returns the blob store that artifacts live in.

@@ -180,7 +180,15 @@ func (c *Core) State(ctx context.Context, ecosystem, name string) (string, error
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d.%d.%d.%t", s.revision, s.recall, cooldown, owned), nil
+	exempt, err := c.exempted(ctx)
+	if err != nil {
+		return "", err
+	}
+	mark := "" // an exception that ends changes nothing in the record
+	if cooldown > 0 && exempt.last > 0 {
+		mark = exempt.mark(c.now())
+	}
+	return fmt.Sprintf("%d.%d.%d.%t.%s", s.revision, s.recall, cooldown, owned, mark), nil
 }
 
 // state returns what the record says of a name, as of now.

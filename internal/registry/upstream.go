@@ -116,25 +116,41 @@ func (c *Core) Hosted(ctx context.Context, ecosystem, name string) (bool, error)
 }
 
 // Listed fills in what the record knows of what an upstream lists: which files are kept here already, what
-// was recalled, what somebody approved. A publication time that is in the future, or missing, counts from
-// when the release was first listed or kept here.
+// was recalled, what somebody exempted from the cooldown. A publication time that is in the future, or missing,
+// counts from when the release was first listed here, and one that moves backwards is not believed.
 func (c *Core) Listed(ctx context.Context, ecosystem, name string, all []Listed) error {
 	kept, err := c.Mirrored(ctx, ecosystem, name)
 	if err != nil {
 		return err
 	}
-	type key struct{ version, file string }
-	known := make(map[key]*Release, len(kept))
+	known := make(map[listedKey]*Release, len(kept))
 	for i, r := range kept {
-		known[key{r.Version, r.File}] = &kept[i]
+		known[listedKey{r.Version, r.File}] = &kept[i]
 	}
 	recalled, err := c.recalledOf(ctx, ecosystem, name)
 	if err != nil {
 		return err
 	}
+	times, err := c.firstListed(ctx, ecosystem, name, all)
+	if err != nil {
+		return err
+	}
+	exempt, err := c.exempted(ctx)
+	if err != nil {
+		return err
+	}
 	for i := range all {
 		l := &all[i]
-		if r := known[key{l.Version, l.File}]; r != nil {
+		if at, ok := times[listedKey{l.Version, l.File}]; ok && (at.After(l.Published) || l.Published.After(c.now())) {
+			l.Published = at
+		}
+		l.Approved = exempt.holds(c.now(), l.PURL)
+		if !l.Approved && c.fixes != nil && c.now().Before(l.Ripe(c.upstreamCooldown)) {
+			if l.Approved, err = c.fixes.Fixes(ctx, l.PURL); err != nil {
+				return err
+			}
+		}
+		if r := known[listedKey{l.Version, l.File}]; r != nil {
 			l.Fill(*r)
 			continue
 		}
@@ -147,7 +163,7 @@ func (c *Core) Listed(ctx context.Context, ecosystem, name string, all []Listed)
 // is not believed.
 func (l *Listed) Fill(r Release) {
 	l.Kept, l.Artifact, l.Size, l.State = true, r.Artifact, r.Size, r.State
-	l.Recalled, l.Approved, l.Seq, l.Origin = r.Recalled, r.Approved, r.Seq, r.Origin
+	l.Recalled, l.Approved, l.Seq, l.Origin = r.Recalled, l.Approved || r.Approved, r.Seq, r.Origin
 	if r.Published.After(l.Published) {
 		l.Published = r.Published
 	}

@@ -59,6 +59,11 @@ func (c *Client) RequestException(ctx context.Context, x resource.NewException) 
 	return made, c.do(ctx, http.MethodPost, "/exceptions", nil, x, &made)
 }
 
+// Exempt lets a release, or every release of a name, past the cooldown.
+func (c *Client) Exempt(ctx context.Context, x resource.NewExemption) (made resource.Exception, err error) {
+	return made, c.do(ctx, http.MethodPost, "/cooldown-exemptions", nil, x, &made)
+}
+
 // ApproveException puts an exception in force.
 func (c *Client) ApproveException(ctx context.Context, number int64) (x resource.Exception, err error) {
 	return x, c.do(ctx, http.MethodPost, "/exceptions"+path(strconv.FormatInt(number, 10))+"/approval", nil, nil, &x)

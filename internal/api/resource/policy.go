@@ -38,6 +38,13 @@ type Exception struct {
 	LastUse   *time.Time              `json:"lastUse,omitempty"`
 }
 
+// NewExemption lets a release, or every release of a name, past the cooldown.
+type NewExemption struct {
+	Component string    `json:"component"` // a purl, with or without version
+	Reason    string    `json:"reason"`
+	Expires   time.Time `json:"expires"`
+}
+
 // NewException asks for an exception.
 type NewException struct {
 	Policy  string                  `json:"policy"`

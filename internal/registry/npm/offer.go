@@ -37,6 +37,7 @@ type offer struct {
 	cooldown time.Duration
 	ripens   int64
 	complete *offer
+	notice   string // why the newest of them is kept back; npm prints it
 	// used holds every version that ever was, withdrawn and recalled ones included, by its place
 	// in all.
 	used map[string]int

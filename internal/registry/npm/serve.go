@@ -37,6 +37,9 @@ func (r *Registry) servePackument(w http.ResponseWriter, req *http.Request, acto
 		return err
 	}
 	o.sayAge(w.Header(), r.clock.Now())
+	if o.notice != "" {
+		w.Header()["Npm-Notice"] = []string{o.notice}
+	}
 	d.send(w, req, contentTypes[f])
 	return nil
 }
