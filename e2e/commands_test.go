@@ -12,12 +12,12 @@ import (
 )
 
 // acme makes the organisation that most transcripts publish as: it owns the npm scope @acme and
-// the image names below acme/, readable by everybody or, with "private", by its members.
+// the image names below acme/ and the Python projects acme-*, readable by everybody or, with "private", by its members.
 //
 //	acme [private]
 func acme(ts *testscript.TestScript, neg bool, args []string) {
 	must(ts, "hullmark", "org", "create", "acme")
-	for _, namespace := range [][]string{{"npm", "@acme"}, {"oci", "acme"}} {
+	for _, namespace := range [][]string{{"npm", "@acme"}, {"oci", "acme"}, {"pypi", "acme-*"}} {
 		claim := []string{"namespace", "claim", namespace[0], namespace[1], "--org", "acme"}
 		if len(args) == 0 {
 			claim = append(claim, "--public")

@@ -44,7 +44,7 @@ type ready struct {
 }
 
 // startDev starts the transcript's server, again where it was if it ran before. It sets URL, NPM,
-// NPMHOST, OCI, TOKEN and LOGKEY, logs the command line in (HULLMARK_URL, HULLMARK_TOKEN) and points the
+// NPMHOST, OCI, PYPI, TOKEN and LOGKEY, logs the command line in (HULLMARK_URL, HULLMARK_TOKEN) and points the
 // npm clients at it.
 //
 //	hullmark-dev [FLAG...]
@@ -65,6 +65,7 @@ func startDev(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("NPM", line.NPM)
 	ts.Setenv("NPMHOST", strings.TrimPrefix(line.NPM, "http:")) // as .npmrc keys begin
 	ts.Setenv("OCI", line.OCI)
+	ts.Setenv("PYPI", line.URL+"/pypi/")
 	ts.Setenv("LOGKEY", line.LogKey)
 	ts.Check(d.writeClientConfig(line, ts.Getenv("TOKEN")))
 	ts.Defer(func() { d.end(ts) })
@@ -127,7 +128,7 @@ func (d *dev) awaitReady(stdout io.Reader) (ready, error) {
 	}
 }
 
-// writeClientConfig points npm, pnpm, bun and yarn at the server.
+// writeClientConfig points npm, pnpm, bun, yarn, twine and pip at the server.
 func (d *dev) writeClientConfig(line ready, token string) error {
 	home := d.env.Getenv("HOME")
 	_, bare, _ := strings.Cut(line.NPM, ":")
@@ -137,7 +138,18 @@ func (d *dev) writeClientConfig(line ready, token string) error {
 	}
 	yarnrc := fmt.Sprintf("npmRegistryServer: %q\nnpmAuthToken: %q\nunsafeHttpWhitelist: [\"127.0.0.1\"]\n"+
 		"enableTelemetry: false\nnodeLinker: node-modules\nnpmMinimalAgeGate: 0\n", strings.TrimSuffix(line.NPM, "/"), token)
-	return os.WriteFile(filepath.Join(home, ".yarnrc.yml"), []byte(yarnrc), 0o600)
+	if err := os.WriteFile(filepath.Join(home, ".yarnrc.yml"), []byte(yarnrc), 0o600); err != nil {
+		return err
+	}
+	pypirc := fmt.Sprintf("[distutils]\nindex-servers = hullmark\n[hullmark]\nrepository = %s/pypi/legacy/\nusername = __token__\npassword = %s\n", line.URL, token)
+	if err := os.WriteFile(filepath.Join(home, ".pypirc"), []byte(pypirc), 0o600); err != nil {
+		return err
+	}
+	pip := fmt.Sprintf("[global]\nindex-url = %s/pypi/simple/\nno-cache-dir = true\ndisable-pip-version-check = true\nroot-user-action = ignore\n", line.URL)
+	if err := os.MkdirAll(filepath.Join(home, ".config", "pip"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(home, ".config", "pip", "pip.conf"), []byte(pip), 0o600)
 }
 
 // stopDev ends the server as Ctrl-C does; it must end by itself and report no error.

@@ -65,6 +65,9 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"hullmark-stop": stopDev,
 		"hullmark-kill": killDev,
 		"acme":          acme,
+		"maven-home":    mavenHome,
+		"folder":        folder,
+		"finish-folder": finishFolder,
 		"containerd":    startContainerd,
 		"cluster":       startCluster,
 		"issuer":        startIssuer,
@@ -79,6 +82,7 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"tamper":        tamper,
 		"sigstore":      startSigstore,
 		"attest":        attest,
+		"pydist":        pydist,
 		"totp":          totpCode,
 
 		"upstream":         startUpstream,

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 
@@ -26,22 +27,27 @@ func (w world) setup(env *testscript.Env) error {
 		"npm_config_update_notifier": "false",
 		"npm_config_fund":            "false",
 		// yarn and bun
-		"YARN_GLOBAL_FOLDER":      filepath.Join(home, "yarn"),
-		"YARN_ENABLE_TELEMETRY":   "0",
-		"BUN_INSTALL":             filepath.Join(home, "bun"),
-		"BUN_INSTALL_CACHE_DIR":   filepath.Join(home, "bun-cache"),
-		"DO_NOT_TRACK":            "1",
-		"XDG_CONFIG_HOME":         filepath.Join(home, ".config"),
-		"XDG_DATA_HOME":           filepath.Join(home, ".local", "share"),
-		"XDG_CACHE_HOME":          filepath.Join(home, ".cache"),
-		"XDG_STATE_HOME":          filepath.Join(home, ".local", "state"),
-		"XDG_RUNTIME_DIR":         filepath.Join(home, "run"),
-		"DOCKER_CONFIG":           filepath.Join(home, ".docker"),
-		"REGISTRY_AUTH_FILE":      filepath.Join(home, "auth.json"),
-		"CONTAINERS_STORAGE_CONF": filepath.Join(containers, "storage.conf"),
-		"CONTAINERS_CONF":         filepath.Join(containers, "containers.conf"),
-		"BUILDAH_ISOLATION":       "chroot",
-		"SOURCE_DATE_EPOCH":       "1767225600",
+		"YARN_GLOBAL_FOLDER":    filepath.Join(home, "yarn"),
+		"YARN_ENABLE_TELEMETRY": "0",
+		"BUN_INSTALL":           filepath.Join(home, "bun"),
+		"BUN_INSTALL_CACHE_DIR": filepath.Join(home, "bun-cache"),
+		"DO_NOT_TRACK":          "1",
+		// gem and bundler
+		"GEM_HOME":                    filepath.Join(home, "gems"),
+		"GEMRC":                       filepath.Join(home, ".gemrc"),
+		"BUNDLE_USER_HOME":            filepath.Join(home, ".bundle"),
+		"BUNDLE_SILENCE_ROOT_WARNING": "1",
+		"XDG_CONFIG_HOME":             filepath.Join(home, ".config"),
+		"XDG_DATA_HOME":               filepath.Join(home, ".local", "share"),
+		"XDG_CACHE_HOME":              filepath.Join(home, ".cache"),
+		"XDG_STATE_HOME":              filepath.Join(home, ".local", "state"),
+		"XDG_RUNTIME_DIR":             filepath.Join(home, "run"),
+		"DOCKER_CONFIG":               filepath.Join(home, ".docker"),
+		"REGISTRY_AUTH_FILE":          filepath.Join(home, "auth.json"),
+		"CONTAINERS_STORAGE_CONF":     filepath.Join(containers, "storage.conf"),
+		"CONTAINERS_CONF":             filepath.Join(containers, "containers.conf"),
+		"BUILDAH_ISOLATION":           "chroot",
+		"SOURCE_DATE_EPOCH":           "1767225600",
 	}
 	for name, value := range vars {
 		env.Setenv(name, value)
@@ -51,6 +57,7 @@ func (w world) setup(env *testscript.Env) error {
 			return err
 		}
 	}
+	env.Values[foldersKey{}] = map[string]*httptest.Server{}
 	env.Values[backgroundKey{}] = map[string]*background{}
 	env.Values[issuerKey{}] = map[string]*oidctest.Issuer{}
 	env.Values[devKey{}] = &dev{env: env, data: filepath.Join(env.WorkDir, "data")}

@@ -28,7 +28,7 @@ func startSigstore(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	tuf, err := signingtest.NewTUF(now, root)
 	ts.Check(err)
-	proxy, err := signingtest.NewProxy(now, tuf)
+	proxy, err := signingtest.NewProxy(now, tuf, authority)
 	ts.Check(err)
 	server := httptest.NewServer(proxy)
 	ts.Defer(server.Close)

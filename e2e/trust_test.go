@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -20,20 +21,35 @@ type issuerKey struct{}
 
 // startIssuer starts an issuer of identity tokens on loopback and registers it, as what publishers of the
 // provider mean when they name none. It sets ISSUER to its address, and what a job of GitHub has to get a token.
+// With an address its tokens say that one, and the server has its keys from a file: Sigstore knows only issuers
+// that are reached by HTTPS.
 //
-//	issuer PROVIDER [PATH]
+//	issuer PROVIDER [PATH|ADDRESS]
 func startIssuer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || len(args) > 2 {
-		ts.Fatalf("usage: issuer PROVIDER [PATH]")
+		ts.Fatalf("usage: issuer PROVIDER [PATH|ADDRESS]")
 	}
-	i := oidctest.At(transcript{ts}, strings.Join(args[1:], ""))
+	at := strings.Join(args[1:], "")
+	elsewhere := strings.HasPrefix(at, "https://")
+	path := at
+	if elsewhere {
+		path = ""
+	}
+	i := oidctest.At(transcript{ts}, path)
 	ts.Value(issuerKey{}).(map[string]*oidctest.Issuer)[args[0]] = i
-	ts.Setenv("ISSUER", i.URL)
 	if args[0] == "github" {
 		ts.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", i.RequestURL())
 		ts.Setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", oidctest.RequestToken)
 	}
-	must(ts, "hullmark", "trust", "issuer", "add", i.URL, "--provider", args[0], "--internal", "--default")
+	command := []string{"hullmark", "trust", "issuer", "add", i.URL, "--provider", args[0], "--internal", "--default"}
+	if elsewhere {
+		i.URL = at
+		keys := ts.MkAbs("jwks.json")
+		ts.Check(os.WriteFile(keys, []byte(i.KeySet()), 0o600))
+		command = []string{"hullmark", "trust", "issuer", "add", i.URL, "--provider", args[0], "--keys", keys, "--default"}
+	}
+	ts.Setenv("ISSUER", i.URL)
+	must(ts, command[0], command[1:]...)
 }
 
 // idToken makes an identity token and keeps it in a variable.

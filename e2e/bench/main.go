@@ -47,6 +47,7 @@ var groups = []struct {
 	{"oci", (*bench).oci},
 	{"trace", (*bench).trace},
 	{"append", (*bench).append},
+	{"scale", (*bench).scale},
 }
 
 func main() {
@@ -55,7 +56,7 @@ func main() {
 	flag.StringVar(&b.cache, "cache", ".cache/bench", "folder for fixtures and servers")
 	flag.StringVar(&b.json, "json", ".cache/bench/results.json", "where the result goes as JSON")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds per row; the median counts")
-	only := flag.String("only", "", "groups to run, with commas between: npm, oci, read, trace, append")
+	only := flag.String("only", "", "groups to run, with commas between: npm, oci, read, trace, append, scale")
 	flag.Parse()
 	if *only != "" {
 		b.only = strings.Split(*only, ",")

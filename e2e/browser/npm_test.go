@@ -3,6 +3,7 @@ package browser
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,11 +61,11 @@ func (p *project) npm(arguments ...string) (string, error) {
 	return string(out), err
 }
 
-// inTerminal runs npm in a terminal, hands every address that it prints and that fits to visit, and
+// inTerminal runs a client in a terminal, hands the first address that it prints and that fits to visit, and
 // returns what it says.
-func (p *project) inTerminal(address *regexp.Regexp, visit func(url string), arguments ...string) (string, error) {
+func (p *project) inTerminal(address *regexp.Regexp, visit func(url string), command ...string) (string, error) {
 	p.t.Helper()
-	cmd := exec.Command("script", "-qefc", "npm "+strings.Join(arguments, " "), "/dev/null")
+	cmd := exec.Command("script", "-qefc", strings.Join(command, " "), "/dev/null")
 	cmd.Dir, cmd.Env = p.folder, p.env
 	stdin, err := cmd.StdinPipe() // nobody presses a key
 	must(p.t, err)
@@ -74,9 +75,11 @@ func (p *project) inTerminal(address *regexp.Regexp, visit func(url string), arg
 	cmd.Stderr = cmd.Stdout
 	must(p.t, cmd.Start())
 	var said strings.Builder
+	visited := false
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
-		if url := address.FindString(lines.Text()); url != "" {
+		if url := address.FindString(lines.Text()); url != "" && !visited {
+			visited = true
 			visit(url)
 		}
 	}
@@ -131,9 +134,6 @@ func TestNpmPublishWaitsForAPasskeyInTheBrowser(t *testing.T) {
 	}
 	visited := false
 	out, err = p.inTerminal(stepUpURL, func(url string) {
-		if visited {
-			return
-		}
 		visited = true
 		b.open(url, 200)
 		b.see("publish @acme/ui")
@@ -145,10 +145,49 @@ func TestNpmPublishWaitsForAPasskeyInTheBrowser(t *testing.T) {
 		b.see("You proved your second factor")
 		b.press("Approve")
 		b.see("Go back to the terminal")
-	}, "publish")
+	}, "npm", "publish")
 	if err != nil || !visited || !strings.Contains(out, "+ @acme/ui@1.0.0") {
 		t.Fatalf("npm publish: %v\n%s", err, out)
 	}
+}
+
+// Yarn is not among them: it asks for a code only.
+func TestPnpmAndBunPublishWaitForAPasskeyInTheBrowserToo(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	tokens := s.acme(t)
+	s.ask(t, tokens["alice"], account.PhishingResistant)
+	b := s.browse(t)
+	b.do("authenticator", nil)
+	b.signIn("alice")
+	enrol(b, "laptop")
+	for i, client := range []struct{ program, done string }{{"pnpm publish --no-git-checks", "Published package"}, {"bun publish", "+ @acme/ui"}} {
+		command := strings.Fields(client.program)
+		command[0] = tool(t, command[0])
+		p := s.project(t, tokens["alice"], fmt.Sprintf("1.0.%d", i), nil)
+		visited := false
+		out, err := p.inTerminal(stepUpURL, func(url string) {
+			visited = true
+			b.open(url, 200)
+			b.see("@acme/ui")
+			b.see("You proved your second factor") // the enrolment did
+			b.press("Approve")
+			b.see("Go back to the terminal")
+		}, command...)
+		if err != nil || !visited || !strings.Contains(out, client.done) {
+			t.Errorf("%s: %v\n%s", client.program, err, out)
+		}
+	}
+}
+
+// tool is a program that scripts/tools installs.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs("../../.cache/tools/bin/" + name)
+	must(t, err)
+	_, err = os.Stat(path)
+	need(t, err == nil, name)
+	return path
 }
 
 func TestAStepUpIsApprovedByAPasskeyInASessionAndByNobodyElse(t *testing.T) {
@@ -191,9 +230,6 @@ func TestNpmLogsInThroughThePage(t *testing.T) {
 	p := s.project(t, "", "1.0.0", nil)
 	visited := false
 	out, err := p.inTerminal(loginURL, func(url string) {
-		if visited {
-			return
-		}
 		visited = true
 		b.open(url, 200)
 		b.see(p.registry)
@@ -205,7 +241,7 @@ func TestNpmLogsInThroughThePage(t *testing.T) {
 		b.press("Sign in")
 		b.press("Let it act as alice")
 		b.see("Go back to the terminal")
-	}, "login")
+	}, "npm", "login")
 	if err != nil || !visited {
 		t.Fatalf("npm login: %v\n%s", err, out)
 	}

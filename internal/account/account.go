@@ -54,11 +54,18 @@ var namesSQL string
 //go:embed factor.sql
 var factorSQL string
 
+// changedSQL keeps when an account's credentials changed, which a freeze would only tell while there is one.
+const changedSQL = `ALTER TABLE account_user ADD COLUMN credentials_changed BIGINT NOT NULL DEFAULT 0`
+
+// loginSQL marks the tokens that logins made; those that are older are known by what they are called.
+const loginSQL = `ALTER TABLE access_token ADD COLUMN login INTEGER NOT NULL DEFAULT 0;
+	UPDATE access_token SET login = 1 WHERE description = 'npm login' AND ecosystem = 'npm' AND names = ''`
+
 // Schema returns the package's tables.
 func Schema() store.Schema {
 	return store.Schema{Owner: "account", Steps: []string{
 		schemaSQL, cooldownSQL, fleetSQL, namesSQL,
-		factorSQL, teamSQL, mailDomainSQL,
+		factorSQL, teamSQL, mailDomainSQL, changedSQL, loginSQL,
 	}}
 }
 

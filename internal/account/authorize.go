@@ -41,6 +41,18 @@ type grant struct {
 // publishing-frozen; otp-required, webauthn-required (401), factor-missing, token-bypass; name-invalid and
 // ecosystem-unknown.
 func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error {
+	return s.authorize(ctx, actor, perm, ecosystem, name, s.thawed)
+}
+
+// MayStop fails unless the actor may stop a release of the name, as Authorize does for Own but for the
+// freeze: whoever has just taken their account back is who wants to stop what a thief published with it.
+func (s *Service) MayStop(ctx context.Context, actor evidence.Actor, ecosystem, name string) error {
+	return s.authorize(ctx, actor, evidence.Own, ecosystem, name, func(context.Context, *credential) error { return nil })
+}
+
+// authorize is Authorize. thawed says whether the account may change what others get at all.
+func (s *Service) authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string,
+	thawed func(context.Context, *credential) error) error {
 	g, err := s.grant(ctx, actor.Account, ecosystem, name, perm)
 	if err != nil {
 		return err
@@ -66,7 +78,7 @@ func (s *Service) Authorize(ctx context.Context, actor evidence.Actor, perm evid
 		return nil
 	}
 	if perm != evidence.Stage { // what is staged waits for somebody all the same
-		if err := s.thawed(ctx, c); err != nil {
+		if err := thawed(ctx, c); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,8 @@ type cache struct {
 	members table[string, memberRow] // fleet members by the hash of their secret
 	// standings are by account.
 	standings table[string, standing]
+	// everyone says which names of an ecosystem anyone may read.
+	everyone table[string, func(string) bool]
 }
 
 func newCache() *cache { return new(cache) }

@@ -19,7 +19,8 @@ const (
 	maxCodes      = 5 // mailed to one account in an hour
 )
 
-// ChangePassword sets a new password, and ends every session but the actor's. old is needed unless
+// ChangePassword sets a new password, and ends what whoever knew the old one may have got by it: every session
+// but the actor's, and the logins of clients. Tokens that somebody made on purpose stay. old is needed unless
 // the account has none yet or the actor's factor is fresh. Publishing is frozen for a while.
 // Codes: credential-invalid, password-unfit, password-breached, otp-required, too-many-attempts.
 func (s *Service) ChangePassword(ctx context.Context, actor evidence.Actor, old, password, remoteAddr string) error {
@@ -42,7 +43,7 @@ func (s *Service) ChangePassword(ctx context.Context, actor evidence.Actor, old,
 	if err != nil {
 		return err
 	}
-	newcomer := stored == "" && s.clk.Now().Sub(fromMillis(created)) < s.settings.Freeze
+	newcomer := stored == "" && s.newcomer(fromMillis(created))
 	return s.change(ctx, func(tx *sql.Tx) error {
 		if err := s.setPassword(ctx, tx, c.account, hash); err != nil {
 			return err
@@ -50,12 +51,16 @@ func (s *Service) ChangePassword(ctx context.Context, actor evidence.Actor, old,
 		if err := endSessions(ctx, tx, c.account, c.name); err != nil {
 			return err
 		}
+		logins, err := endLogins(ctx, tx, c.account, s.clk.Now())
+		if err != nil {
+			return err
+		}
 		if !newcomer {
-			if err := s.freeze(ctx, tx, c.account, "the password was changed"); err != nil {
+			if err := s.credentialsChanged(ctx, tx, c.account, "the password was changed"); err != nil {
 				return err
 			}
 		}
-		return s.notify(ctx, tx, c.account, "password-changed", nil)
+		return s.notify(ctx, tx, c.account, "password-changed", map[string]any{"logins": logins})
 	})
 }
 
@@ -154,6 +159,6 @@ func (s *Service) VerifyEmail(ctx context.Context, actor evidence.Actor, code st
 		if err := s.notifyAt(ctx, tx, c.account, before, "email-changed", map[string]any{"address": pending}); err != nil {
 			return err
 		}
-		return s.freeze(ctx, tx, c.account, "the e-mail address was changed")
+		return s.credentialsChanged(ctx, tx, c.account, "the e-mail address was changed")
 	})
 }

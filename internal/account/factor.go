@@ -48,6 +48,7 @@ func stronger(a, b Level) Level {
 type standing struct {
 	totp, passkey bool
 	frozen        time.Time // until when it publishes nothing
+	changed       time.Time // when its credentials were, last
 }
 
 func (st standing) hasFactor() bool { return st.totp || st.passkey }
@@ -69,12 +70,13 @@ func (s *Service) standing(ctx context.Context, account string) (standing, error
 func readStanding(ctx context.Context, q querier, account string) (st standing, err error) {
 	const query = `SELECT EXISTS (SELECT 1 FROM account_totp WHERE account = $1 AND confirmed > 0),
 		EXISTS (SELECT 1 FROM account_passkey WHERE account = $1),
-		COALESCE((SELECT until FROM account_freeze WHERE account = $1), 0)`
-	var until int64
-	if err := q.QueryRowContext(ctx, query, account).Scan(&st.totp, &st.passkey, &until); err != nil {
+		COALESCE((SELECT until FROM account_freeze WHERE account = $1), 0),
+		COALESCE((SELECT credentials_changed FROM account_user WHERE name = $1), 0)`
+	var until, changed int64
+	if err := q.QueryRowContext(ctx, query, account).Scan(&st.totp, &st.passkey, &until, &changed); err != nil {
 		return st, fmt.Errorf("read the factors of an account: %w", err)
 	}
-	st.frozen = fromMillis(until)
+	st.frozen, st.changed = fromMillis(until), fromMillis(changed)
 	return st, nil
 }
 

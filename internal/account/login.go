@@ -95,7 +95,7 @@ func (s *Service) CompleteLogin(ctx context.Context, code string, actor evidence
 // not outlive the credential that approved it.
 func (s *Service) loginToken(c *credential) Token {
 	t := Token{
-		Account: c.account, Description: "npm login", Expires: s.clk.Now().Add(loginTokenLifetime),
+		Account: c.account, Description: "npm login", Login: true, Expires: s.clk.Now().Add(loginTokenLifetime),
 		Scope: Scope{Ecosystem: purl.NPM, Permission: evidence.Own},
 	}
 	if !c.expires.IsZero() && c.expires.Before(t.Expires) {

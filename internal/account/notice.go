@@ -16,7 +16,7 @@ import (
 //
 //	email-code             code         to an address that waits to be verified
 //	email-changed          address      to the former address
-//	password-changed
+//	password-changed       logins: how many clients must log in again
 //	factor-added           factor, label
 //	factor-removed         factor, label
 //	recovery-codes-renewed
@@ -88,17 +88,32 @@ func (s *Service) NoticeSent(ctx context.Context, id int64) error {
 	})
 }
 
-// freeze keeps the account from publishing for a while. It never shortens a freeze.
-func (s *Service) freeze(ctx context.Context, tx *sql.Tx, account, reason string) error {
+// credentialsChanged writes down when an account's credentials did, and keeps it from publishing for a
+// while. It never shortens a freeze.
+func (s *Service) credentialsChanged(ctx context.Context, tx *sql.Tx, account, reason string) error {
+	now := s.clk.Now()
+	if _, err := tx.ExecContext(ctx, `UPDATE account_user SET credentials_changed = $1 WHERE name = $2`, now.UnixMilli(), account); err != nil {
+		return fmt.Errorf("note a change of credentials: %w", err)
+	}
 	if s.settings.Freeze < 0 {
 		return nil
 	}
 	const put = `INSERT INTO account_freeze (account, until, reason) VALUES ($1, $2, $3)
 		ON CONFLICT (account) DO UPDATE SET until = excluded.until, reason = excluded.reason WHERE account_freeze.until < excluded.until`
-	if _, err := tx.ExecContext(ctx, put, account, s.clk.Now().Add(s.settings.Freeze).UnixMilli(), reason); err != nil {
+	if _, err := tx.ExecContext(ctx, put, account, now.Add(s.settings.Freeze).UnixMilli(), reason); err != nil {
 		return fmt.Errorf("freeze publishing: %w", err)
 	}
 	return nil
+}
+
+// newcomer reports whether an account is so young that its first password, address and factor are no change:
+// nobody had it before.
+func (s *Service) newcomer(created time.Time) bool {
+	young := s.settings.Freeze
+	if young < 0 {
+		young = day
+	}
+	return s.clk.Now().Sub(created) < young
 }
 
 // Frozen returns until when publishing is frozen for the actor's account; the zero time for not.
@@ -141,8 +156,8 @@ func (s *Service) factorAdded(ctx context.Context, tx *sql.Tx, account string, f
 		return nil, fmt.Errorf("count factors: %w", err)
 	}
 	// A thief of a token could add the factor that a rule asks for. Only who has just come is spared.
-	if newcomer := s.clk.Now().Sub(fromMillis(created)) < s.settings.Freeze && factors == 1; !newcomer {
-		if err := s.freeze(ctx, tx, account, "a second factor was added"); err != nil {
+	if factors > 1 || !s.newcomer(fromMillis(created)) {
+		if err := s.credentialsChanged(ctx, tx, account, "a second factor was added"); err != nil {
 			return nil, err
 		}
 	}
@@ -164,7 +179,7 @@ func (s *Service) factorRemoved(ctx context.Context, tx *sql.Tx, account string,
 			return fmt.Errorf("remove recovery codes: %w", err)
 		}
 	}
-	if err := s.freeze(ctx, tx, account, "a second factor was removed"); err != nil {
+	if err := s.credentialsChanged(ctx, tx, account, "a second factor was removed"); err != nil {
 		return err
 	}
 	return s.notify(ctx, tx, account, "factor-removed", map[string]any{"factor": f, "label": label})

@@ -123,7 +123,7 @@ func (s *Service) FinishRecovery(ctx context.Context, code, password, remoteAddr
 		if err := s.reset(ctx, tx, r); err != nil {
 			return err
 		}
-		if err := s.freeze(ctx, tx, r.Account, "the account was recovered"); err != nil {
+		if err := s.credentialsChanged(ctx, tx, r.Account, "the account was recovered"); err != nil {
 			return err
 		}
 		return s.notify(ctx, tx, r.Account, "recovered", map[string]any{"factors": r.Factors})

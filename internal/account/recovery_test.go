@@ -108,6 +108,8 @@ func TestEveryChangeOfCredentialsFreezesPublishingForADay(t *testing.T) {
 			change(w, bob)
 			w.quiet()
 			w.refused(w.publishesShop(token), "publishing-frozen")
+			w.refused(w.MayStop(w.ctx, token, "npm", "@shop/x"), "token-scope") // it never could
+			w.must(w.MayStop(w.ctx, with(bob, evidence.TOTP), "npm", "@shop/x"))
 			w.must(w.Authorize(w.ctx, token, evidence.Stage, "npm", "@shop/x")) // what is staged waits all the same
 			w.must(w.Authorize(w.ctx, token, evidence.Read, "npm", "@shop/x"))
 			w.clk.advance(day)
@@ -125,6 +127,34 @@ func TestANewcomersFirstFactorDoesNotFreeze(t *testing.T) {
 	w.must(w.publishes(alice))
 	w.authenticator().register(with(alice, evidence.TOTP)) // a second one does
 	w.refused(w.publishes(alice), "publishing-frozen")
+}
+
+func TestANewPasswordEndsWhatClientsGotByLoggingInAndNotTheTokensThatSomebodyMade(t *testing.T) {
+	t.Parallel()
+	w, bob := mailed(t)
+	logIn := func() evidence.Actor {
+		code, poll, err := w.StartLogin(w.ctx, here)
+		w.must(err)
+		w.must(w.CompleteLogin(w.ctx, code, bob))
+		token, _, err := w.PollLogin(w.ctx, poll)
+		w.must(err)
+		return w.login("bob", token)
+	}
+	logins := []evidence.Actor{logIn(), logIn()}
+	made := w.login("bob", w.token(bob, Token{Scope: Scope{Permission: evidence.Publish}}))
+	w.must(w.ChangePassword(w.ctx, bob, "correct horse battery", "seven purple ostriches", here))
+	if told := w.notice("password-changed", "bob@example.org"); told["logins"] != 2.0 {
+		t.Errorf("the notice says %v", told)
+	}
+	for what, actor := range map[string]evidence.Actor{"a token": made, "the token that changed it": bob} {
+		if _, err := w.ListTokens(w.ctx, actor); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, login := range logins {
+		_, err := w.ListTokens(w.ctx, login)
+		w.refused(err, "credential-invalid")
+	}
 }
 
 func TestANewPasswordTakesTheOldOneAndEndsTheOtherSessions(t *testing.T) {

@@ -67,12 +67,9 @@ func (s *Service) Bypasses(ctx context.Context, actor evidence.Actor) (bool, err
 	return err == nil && c.bypass, err
 }
 
-// LastCredentialChange returns when an account's password, address or factors last changed in a way that
-// froze its publishing; the zero time when that never happened.
+// LastCredentialChange returns when an account's password, address or factors last changed, whether or not that
+// froze its publishing; the zero time when they never did. A newcomer's first ones are no change.
 func (s *Service) LastCredentialChange(ctx context.Context, account string) (time.Time, error) {
 	st, err := s.standing(ctx, account)
-	if err != nil || st.frozen.IsZero() || s.settings.Freeze <= 0 {
-		return time.Time{}, err
-	}
-	return st.frozen.Add(-s.settings.Freeze), nil
+	return st.changed, err
 }

@@ -37,6 +37,8 @@ type Token struct {
 	Bypass bool
 	// MadeBy is the credential that made it; empty for the first start's.
 	MadeBy string
+	// Login: a client got it by logging in. It ends with the password, as a session does.
+	Login bool
 }
 
 // CreateToken makes a token as t describes it and returns its secret, once. From t it takes
@@ -128,9 +130,9 @@ func (s *Service) mint(ctx context.Context, tx *sql.Tx, t Token) (string, Token,
 	t.ID, t.Created, t.LastUsed = "tok_"+id, fromMillis(s.clk.Now().UnixMilli()), time.Time{}
 	t.Expires = fromMillis(millis(t.Expires))
 	const insert = `INSERT INTO access_token (id, hash, account, description, ecosystem, names, permission, networks,
-		made_by, created, expires, last_used, revoked, bypass) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12)`
+		made_by, created, expires, last_used, revoked, bypass, login) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12, $13)`
 	_, err = tx.ExecContext(ctx, insert, t.ID, hashSecret(secret), t.Account, t.Description, t.Scope.Ecosystem,
-		strings.Join(t.Scope.Names, " "), string(t.Scope.Permission), joinNetworks(t.Networks), t.MadeBy, millis(t.Created), millis(t.Expires), bit(t.Bypass))
+		strings.Join(t.Scope.Names, " "), string(t.Scope.Permission), joinNetworks(t.Networks), t.MadeBy, millis(t.Created), millis(t.Expires), bit(t.Bypass), bit(t.Login))
 	if err != nil {
 		return "", Token{}, fmt.Errorf("write token: %w", err)
 	}
@@ -145,7 +147,7 @@ func joinNetworks(networks []netip.Prefix) string {
 	return strings.Join(texts, " ")
 }
 
-const selectToken = `SELECT id, account, description, ecosystem, names, permission, networks, made_by, created, expires, last_used, bypass
+const selectToken = `SELECT id, account, description, ecosystem, names, permission, networks, made_by, created, expires, last_used, bypass, login
 	FROM access_token WHERE revoked = 0 AND `
 
 // ListTokens returns the actor's tokens that are not revoked, expired ones included, newest first.
@@ -163,7 +165,7 @@ func scanToken(row interface{ Scan(...any) error }) (Token, error) {
 	var names, networks string
 	var created, expires, lastUsed int64
 	if err := row.Scan(&t.ID, &t.Account, &t.Description, &t.Scope.Ecosystem, &names, &t.Scope.Permission,
-		&networks, &t.MadeBy, &created, &expires, &lastUsed, &t.Bypass); err != nil {
+		&networks, &t.MadeBy, &created, &expires, &lastUsed, &t.Bypass, &t.Login); err != nil {
 		return Token{}, err
 	}
 	t.Scope.Names = strings.Fields(names)
@@ -171,6 +173,16 @@ func scanToken(row interface{ Scan(...any) error }) (Token, error) {
 	var err error
 	t.Networks, err = parseNetworks(networks)
 	return t, err
+}
+
+// endLogins revokes the tokens that clients of an account got by logging in.
+func endLogins(ctx context.Context, tx *sql.Tx, account string, now time.Time) (ended int64, err error) {
+	const end = `UPDATE access_token SET revoked = $1 WHERE account = $2 AND login = 1 AND revoked = 0`
+	ended, err = affected(tx.ExecContext(ctx, end, now.UnixMilli(), account))
+	if err != nil {
+		return 0, fmt.Errorf("end logins: %w", err)
+	}
+	return ended, nil
 }
 
 // RevokeToken revokes a token, named by its id or given as the secret itself. When it returns, no

@@ -25,6 +25,7 @@ import (
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/publish/oidc"
 	"github.com/hullmark/hullmark/internal/recall"
+	"github.com/hullmark/hullmark/internal/recall/report"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/tlog"
 	"github.com/hullmark/hullmark/internal/trace"
@@ -46,12 +47,15 @@ type Config struct {
 	Accounts *account.Service
 	Tracer   *trace.Tracer
 	Recalls  *recall.Service
+	Reports  *report.Service
 	Policies *policy.Service
 	Publish  *publish.Service
 	Trust    *oidc.Service
 	// Audience returns what an identity token must be for to be exchanged for a token of an ecosystem.
 	Audience func(ecosystem string) string
 	Log      Log
+	// URL is where the server is reached, without final slash, for advisories to lead back to.
+	URL string
 	// StepUp asks people for second factors in their browser; nil: callers send a code.
 	StepUp registry.StepUp
 	// Settled returns when the contents of everything that was pushed so far are on the record, or

@@ -55,7 +55,7 @@ func (a *API) readableOf(r *http.Request, actor evidence.Actor, subjects []strin
 
 func recallOf(r recall.Recall) resource.Recall {
 	return resource.Recall{
-		Subject: list(r.Subjects), Reason: r.Reason, Account: r.Account, At: r.At, Seq: r.Seq, Known: r.Known,
+		Subject: list(r.Subjects), Reason: r.Reason, Cause: string(r.Cause), Account: r.Account, At: r.At, Seq: r.Seq, Known: r.Known,
 		Gates: r.Gates, System: r.System, Canary: scopeOf(r.Canary), Undo: r.Undo,
 	}
 }
@@ -76,7 +76,7 @@ func (a *API) makeRecall(w http.ResponseWriter, r *http.Request, actor evidence.
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	o := recall.Order{Subject: in.Subject, Reason: in.Reason, Gates: in.Gates, System: in.System}
+	o := recall.Order{Subject: in.Subject, Reason: in.Reason, Cause: recall.Cause(in.Cause), Gates: in.Gates, System: in.System}
 	if in.Canary != nil {
 		o.Canary = workloadOf(*in.Canary)
 	}

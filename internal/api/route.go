@@ -40,6 +40,14 @@ func (a *API) table() []Route {
 		a.namespace("GET", "/recalls/{seq}/receipts", own, a.recallReceipts),
 		a.namespace("DELETE", "/recalls/{subject}", own, a.liftRecall),
 
+		a.admin("GET", "/reports", a.listReports),
+		a.account("POST", "/reports", a.makeReport),
+		a.admin("PUT", "/reports/{report}", a.closeReport),
+		a.namespace("GET", "/advisories/osv/{advisory}", read, a.getAdvisory),
+		a.anyone("GET", "/advisories/osv/all.zip", a.exportAdvisories),
+		a.anyone("GET", "/advisories/osv/all.ndjson", a.streamAdvisories),
+		a.anyone("GET", "/advisories/osv/modified_id.csv", a.listAdvisories),
+
 		a.account("GET", "/holds", a.listHolds),
 		a.namespace("GET", "/holds/{subject}", evidence.Publish, a.getHold),
 		a.publishing("DELETE", "/holds/{subject}", a.rejectHold),

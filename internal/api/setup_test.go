@@ -24,6 +24,7 @@ import (
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/publish/oidc"
 	"github.com/hullmark/hullmark/internal/recall"
+	"github.com/hullmark/hullmark/internal/recall/report"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
 	"github.com/hullmark/hullmark/internal/tlog"
@@ -45,7 +46,7 @@ func newServer(t *testing.T) *server {
 	db, err := sqlite.Open(filepath.Join(folder, "hullmark.db"))
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
-	must(t, db.Migrate(t.Context(), evidence.Schema(), account.Schema(), account.WorkloadSchema(), oidc.Schema(), registry.Schema()))
+	must(t, db.Migrate(t.Context(), evidence.Schema(), account.Schema(), account.WorkloadSchema(), oidc.Schema(), registry.Schema(), report.Schema()))
 	blobs, err := dir.Open(filepath.Join(folder, "blobs"))
 	must(t, err)
 	record, err := evidence.Open(t.Context(), db, blobs, clock.System{})
@@ -70,7 +71,7 @@ func newServer(t *testing.T) *server {
 	s.handler = http.StripPrefix(api.Prefix, api.New(api.Config{
 		Core: registry.New(record, blobs, accounts), Accounts: accounts, Tracer: trace.New(db, accounts),
 		Settled: func(context.Context) error { return nil },
-		Recalls: recall.New(record, accounts, nil), Policies: policy.NewService(record, blobs, accounts, clock.System{}), Publish: publish.New(record, accounts),
+		Recalls: recall.New(record, accounts, nil), Reports: s.Reports, URL: "https://hullmark.example", Policies: policy.NewService(record, blobs, accounts, clock.System{}), Publish: publish.New(record, accounts),
 		Trust: trust, Audience: func(string) string { return authztest.NPMAudience }, Log: s.log, Version: "test", Logger: slog.New(slog.DiscardHandler),
 	}).Handler())
 	return s

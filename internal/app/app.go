@@ -21,7 +21,9 @@ import (
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/publish/oidc"
+	"github.com/hullmark/hullmark/internal/recall/report"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
 	"github.com/hullmark/hullmark/internal/store"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
@@ -56,6 +58,9 @@ type App struct {
 // with code data-in-use while another process works on the folder. Close must be called.
 func Open(ctx context.Context, c Config) (_ *App, err error) {
 	c.applyDefaults()
+	if err := c.checkContact(); err != nil {
+		return nil, err
+	}
 	a := &App{Config: c}
 	defer func() {
 		if err != nil {
@@ -138,7 +143,7 @@ func (a *App) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	if err := a.DB.Migrate(ctx, evidence.Schema(), registry.Schema(), account.Schema(), account.WorkloadSchema(), account.PagesSchema(),
-		oidc.Schema(), mail.Schema(), fleet.Schema(), upstream.Schema()); err != nil {
+		oidc.Schema(), mail.Schema(), fleet.Schema(), upstream.Schema(), gem.Schema(), report.Schema()); err != nil {
 		return err
 	}
 	a.Blobs, err = dir.Open(a.Config.file("blobs"))

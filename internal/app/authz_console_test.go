@@ -222,6 +222,8 @@ func (w *consoleWorld) forms(t *testing.T) map[string]string {
 		"POST /login/{code}":                    "user=owner&secret=" + token,
 		"POST /step-up/{code}":                  "otp=000000",
 		"POST /stage/{id...}":                   "action=approve&reason=test",
+		"POST /report/{$}":                      "purl=pkg%3Anpm%2Fnothing%401.0.0&reason=test",
+		"POST /report/{id}/outcome":             "outcome=upheld",
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/hullmark/hullmark/internal/console/sso"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/mail"
+	"github.com/hullmark/hullmark/internal/recall/report"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
 )
 
@@ -73,6 +74,14 @@ type Config struct {
 	// SecretScanners are the files with the public keys (ECDSA P-256, PEM) of those who may report
 	// leaked secrets, by the key id that they name. None: reports are refused.
 	SecretScanners map[string]string
+
+	// NuGet is what is particular to NuGet packages: whose signatures are trusted, and what the registry signs with.
+	NuGet NuGetConfig
+	// Reports says what follows from reports of malicious packages; see report.Settings.
+	Reports report.Settings
+	// Contact is where vulnerabilities of the server and malicious packages are reported, and Rules the
+	// page with the terms: served as /.well-known/security.txt. Default: none, and then there is no such file.
+	Contact, Rules string
 
 	// Mail is the server that sends what accounts are told. Without it nobody is told anything, and no
 	// account can be recovered by mail. Default: none.

@@ -61,10 +61,12 @@ type pathWorld struct {
 	n     int
 }
 
-func newPathWorld(t *testing.T) *pathWorld {
+func newPathWorld(t *testing.T) *pathWorld { return pathWorldWith(t, account.Settings{Freeze: thaw}) }
+
+func pathWorldWith(t *testing.T, st account.Settings) *pathWorld {
 	t.Helper()
 	w := &pathWorld{t: t, clock: &movable{now: time.Now()}}
-	w.app = open(t, app.Config{Data: t.TempDir(), Clock: w.clock, Accounts: account.Settings{Freeze: thaw}})
+	w.app = open(t, app.Config{Data: t.TempDir(), Clock: w.clock, Accounts: st})
 	w.srv = listen(t, w.app)
 	accounts, ctx := w.app.Accounts, t.Context()
 	admin, err := accounts.AuthenticateSecret(ctx, "token", w.app.AdminToken, inside)

@@ -23,8 +23,13 @@ import (
 	"github.com/hullmark/hullmark/internal/mail"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/recall"
+	"github.com/hullmark/hullmark/internal/recall/report"
+	"github.com/hullmark/hullmark/internal/registry/gem"
+	"github.com/hullmark/hullmark/internal/registry/maven"
 	"github.com/hullmark/hullmark/internal/registry/npm"
+	"github.com/hullmark/hullmark/internal/registry/nuget"
 	"github.com/hullmark/hullmark/internal/registry/oci"
+	"github.com/hullmark/hullmark/internal/registry/pypi"
 	"github.com/hullmark/hullmark/internal/trace"
 )
 
@@ -46,14 +51,21 @@ const (
 type Server struct {
 	// URL is how clients reach the server, without trailing slash.
 	URL string
-	// NPM and OCI are the registries, and API the REST interface; their route tables are public.
-	NPM *npm.Registry
-	OCI *oci.Registry
+	// The registries. Their route tables are public.
+	NPM   *npm.Registry
+	PyPI  *pypi.Registry
+	Maven *maven.Registry
+	NuGet *nuget.Registry
+	Gem   *gem.Registry
+	OCI   *oci.Registry
+	// API is the REST interface; its route table is public, too.
 	API *api.API
 	// Console serves the pages that people open; its route table is public, too.
 	Console *console.Console
 	// Fleet serves agents and admission controllers.
 	Fleet *fleet.Service
+	// Reports takes reports of malicious packages.
+	Reports *report.Service
 
 	app      *App
 	outbox   *mail.Outbox // nil: no mail server is configured
@@ -81,6 +93,10 @@ func (a *App) Listen() (*Server, error) {
 
 func (s *Server) build() error {
 	c := s.app.Config
+	recalls := recall.New(s.app.Record, s.app.Accounts, s.app.fleetMembers)
+	s.Reports = report.New(report.Config{
+		DB: s.app.DB, Accounts: s.app.Accounts, Recalls: recalls, Settings: c.Reports, Clock: c.Clock, Random: c.Random,
+	})
 	if err := s.buildConsole(); err != nil {
 		return err
 	}
@@ -118,18 +134,30 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
-	recalls := recall.New(s.app.Record, s.app.Accounts, s.app.fleetMembers)
+	if err := s.buildPackages(); err != nil {
+		return err
+	}
 	s.Fleet = fleet.New(fleet.Config{
 		Record: s.app.Record, Members: s.app.Accounts, Recalls: recalls,
 		Policies: s.app.Policies, Records: s.app.Policies.Reader(), Blobs: s.app.Blobs, Clock: c.Clock, Logger: c.Logger,
 	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recalls, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish,
+		Recalls: recalls, Reports: s.Reports, URL: s.URL, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish,
 		Trust: s.app.Trust, Audience: s.audience, Log: s.app.Log, Settled: s.OCI.Settled, StepUp: ask,
 		Version: c.Version, Logger: c.Logger,
 	})
 	s.handler = s.routes()
+	return nil
+}
+
+// buildPackages builds the registries whose wiring has a file of its own.
+func (s *Server) buildPackages() error {
+	for _, build := range []func() error{s.buildPyPI, s.buildMaven, s.buildNuGet, s.buildGem} {
+		if err := build(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -152,7 +180,7 @@ func (s *Server) buildConsole() error {
 		return err
 	}
 	s.Console, err = console.New(console.Config{
-		Accounts: s.app.Accounts, Publish: s.app.Publish, URL: pages, Registry: s.URL + "/npm/",
+		Accounts: s.app.Accounts, Publish: s.app.Publish, Reports: s.Reports, URL: pages, Registry: s.URL + "/npm/",
 		SignOn: providers, Mail: s.outbox != nil, Clock: c.Clock, Log: c.Logger,
 	})
 	return err
@@ -179,12 +207,18 @@ func (s *Server) mounts() map[string]http.Handler {
 		npmExchange:      s.NPM.Handler(),
 		"/v2/":           s.OCI.Handler(),
 		"/token":         s.OCI.Handler(),
+		"/pypi/":         http.StripPrefix("/pypi", s.PyPI.Handler()),
+		mavenMount:       http.StripPrefix("/maven", s.Maven.Handler()),
+		nugetMount:       http.StripPrefix(strings.TrimSuffix(nugetMount, "/"), s.NuGet.Handler()),
+		"/gems/":         http.StripPrefix("/gems", s.Gem.Handler()),
 		api.Prefix + "/": http.StripPrefix(api.Prefix, s.API.Handler()),
 		fleet.Mount:      s.Fleet.Handler(),
 		"/log/":          http.StripPrefix("/log", s.logHandler()),
 		"GET /log/key":   http.HandlerFunc(s.serveKey),
 		"GET /{$}":       http.HandlerFunc(s.serveFront),
 		api.SecretsMount: s.API.Secrets(),
+		gemRevoke:        s.API.Secrets(),
+		securityMount:    http.HandlerFunc(s.serveSecurity),
 	}
 	pages := s.Console.Handler()
 	for _, m := range console.Mounts() {
@@ -212,7 +246,8 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintf(w, "Hullmark\n\nyou   %[2]s/account/\nnpm   %[1]s/npm/\nOCI   %[1]s/v2/\nAPI   %[1]s/api/v1/\nlog   %[1]s/log/checkpoint\nkey   %[1]s/log/key\n", s.URL, s.app.Accounts.Pages())
+	fmt.Fprintf(w, "Hullmark\n\nyou      %[2]s/account/\nnpm      %[1]s/npm/\nPyPI     %[1]s/pypi/simple/\nMaven    %[1]s/maven/\nNuGet    %[1]s/nuget/v3/index.json\n"+
+		"gems     %[1]s/gems/\nimages   %[1]s/v2/\nAPI      %[1]s/api/v1/\nlog      %[1]s/log/checkpoint\nkey      %[1]s/log/key\nmalware  %[2]s/report/\n", s.URL, s.app.Accounts.Pages())
 }
 
 // Run serves until ctx ends, then lets requests under way finish and signs a last checkpoint.

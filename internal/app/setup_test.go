@@ -42,7 +42,7 @@ func listen(t testing.TB, a *app.App) *app.Server {
 // matrixServer is a server with everything mounted and the matrix's people.
 func matrixServer(t *testing.T) (*app.App, *app.Server, *authztest.People) {
 	t.Helper()
-	a := open(t, app.Config{Data: t.TempDir(), Accounts: account.Settings{Freeze: -1}})
+	a := open(t, app.Config{Data: t.TempDir(), Accounts: account.Settings{Freeze: -1}, Contact: "security@hullmark.example"})
 	s := listen(t, a)
 	people := authztest.PopulateAs(t, a.Accounts, a.AdminToken)
 	// Every cell has a package of its own, which is what a worm looks like.

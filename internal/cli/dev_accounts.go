@@ -14,3 +14,11 @@ func accountFlags(cmd *cobra.Command, c *app.Config) {
 	flags.DurationVar(&c.Accounts.TokenExpiry, "token-expiry", 0, "how long a token lives whose maker named no end (default: for ever)")
 	flags.StringToStringVar(&c.SecretScanners, "secret-scanner", nil, "who may report leaked secrets: KEYID=FILE, the scanner's public key in PEM; may be repeated")
 }
+
+// reportFlags are whom people tell of what is wrong, and what follows at once.
+func reportFlags(cmd *cobra.Command, c *app.Config) {
+	flags := cmd.Flags()
+	flags.StringVar(&c.Contact, "security-contact", "", "mail address or page that /.well-known/security.txt names (default: no such file)")
+	flags.StringVar(&c.Rules, "security-policy", "", "page with the terms for who reports vulnerabilities, safe harbour among them")
+	flags.IntVar(&c.Reports.QuarantineAt, "quarantine-at", 0, "weight of reports, by two people at least, that stops a release until an administrator has looked (default: never)")
+}

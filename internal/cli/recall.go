@@ -54,6 +54,7 @@ who it is. Undoing a recall takes a second person.`
 		"  hullmark recall undo pkg:npm/%40acme/ui@1.2.3 --reason 'false alarm'"
 	flags := cmd.Flags()
 	flags.StringVar(&f.Reason, "reason", "", "what is wrong with it; everybody who is refused reads this")
+	flags.StringVar(&f.Cause, "cause", "malware", "malware, vulnerability or defect; recalls of malware become public advisories")
 	flags.StringArrayVar(&f.Gates, "gate", nil, "gate that enforces it: publish, pull, admit or run; may be repeated (default: all)")
 	flags.BoolVar(&f.System, "system", false, "stop it in system namespaces too, such as kube-system")
 	flags.StringVar(&f.canary, "canary", "", "stop running processes only here: CLUSTER/NAMESPACE or CLUSTER/NAMESPACE/KIND/NAME")

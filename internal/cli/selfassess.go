@@ -38,6 +38,8 @@ type principle struct {
 	// document, a type of statement in the record.
 	Test      []string `yaml:"test,omitempty" json:"test,omitempty"`
 	Document  string   `yaml:"document,omitempty" json:"document,omitempty"`
+	// Transcript names sessions with real clients, in e2e/testdata.
+	Transcript []string `yaml:"transcript,omitempty" json:"transcript,omitempty"`
 	Statement string   `yaml:"statement,omitempty" json:"statement,omitempty"`
 	// Setting is what must be set for the principle to hold, and Check names how a server is asked.
 	Setting string `yaml:"setting,omitempty" json:"setting,omitempty"`
@@ -114,7 +116,7 @@ func (p *principle) assess(ctx context.Context, c *client.Client) error {
 	switch {
 	case p.Missing != "":
 		p.State = "missing"
-	case p.Organisational != "" && len(p.Test) == 0 && p.Document == "":
+	case p.Organisational != "" && len(p.Test) == 0 && len(p.Transcript) == 0 && p.Document == "":
 		p.State = "organisational"
 	case p.Check == "":
 		p.State = "met"
@@ -148,6 +150,9 @@ func (p *principle) evidence() []string {
 	for _, test := range p.Test {
 		add("test", test)
 	}
+	for _, transcript := range p.Transcript {
+		add("transcript", "e2e/testdata/"+transcript+".txtar")
+	}
 	add("statement", p.Statement)
 	add("document", p.Document)
 	add("setting", p.Setting)
@@ -166,6 +171,9 @@ func printTracks(p *output.Printer, tracks []track) {
 		if slices.ContainsFunc(t.Principles, func(one principle) bool { return one.State == "unasked" && one.Level <= t.Level }) {
 			title += " where the settings below are made"
 		}
+		if open := unmet(t.Principles); open > 0 {
+			title += fmt.Sprintf("; %d of its %d lines not met", open, len(t.Principles))
+		}
 		p.Line("%s", output.Head(title))
 		for _, one := range t.Principles {
 			p.Line("  L%d %s %s", one.Level, mark(one.State), one.Text)
@@ -175,6 +183,17 @@ func printTracks(p *output.Printer, tracks []track) {
 		}
 	}
 	p.Line("\nmet and set count, and so does what is organisational: whether people do it, only they can say.")
+}
+
+// unmet counts the principles that keep their track from its highest level.
+func unmet(all []principle) int {
+	n := 0
+	for _, one := range all {
+		if one.State == "missing" || one.State == "unset" {
+			n++
+		}
+	}
+	return n
 }
 
 func mark(state string) string {
@@ -192,6 +211,13 @@ func mark(state string) string {
 var settingChecks = map[string]func(context.Context, *client.Client) (on bool, said string, err error){
 	"mfa-any": func(ctx context.Context, c *client.Client) (bool, string, error) { return mfaSet(ctx, c, false, "") },
 	"mfa-all": func(ctx context.Context, c *client.Client) (bool, string, error) { return mfaSet(ctx, c, true, "") },
+	"security-contact": func(ctx context.Context, c *client.Client) (bool, string, error) {
+		there, err := c.SecurityContact(ctx)
+		if err != nil || !there {
+			return false, "names no contact", err
+		}
+		return true, "names a contact in /.well-known/security.txt", nil
+	},
 	"mfa-phishing-resistant": func(ctx context.Context, c *client.Client) (bool, string, error) {
 		return mfaSet(ctx, c, false, string(account.PhishingResistant))
 	},

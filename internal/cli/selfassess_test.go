@@ -31,6 +31,11 @@ func TestTheEvidenceOfEveryPrincipleIsThere(t *testing.T) {
 					t.Errorf("%s, level %d: there is no test %s in %s", track.Name, p.Level, name, folder)
 				}
 			}
+			for _, name := range p.Transcript {
+				if _, err := os.Stat(filepath.Join(root, "e2e", "testdata", name+".txtar")); err != nil {
+					t.Error(err)
+				}
+			}
 			if _, ok := settingChecks[p.Check]; p.Check != "" && !ok {
 				t.Errorf("no check is called %q", p.Check)
 			}

@@ -1,6 +1,6 @@
 // Package console serves the pages that people open in a browser: sign-in, the account with its
 // second factors, the approval of a waiting client (/login, /step-up) and of a staged release
-// (/stage).
+// (/stage), reports of malicious packages (/report).
 //
 // The pages are rendered on the server and work without scripts; one script of ours talks to the
 // browser's authenticator, which nothing else can. A page shows what is about to be approved before
@@ -22,6 +22,7 @@ import (
 	"github.com/hullmark/hullmark/internal/console/sso"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/publish"
+	"github.com/hullmark/hullmark/internal/recall/report"
 )
 
 // maxForm bounds a request: the largest is a passkey's attestation.
@@ -31,6 +32,7 @@ const maxForm = 64 << 10 // bytes
 type Config struct {
 	Accounts *account.Service
 	Publish  *publish.Service
+	Reports  *report.Service
 	// URL is where browsers reach the pages, without trailing slash. Its host is what passkeys are
 	// bound to: after a change of it, nobody's passkey works any more.
 	URL string
@@ -76,7 +78,7 @@ func New(c Config) (*Console, error) {
 }
 
 // Mounts are the path prefixes that the pages live under.
-func Mounts() []string { return []string{"/account/", "/login/", "/step-up/", "/stage/"} }
+func Mounts() []string { return []string{"/account/", "/login/", "/step-up/", "/stage/", "/report/"} }
 
 // Handler serves the routes and nothing else.
 func (s *Console) Handler() http.Handler {

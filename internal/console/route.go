@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/hullmark/hullmark/internal/api"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -59,6 +60,9 @@ func (s *Console) table() []Route {
 		s.person("GET", "/stage/{$}", (*call).stageList),
 		s.publisher("GET", "/stage/{id...}", (*call).stagePage),
 		s.publisher("POST", "/stage/{id...}", (*call).decideStage),
+		s.person("GET", "/report/{$}", (*call).reportPage),
+		s.person("POST", "/report/{$}", (*call).makeReport),
+		s.admin("POST", "/report/{id}/outcome", (*call).closeReport),
 	}
 }
 
@@ -68,6 +72,13 @@ func (s *Console) open(method, pattern string, h handler) Route {
 
 func (s *Console) person(method, pattern string, h handler) Route {
 	return Route{Method: method, Pattern: pattern, Access: registry.AccessAccount, Handler: s.handle(person, h)}
+}
+
+// admin makes a route for site administrators: the stage that it asks refuses everybody else.
+func (s *Console) admin(method, pattern string, h handler) Route {
+	r := s.person(method, pattern, h)
+	r.Access = api.AccessAdmin
+	return r
 }
 
 // publisher makes a route on a name that the address leads to: package publish asks for the permission.

@@ -382,6 +382,9 @@ func (PolicySet) PredicateType() string { return PolicySetType }
 // Recall stops the subject at every gate. Lifted withdraws an earlier recall.
 type Recall struct {
 	Reason string `json:"reason"`
+	// Cause is the sort of reason: "malware", "vulnerability" or "defect". Empty is malware: recalls
+	// named none when that was all that they were for.
+	Cause  string `json:"cause,omitempty"`
 	Lifted bool   `json:"lifted,omitempty"`
 	// Requested asks a second person to lift it; until one does, it stays in force.
 	Requested bool `json:"requested,omitempty"`

@@ -55,7 +55,7 @@ func (s *Service) rightTo(ctx context.Context, actor evidence.Actor, subject str
 		return right{err: err}
 	}
 	r.unowned = len(about) == 0 && !actor.Anonymous()
-	_, r.err = s.subjects(ctx, actor, subject)
+	_, r.err = s.subjects(ctx, actor, subject, s.owns)
 	return r
 }
 
@@ -67,6 +67,9 @@ func (s *Service) mayLift(actor evidence.Actor, made Recall, r right) error {
 		return nil
 	case r.err != nil:
 		return r.err
+	}
+	if made.Account == "" {
+		return fault.New(fault.Denied, "recall-not-yours", "this waits for a site administrator to look at what was reported; ask one")
 	}
 	return fault.New(fault.Denied, "recall-not-yours",
 		"%s recalled this; ask them to lift it first, and confirm it then, or ask a site administrator", made.Account)

@@ -33,6 +33,8 @@ const maxNamed = 50
 // Access says who owns what. The account service implements it.
 type Access interface {
 	Authorize(ctx context.Context, actor evidence.Actor, perm evidence.Permission, ecosystem, name string) error
+	// MayStop is Authorize for Own, also while a change of credentials keeps the actor from publishing.
+	MayStop(ctx context.Context, actor evidence.Actor, ecosystem, name string) error
 	// RequireAdmin fails unless the actor is a site administrator.
 	RequireAdmin(ctx context.Context, actor evidence.Actor) error
 }
@@ -59,6 +61,7 @@ func New(record *evidence.Record, access Access, fleet Fleet) *Service {
 type Recall struct {
 	Subjects []string // purls and digests
 	Reason   string
+	Cause    Cause
 	Account  string
 	At       time.Time
 	Seq      int64
@@ -84,6 +87,8 @@ type target struct {
 type Order struct {
 	Subject string // a purl or a digest: of an artifact, a layer or a file
 	Reason  string
+	// Cause is the sort of reason; empty means malware.
+	Cause Cause
 	// Gates are those that are to enforce it; none means all.
 	Gates []string
 	// System lets it reach system namespaces too.
@@ -95,7 +100,7 @@ type Order struct {
 // Recall stops what the order names, and everything that holds it. Owners of the namespace may stop
 // their releases, site administrators anything, also what was never published here. The receipts of the
 // server's own gates are part of the same commit. Codes: reason-invalid, subject-invalid,
-// recall-scope-invalid, login-required, namespace-not-yours, name-unknown, admin-required, recall-exists,
+// recall-scope-invalid, recall-cause-invalid, login-required, namespace-not-yours, name-unknown, admin-required, recall-exists,
 // recall-narrower.
 func (s *Service) Recall(ctx context.Context, actor evidence.Actor, o Order) (Recall, error) {
 	drafts, subjects, err := s.drafts(ctx, actor, o)
@@ -124,14 +129,18 @@ func (s *Service) drafts(ctx context.Context, actor evidence.Actor, o Order) ([]
 	if o.Gates, err = checkScope(o); err != nil {
 		return nil, nil, err
 	}
-	subjects, err := s.subjects(ctx, actor, subject)
+	cause, err := o.Cause.check()
+	if err != nil {
+		return nil, nil, err
+	}
+	subjects, err := s.subjects(ctx, actor, subject, s.access.MayStop)
 	if err != nil {
 		return nil, nil, err
 	}
 	drafts := []evidence.Draft{{
 		Subjects: subjects, Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
 		Predicate: evidence.Recall{
-			Reason: reason, Actor: actor, Gates: o.Gates, System: o.System, Canary: o.Canary,
+			Reason: reason, Cause: string(cause), Actor: actor, Gates: o.Gates, System: o.System, Canary: o.Canary,
 			Admin: s.access.RequireAdmin(ctx, actor) == nil,
 		},
 	}}
@@ -181,8 +190,16 @@ func canonical(subject string) (string, error) {
 	return string(d), nil
 }
 
-// subjects returns what a recall of subject must name, provided that the actor may recall it.
-func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject string) ([]evidence.Subject, error) {
+// may is the right to a name that somebody needs.
+type may func(ctx context.Context, actor evidence.Actor, ecosystem, name string) error
+
+// owns is the right to let a release go again: whoever may only stop things must wait with it.
+func (s *Service) owns(ctx context.Context, actor evidence.Actor, ecosystem, name string) error {
+	return s.access.Authorize(ctx, actor, evidence.Own, ecosystem, name)
+}
+
+// subjects returns what a recall of subject must name, provided that the actor has the right to all of it.
+func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject string, right may) ([]evidence.Subject, error) {
 	isPURL := strings.HasPrefix(subject, "pkg:")
 	admin := s.access.RequireAdmin(ctx, actor)
 	about, err := s.targets(ctx, `r.purl = $1 OR a.digest = $1`, subject)
@@ -190,7 +207,7 @@ func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject st
 		return nil, err
 	}
 	if admin != nil {
-		if err := s.mustOwn(ctx, actor, about, admin); err != nil {
+		if err := s.must(ctx, actor, about, right, admin); err != nil {
 			return nil, err
 		}
 	}
@@ -208,15 +225,15 @@ func (s *Service) subjects(ctx context.Context, actor evidence.Actor, subject st
 	if err != nil {
 		return nil, err
 	}
-	if admin != nil && s.mustOwn(ctx, actor, shared, admin) != nil {
+	if admin != nil && s.must(ctx, actor, shared, right, admin) != nil {
 		return []evidence.Subject{subjectOf(subject)}, nil
 	}
 	return []evidence.Subject{{Name: subject, Digest: subjectOf(about[0].artifact).Digest}}, nil
 }
 
-// mustOwn fails unless the actor owns every target. notAdmin is the answer when there is none:
+// must fails unless the actor has a right to every target. notAdmin is the answer when there is none:
 // what was not published here only administrators stop.
-func (s *Service) mustOwn(ctx context.Context, actor evidence.Actor, targets []target, notAdmin error) error {
+func (s *Service) must(ctx context.Context, actor evidence.Actor, targets []target, right may, notAdmin error) error {
 	if len(targets) == 0 {
 		return notAdmin
 	}
@@ -224,7 +241,7 @@ func (s *Service) mustOwn(ctx context.Context, actor evidence.Actor, targets []t
 		if err := s.access.Authorize(ctx, actor, evidence.Read, t.ecosystem, t.name); err != nil {
 			return err
 		}
-		if err := s.access.Authorize(ctx, actor, evidence.Own, t.ecosystem, t.name); err != nil {
+		if err := right(ctx, actor, t.ecosystem, t.name); err != nil {
 			return err
 		}
 	}
@@ -250,7 +267,7 @@ func fromStatement(st evidence.Statement) (Recall, error) {
 	p, err := evidence.Decode[evidence.Recall](st)
 	return Recall{
 		Subjects: keys(st.Subject), Reason: p.Reason, Account: p.Actor.Account, At: st.Time, Seq: st.Seq,
-		Gates: p.Gates, System: p.System, Canary: p.Canary,
+		Cause: causeOf(p), Gates: p.Gates, System: p.System, Canary: p.Canary,
 	}, err
 }
 

@@ -25,6 +25,10 @@ func (owners) Authorize(_ context.Context, a evidence.Actor, p evidence.Permissi
 	return fault.New(fault.Denied, "namespace-not-yours", "%s is not yours", name)
 }
 
+func (o owners) MayStop(ctx context.Context, a evidence.Actor, ecosystem, name string) error {
+	return o.Authorize(ctx, a, evidence.Own, ecosystem, name)
+}
+
 func (owners) RequireAdmin(_ context.Context, a evidence.Actor) error {
 	if a.Account == "root" {
 		return nil

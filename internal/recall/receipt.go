@@ -45,7 +45,7 @@ func (s *Service) Receipts(ctx context.Context, actor evidence.Actor, seq int64)
 		return Receipts{}, err
 	}
 	for _, key := range made.Subjects {
-		if _, err := s.subjects(ctx, actor, key); err != nil {
+		if _, err := s.subjects(ctx, actor, key, s.access.MayStop); err != nil {
 			return Receipts{}, err
 		}
 	}

@@ -1,6 +1,7 @@
 package recall
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -70,7 +71,7 @@ func (s *Service) mayReplace(ctx context.Context, tx *sql.Tx, actor evidence.Act
 			return err
 		}
 		if old.Account != actor.Account && !admin {
-			return fault.New(fault.Conflict, "recall-exists", "%s has been recalled by %s already", key, old.Account)
+			return fault.New(fault.Conflict, "recall-exists", "%s has been recalled by %s already", key, cmp.Or(old.Account, "the server"))
 		}
 		if less := o.lacks(old); less != "" {
 			return fault.New(fault.Conflict, "recall-narrower", "%s is recalled already, %s; undo that recall with a second person first", key, less)

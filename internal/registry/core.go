@@ -149,6 +149,10 @@ type Upload struct {
 	// Inventory is what the artifact holds, with what it runs when it is installed; nil where that is
 	// not known yet.
 	Inventory *evidence.Inventory
+	// OpenFor is how long files may be added to a version after its first one; zero is without end. Sole says
+	// that a version has one file of this ArtifactType at most.
+	OpenFor time.Duration
+	Sole    bool
 	// Order compares two versions as the ecosystem does; nil means by the time of their publication.
 	Order func(a, b string) int
 	// Contents are contents drafts about the artifact, appended after the publication.

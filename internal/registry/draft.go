@@ -117,6 +117,36 @@ func (c *Core) DraftOf(ctx context.Context, ecosystem, subject string) (Draft, e
 	return c.draft(ctx, `ecosystem = $1 AND subject = $2 AND state = 'open'`, ecosystem, subject)
 }
 
+// DraftsBy returns the open drafts of an account, the newest first; there are at most a hundred.
+func (c *Core) DraftsBy(ctx context.Context, ecosystem, account string) ([]Draft, error) {
+	rows, err := c.record.DB().Query().QueryContext(ctx, `SELECT id FROM draft WHERE ecosystem = $1 AND account = $2 AND state = 'open' AND expires >= $3
+		ORDER BY opened DESC LIMIT 100`, ecosystem, account, c.record.Now().UnixMilli())
+	if err != nil {
+		return nil, fmt.Errorf("list drafts: %w", err)
+	}
+	defer rows.Close()
+	var ids []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("list drafts: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list drafts: %w", err)
+	}
+	var out []Draft
+	for _, id := range ids {
+		d, err := c.Draft(ctx, ecosystem, id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
 func (c *Core) draft(ctx context.Context, where string, args ...any) (Draft, error) {
 	var d Draft
 	var opened, expires int64

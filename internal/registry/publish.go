@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -115,6 +116,9 @@ func (c *Core) submit(ctx context.Context, actor evidence.Actor, event evidence.
 			if err := checkExpected(ctx, tx, event, u); err != nil {
 				return err
 			}
+			if err := c.checkOpen(ctx, tx, u); err != nil {
+				return err
+			}
 			if err := c.Spend(ctx, tx, actor, u.Artifact); err != nil {
 				return err
 			}
@@ -203,6 +207,31 @@ func checkExpected(ctx context.Context, tx *sql.Tx, event evidence.PublicationEv
 		return errRaced
 	}
 	return nil
+}
+
+// checkOpen refuses a file for a version that is closed, or has one of its sort. What is added to a version that
+// everybody has installed long since is what nobody looks at again.
+func (c *Core) checkOpen(ctx context.Context, tx *sql.Tx, u Upload) error {
+	if u.OpenFor <= 0 && !u.Sole {
+		return nil
+	}
+	var first string
+	var same int
+	err := tx.QueryRowContext(ctx, `SELECT coalesce(min(r.published), ''), count(CASE WHEN r.artifact_type = $4 THEN 1 END)
+		FROM release r JOIN package p ON p.id = r.package_id
+		WHERE p.ecosystem = $1 AND p.name = $2 AND r.version = $3 AND r.mirrored = 0`, u.Ecosystem, u.Name, u.Version, u.ArtifactType).Scan(&first, &same)
+	if err != nil || first == "" {
+		return err
+	}
+	if u.Sole && same > 0 {
+		return fault.New(fault.Conflict, "sort-exists", "%s %s has a file of the sort %s already, and can have one", u.Name, u.Version, u.ArtifactType)
+	}
+	published, err := time.Parse(time.RFC3339Nano, first)
+	if err == nil && u.OpenFor > 0 && c.record.Now().Sub(published) > u.OpenFor {
+		return fault.New(fault.Policy, "release-closed",
+			"%s %s was published more than %s ago, and takes no more files; publish a new version", u.Name, u.Version, short(u.OpenFor))
+	}
+	return err
 }
 
 // Tag points tags at a version. Moving one needs the same right as publishing.

@@ -29,7 +29,7 @@ type Page struct {
 }
 
 // NewPage returns a page. until is when it has to be made anew although nothing was written: when a version
-// ripens, say; the zero time for never. header, which may be nil, is sent with every answer.
+// ripens, say; the zero time for never. header, which may be nil, is sent with every answer; an ETag in it takes the place of ours.
 func NewPage(contentType string, body []byte, until time.Time, header http.Header) *Page {
 	p := &Page{header: header.Clone(), plain: body, until: until}
 	if p.header == nil {
@@ -43,6 +43,9 @@ func NewPage(contentType string, body []byte, until time.Time, header http.Heade
 	sum := sha256.Sum256(body)
 	tag := base64.RawURLEncoding.EncodeToString(sum[:18])
 	p.plainETag, p.packedETag = `"`+tag+`"`, `"`+tag+`-gz"`
+	if own := p.header.Get("Etag"); own != "" {
+		p.plainETag, p.packedETag = own, "W/"+own // clients compute it from what they have unpacked
+	}
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	z.Write(body)
@@ -105,7 +108,7 @@ func MatchesETag(header, tag string) bool {
 	}
 	for one := range strings.SplitSeq(header, ",") {
 		one = strings.TrimSpace(one)
-		if one == "*" || strings.TrimPrefix(one, "W/") == tag {
+		if one == "*" || strings.TrimPrefix(one, "W/") == strings.TrimPrefix(tag, "W/") {
 			return true
 		}
 	}

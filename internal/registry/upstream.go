@@ -51,6 +51,8 @@ type Document struct {
 	Base string
 	// Digest is that of Body: equal ones parse equal.
 	Digest digest.Digest
+	// Modified is when the upstream says that the document was changed last; zero when it does not say.
+	Modified time.Time
 	// Asked is when the upstream last said that this is what it has.
 	Asked time.Time
 	// Stale says that the upstream was asked since and did not answer.

@@ -1,6 +1,7 @@
 package authztest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,11 +16,15 @@ import (
 
 	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/api/resource"
+	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/policy"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/recall"
+	"github.com/hullmark/hullmark/internal/recall/osv"
+	"github.com/hullmark/hullmark/internal/recall/report"
 )
 
 // aPolicy is a policy set that is another one for each number.
@@ -34,9 +39,10 @@ spec:
 // API makes the requests of the REST interface. Mount is what comes before a row's pattern.
 type API struct {
 	*People
-	Record *evidence.Record
-	Mount  string
-	n      int
+	Record  *evidence.Record
+	Reports *report.Service
+	Mount   string
+	n       int
 	// enrolled is who got an authenticator app for the last row, and has none in the next.
 	enrolled Role
 
@@ -48,7 +54,9 @@ type API struct {
 // everybody may read.
 func NewAPI(t testing.TB, people *People, record *evidence.Record, mount string) *API {
 	t.Helper()
-	a := &API{People: people, Record: record, Mount: mount}
+	a := &API{People: people, Record: record, Mount: mount, Reports: report.New(report.Config{
+		DB: record.DB(), Accounts: people.Accounts, Recalls: recall.New(record, people.Accounts, nil), Clock: clock.System{}, Random: rand.Reader,
+	})}
 	for _, target := range []Target{Own, Other} {
 		actor := evidence.Actor{Account: string(target) + "-ci", Credential: "token:tok_ci", Method: "token"}
 		a.publish(t, actor, purl.NPM, "@"+string(target)+"/ui", "1.0.0", a.purl(target))
@@ -172,6 +180,14 @@ func (a *API) values(t *testing.T, row Row, role Role, target Target) map[string
 		values["id"] = a.decision(t, target)
 	case "/policies/{revision}":
 		values["revision"] = a.policies(t)
+	case "/reports/{report}":
+		values["report"] = a.reported(t)
+	case "/advisories/osv/{advisory}":
+		seq := int64(0) // no recall
+		if target != None {
+			seq = a.recalled(t, target)
+		}
+		values["advisory"] = osv.ID(recall.Recall{At: time.Now(), Seq: seq}) + ".json"
 	case "/recalls/{subject}":
 		a.recalled(t, target)
 		values["subject"] = string(a.recallable(target))
@@ -195,6 +211,16 @@ func (a *API) recalled(t *testing.T, target Target) int64 {
 	})
 	must(t, err)
 	return made[0].Seq
+}
+
+// reported makes a report that an administrator can decide, as somebody new: reports are limited.
+func (a *API) reported(t *testing.T) string {
+	t.Helper()
+	name := fmt.Sprintf("reporter%d", a.n)
+	must(t, a.Accounts.CreateUser(t.Context(), a.Admin, name, ""))
+	made, err := a.Reports.Make(t.Context(), evidence.Actor{Account: name}, "pkg:npm/public@1.0.0", "test")
+	must(t, err)
+	return made.ID
 }
 
 // exception asks, as somebody else than the roles, for an exception for the target's image, and returns its number.
@@ -243,7 +269,9 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /log/checkpoint": "", "GET /log/inclusion": "?index=0", "GET /log/consistency": "?old=0",
 		"GET /recalls/preview":        "?subject=" + url.QueryEscape(string(a.recallable(target))),
 		"GET /recalls/{seq}/receipts": "",
-		"GET /recalls":                "", "DELETE /recalls/{subject}": "?reason=test",
+		"GET /reports":                "", "GET /advisories/osv/{advisory}": "", "GET /advisories/osv/all.zip": "",
+		"GET /advisories/osv/all.ndjson": "", "GET /advisories/osv/modified_id.csv": "",
+		"GET /recalls": "", "DELETE /recalls/{subject}": "?reason=test",
 		"GET /hold-settings": "", "GET /namespaces/{ecosystem}/{name}/hold-settings": "", "GET /packages/{ecosystem}/{name}/hold-settings": "",
 		"GET /holds": "", "GET /holds/{subject}": "", "DELETE /holds/{subject}": "?reason=test",
 		"GET /packages": "?ecosystem=npm", "GET /packages/{ecosystem}/{name}": "", "GET /images/{digest}": "",
@@ -285,11 +313,13 @@ func (a *API) bodies(target Target) map[string]string {
 		"POST /organisations/{organisation}/teams":                                fmt.Sprintf(`{"name": "new%d"}`, a.n),
 		"PUT /organisations/{organisation}/teams/{team}/names/{ecosystem}/{name}": `{"role": "maintainer"}`,
 		"POST /recalls":             fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.recallable(target)),
+		"POST /reports":             `{"subject": "pkg:npm/public@1.0.0", "reason": "test"}`,
+		"PUT /reports/{report}":     `{"outcome": "unfounded"}`,
 		"PUT /policies":             fmt.Sprintf(`{"document": %q}`, fmt.Sprintf(aPolicy, a.n)),
-		"POST /cooldown-exemptions": fmt.Sprintf(`{"component": "pkg:npm/left-pad", "reason": "test", "expires": %q}`, time.Now().Add(time.Hour).Format(time.RFC3339)),
 		"POST /exceptions":          fmt.Sprintf(`{"policy": "*", "scope": {"image": %q}, "reason": "test", "ticket": "T-1", "expires": %q}`, a.Digest(target), time.Now().Add(time.Hour).Format(time.RFC3339)),
 		"POST /approvals":           fmt.Sprintf(`{"subject": %q, "reason": "test"}`, a.purl(target)),
 		"PUT /hold-settings":        `{"approvals": 1}`,
+		"POST /cooldown-exemptions": fmt.Sprintf(`{"component": "pkg:npm/left-pad", "reason": "test", "expires": %q}`, time.Now().Add(time.Hour).Format(time.RFC3339)),
 		"PUT /namespaces/{ecosystem}/{name}/hold-settings": `{"rules": {"size-jump": "audit"}}`,
 		"PUT /packages/{ecosystem}/{name}/hold-settings":   `{"stageLife": "24h"}`,
 		"PUT /packages/{ecosystem}/{name}/tokens-allowed":  `{"allowed": true}`,

@@ -191,10 +191,9 @@ func expectNamespace(row Row, role Role, target Target) outcome {
 	return refused
 }
 
-// Run sends every cell's request to handler and compares its status.
-func Run(t *testing.T, handler http.Handler, rows []Row, w World) {
+// Run sends every cell's request to handler and compares its status. It returns how many there were.
+func Run(t *testing.T, handler http.Handler, rows []Row, w World) (cells int) {
 	t.Helper()
-	cells := 0
 	for _, row := range rows {
 		if problem := row.check(); problem != "" {
 			t.Errorf("%s: %s", row, problem)
@@ -213,6 +212,7 @@ func Run(t *testing.T, handler http.Handler, rows []Row, w World) {
 	if cells == 0 {
 		t.Error("the matrix is empty")
 	}
+	return cells
 }
 
 // check says what is wrong with a row's declaration.

@@ -213,3 +213,17 @@ func all[T any](ctx context.Context, c *Client, target string, query url.Values)
 		query.Set("cursor", p.Next)
 	}
 }
+
+// SecurityContact reports whether the server says whom to tell of a vulnerability (RFC 9116).
+func (c *Client) SecurityContact(ctx context.Context) (bool, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/.well-known/security.txt", nil)
+	if err != nil {
+		return false, err
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return false, fault.New(fault.Unavailable, "server-unreachable", "%s does not answer; is it running?", c.base).Because(err)
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode == http.StatusOK, nil
+}

@@ -130,3 +130,18 @@ func (c *Client) RecallReceipts(ctx context.Context, seq int64) (r resource.Reca
 func (c *Client) LiftRecall(ctx context.Context, subject, reason string) error {
 	return c.do(ctx, http.MethodDelete, path("recalls", subject), url.Values{"reason": {reason}}, nil, nil)
 }
+
+// Report reports a package as malicious.
+func (c *Client) Report(ctx context.Context, in resource.NewReport) (r resource.Report, err error) {
+	return r, c.do(ctx, http.MethodPost, "/reports", nil, in, &r)
+}
+
+// Reports returns the reports in a state, oldest first.
+func (c *Client) Reports(ctx context.Context, state string) ([]resource.Report, error) {
+	return all[resource.Report](ctx, c, "/reports", url.Values{"state": {state}})
+}
+
+// CloseReport decides a report.
+func (c *Client) CloseReport(ctx context.Context, id string, in resource.ReportOutcome) (r resource.Report, err error) {
+	return r, c.do(ctx, http.MethodPut, path("reports", id), nil, in, &r)
+}

@@ -9,7 +9,8 @@ import (
 type Recall struct {
 	Subject []string  `json:"subject"`
 	Reason  string    `json:"reason"`
-	Account string    `json:"account"`
+	Cause   string    `json:"cause"`   // malware, vulnerability, defect
+	Account string    `json:"account"` // none: the server quarantined it
 	At      time.Time `json:"at"`
 	Seq     int64     `json:"seq"`
 	Known   bool      `json:"known"`            // the record knows something by one of the subjects
@@ -42,6 +43,7 @@ func ParseScope(text string) *Scope {
 type NewRecall struct {
 	Subject string   `json:"subject"`
 	Reason  string   `json:"reason"`
+	Cause   string   `json:"cause,omitempty"` // none: malware
 	Gates   []string `json:"gates,omitempty"`
 	System  bool     `json:"system,omitempty"`
 	Canary  *Scope   `json:"canary,omitempty"`

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -98,7 +100,11 @@ func clientPURL(name, version string) string {
 	return "pkg:npm/" + strings.Replace(name, "@", "%40", 1) + "@" + version
 }
 
-// repository returns the address that a manifest's "repository" stands for, in one spelling, or "".
+// plainRepository is an address that has one reading: a lower-case host and a path of plain elements.
+var plainRepository = regexp.MustCompile(`^https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)+$`)
+
+// repository returns the address that a manifest's "repository" stands for, in one spelling, or "" for none and
+// for one that could be read in two ways: a provenance is compared with it.
 func repository(raw json.RawMessage) string {
 	var address string
 	if json.Unmarshal(raw, &address) != nil {
@@ -109,6 +115,16 @@ func repository(raw json.RawMessage) string {
 		address = full.URL
 	}
 	address, _, _ = strings.Cut(address, "#")
+	plain := repositoryAt(address)
+	_, path, _ := strings.Cut(plain, "://")
+	dots := slices.ContainsFunc(strings.Split(path, "/"), func(part string) bool { return part == "." || part == ".." })
+	if dots || strings.HasSuffix(plain, ".git") || !plainRepository.MatchString(plain) {
+		return ""
+	}
+	return plain
+}
+
+func repositoryAt(address string) string {
 	forge, path, _ := strings.Cut(gitReference(address), ":")
 	for host, name := range gitHosts {
 		if name == forge {
@@ -116,10 +132,10 @@ func repository(raw json.RawMessage) string {
 		}
 	}
 	u, err := url.Parse(strings.TrimPrefix(address, "git+"))
-	if err != nil || u.Host == "" {
+	if err != nil || u.Scheme == "" {
 		return ""
 	}
-	return "https://" + u.Host + "/" + strings.TrimSuffix(strings.Trim(u.Path, "/"), ".git")
+	return "https://" + strings.ToLower(u.Host) + "/" + strings.TrimSuffix(strings.Trim(u.EscapedPath(), "/"), ".git")
 }
 
 // attested is how a version's manifest tells of its attestations. It is stored with Bundle and served

@@ -46,7 +46,7 @@ func newSigstore(t testing.TB) *sigstore {
 	check(t, err)
 	s.tuf, err = signingtest.NewTUF(now, s.root)
 	check(t, err)
-	s.proxy, err = signingtest.NewProxy(now, s.tuf)
+	s.proxy, err = signingtest.NewProxy(now, s.tuf, s.Authority)
 	check(t, err)
 	server := httptest.NewServer(s.proxy)
 	t.Cleanup(server.Close)

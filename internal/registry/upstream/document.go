@@ -58,7 +58,7 @@ func (c *Client) mayAsk(ctx context.Context, ecosystem, name string) error {
 	if len(c.sources[ecosystem]) == 0 {
 		return unknown(ecosystem, name)
 	}
-	if name == "" { // it is about the upstream itself
+	if name == "" { // it is about the upstream itself, or a list of all names, which tells nobody which one is wanted
 		return nil
 	}
 	hosted, err := c.core.Hosted(ctx, ecosystem, name)
@@ -82,6 +82,9 @@ func (c *Client) answer(ctx context.Context, q registry.Question, f *fact, stale
 		return nil, unknown(q.Ecosystem, q.Name)
 	}
 	d := &registry.Document{ContentType: f.contentType, Base: f.base, Digest: f.digest, Asked: f.asked, Stale: stale}
+	if at, err := http.ParseTime(f.lastModified); err == nil {
+		d.Modified = at.UTC()
+	}
 	if q.Have == f.digest {
 		return d, nil
 	}

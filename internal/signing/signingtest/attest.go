@@ -70,12 +70,17 @@ func pae(payload []byte) []byte {
 	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(payloadType), payloadType, len(payload), payload)
 }
 
-// entry is the log's answer to an envelope: the only leaf of a tree of its own.
-// Source: sigstore/rekor, pkg/types/dsse/v0.0.1; RFC 6962, 2.1.
-func (a *Authority) entry(envelope any, payload, sig, verifier []byte) (map[string]any, error) {
+// logged is the log's answer to an envelope: the only leaf of a tree of its own.
+type logged struct {
+	body, log, leaf, promise []byte
+	checkpoint               string
+}
+
+// enter logs an envelope. Source: sigstore/rekor, pkg/types/dsse/v0.0.1; RFC 6962, 2.1.
+func (a *Authority) enter(envelope any, payload, sig, verifier []byte) (logged, error) {
 	raw, err := json.Marshal(envelope)
 	if err != nil {
-		return nil, err
+		return logged{}, err
 	}
 	hash := func(b []byte) map[string]string {
 		sum := sha256.Sum256(b)
@@ -85,30 +90,36 @@ func (a *Authority) entry(envelope any, payload, sig, verifier []byte) (map[stri
 		"envelopeHash": hash(raw), "payloadHash": hash(payload), "signatures": []any{map[string]any{"signature": sig, "verifier": verifier}},
 	}})
 	if err != nil {
-		return nil, err
+		return logged{}, err
 	}
 	id, err := keyID(a.tlog)
 	if err != nil {
-		return nil, err
+		return logged{}, err
 	}
 	promised, err := json.Marshal(map[string]any{
 		"body": body, "integratedTime": a.now.Unix(), "logID": hex.EncodeToString(id), "logIndex": logIndex,
 	})
 	if err != nil {
-		return nil, err
+		return logged{}, err
 	}
 	promise, err := sign(a.tlog, promised)
 	if err != nil {
-		return nil, err
+		return logged{}, err
 	}
 	leaf := sha256.Sum256(append([]byte{0}, body...))
 	checkpoint, err := a.checkpoint(leaf[:], id)
+	return logged{body, id, leaf[:], promise, checkpoint}, err
+}
+
+// entry is what the log answers as bundles carry it.
+func (a *Authority) entry(envelope any, payload, sig, verifier []byte) (map[string]any, error) {
+	e, err := a.enter(envelope, payload, sig, verifier)
 	return map[string]any{
-		"logIndex": strconv.Itoa(logIndex), "logId": map[string]any{"keyId": id}, "integratedTime": strconv.FormatInt(a.now.Unix(), 10),
-		"kindVersion": map[string]string{"kind": "dsse", "version": "0.0.1"}, "canonicalizedBody": body,
-		"inclusionPromise": map[string]any{"signedEntryTimestamp": promise},
+		"logIndex": strconv.Itoa(logIndex), "logId": map[string]any{"keyId": e.log}, "integratedTime": strconv.FormatInt(a.now.Unix(), 10),
+		"kindVersion": map[string]string{"kind": "dsse", "version": "0.0.1"}, "canonicalizedBody": e.body,
+		"inclusionPromise": map[string]any{"signedEntryTimestamp": e.promise},
 		"inclusionProof": map[string]any{
-			"logIndex": "0", "treeSize": "1", "rootHash": leaf[:], "hashes": []any{}, "checkpoint": map[string]any{"envelope": checkpoint},
+			"logIndex": "0", "treeSize": "1", "rootHash": e.leaf, "hashes": []any{}, "checkpoint": map[string]any{"envelope": e.checkpoint},
 		},
 	}, err
 }

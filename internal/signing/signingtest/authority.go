@@ -3,7 +3,7 @@
 // that they publish, with unmodified clients too.
 //
 // It is for tests and transcripts only. It checks nothing that it signs, keeps its keys in memory and
-// answers no request; see [TUF] for how a client comes to trust it.
+// answers requests behind a [Proxy] alone; see [TUF] for how a client comes to trust it.
 package signingtest
 
 import (

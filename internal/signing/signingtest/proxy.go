@@ -2,7 +2,6 @@ package signingtest
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"time"
 )
@@ -26,19 +26,20 @@ const tufHost = "tuf-repo-cdn.sigstore.dev"
 // certificate authority of its own, and refuses every other. An unmodified npm that is pointed at it
 // (HTTPS_PROXY, NODE_EXTRA_CA_CERTS) trusts what the repository says.
 type Proxy struct {
-	files TUF
+	hosts map[string]http.Handler
 	ca    []byte // PEM
 	cert  tls.Certificate
 }
 
-// NewProxy returns a proxy that serves a repository.
-func NewProxy(now time.Time, files TUF) (*Proxy, error) {
+// NewProxy returns a proxy that serves a repository, and the services of an authority, with which npm
+// makes a provenance itself.
+func NewProxy(now time.Time, files TUF, a *Authority) (*Proxy, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "signingtest proxy"}, DNSNames: []string{tufHost},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "signingtest proxy"}, DNSNames: []string{tufHost, fulcioHost, rekorHost},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour), BasicConstraintsValid: true, IsCA: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -46,9 +47,13 @@ func NewProxy(now time.Time, files TUF) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
+	ca, log := http.NewServeMux(), http.NewServeMux()
+	ca.HandleFunc("POST /api/v2/signingCert", a.issue)
+	log.HandleFunc("POST /api/v1/log/entries", a.log)
 	return &Proxy{
-		files: files, ca: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}),
-		cert: tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key},
+		hosts: map[string]http.Handler{tufHost: files, fulcioHost: ca, rekorHost: log},
+		ca:    pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}),
+		cert:  tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key},
 	}, nil
 }
 
@@ -57,8 +62,9 @@ func (p *Proxy) CA() []byte { return p.ca }
 
 // ServeHTTP implements http.Handler: CONNECT to a host that it answers for.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodConnect || r.Host != tufHost+":443" {
-		http.Error(w, "this proxy answers for "+tufHost+" only", http.StatusForbidden)
+	handler := p.hosts[strings.TrimSuffix(r.Host, ":443")]
+	if r.Method != http.MethodConnect || handler == nil {
+		http.Error(w, "this proxy does not answer for "+r.Host, http.StatusForbidden)
 		return
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -70,21 +76,22 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := conn.Write([]byte("HTTP/1.1 200 Connection established\r\n\r\n")); err != nil {
 		return
 	}
-	p.answer(tls.Server(early{conn, buffered.Reader}, &tls.Config{Certificates: []tls.Certificate{p.cert}}))
+	answer(tls.Server(early{conn, buffered.Reader}, &tls.Config{Certificates: []tls.Certificate{p.cert}}), handler)
 }
 
 // answer serves the requests of one connection until the client closes it.
-func (p *Proxy) answer(conn net.Conn) {
+func answer(conn net.Conn, handler http.Handler) {
 	in := bufio.NewReader(conn)
 	for {
 		req, err := http.ReadRequest(in)
 		if err != nil {
 			return
 		}
-		resp := &http.Response{ProtoMajor: 1, ProtoMinor: 1, StatusCode: http.StatusNotFound, Header: http.Header{}}
-		if body, ok := p.files[strings.TrimPrefix(req.URL.Path, "/")]; ok {
-			resp.StatusCode, resp.ContentLength, resp.Body = http.StatusOK, int64(len(body)), io.NopCloser(bytes.NewReader(body))
-		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, req)
+		_, _ = io.Copy(io.Discard, req.Body) // what the handler left would be the next request
+		resp := w.Result()
+		resp.ContentLength = int64(w.Body.Len())
 		if resp.Write(conn) != nil {
 			return
 		}

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net/http"
+	"strings"
 	"time"
 )
 
@@ -50,6 +52,16 @@ func NewTUF(now time.Time, trustedRoot []byte) (TUF, error) {
 	put("timestamp.json", map[string]any{"_type": "timestamp", "meta": map[string]any{"snapshot.json": version}})
 	files["targets/"+sum(trustedRoot)+".trusted_root.json"] = trustedRoot
 	return files, err
+}
+
+// ServeHTTP implements http.Handler.
+func (f TUF) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, ok := f[strings.TrimPrefix(r.URL.Path, "/")]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	w.Write(body)
 }
 
 // Root is what a client must have beforehand.

@@ -1,0 +1,149 @@
+package gem
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// parseInfo reads the compact index of one name, in its first or second form. A line that cannot be read is
+// left out: whoever asks for that version is told that it is not there. Source: RubyGems guides, "Compact
+// Index API"; RubyGems 3.3, resolver/api_set/gem_parser.rb.
+func parseInfo(name, body string) []version {
+	if _, rest, found := strings.Cut(body, "---\n"); found {
+		body = rest
+	}
+	var all []version
+	at := map[string]int{}
+	for one := range strings.Lines(body) {
+		v, ok := parseInfoLine(name, strings.TrimSuffix(one, "\n"))
+		if !ok {
+			continue
+		}
+		if i, again := at[v.Version]; again {
+			all[i] = v
+			continue
+		}
+		at[v.Version] = len(all)
+		all = append(all, v)
+	}
+	return all
+}
+
+func parseInfoLine(name, text string) (version, bool) {
+	key, rest, _ := strings.Cut(text, " ")
+	number, platform, found := strings.Cut(key, "-")
+	if !found {
+		platform = rubyPlatform
+	}
+	s := &Spec{Name: name, Version: number, Platform: platform, Date: time.Unix(0, 0).UTC()}
+	v := version{Release: registry.Release{Version: key}, spec: s}
+	deps, facts, _ := strings.Cut(rest, "|")
+	for one := range strings.SplitSeq(deps, ",") {
+		if one == "" {
+			continue
+		}
+		dep, requirement, _ := strings.Cut(one, ":")
+		parsed, ok := parseRequirement(requirement)
+		if !ok || len(s.Dependencies) >= maxListed {
+			return v, false
+		}
+		s.Dependencies = append(s.Dependencies, Dependency{Name: dep, Requirement: parsed})
+	}
+	for one := range strings.SplitSeq(facts, ",") {
+		fact, value, _ := strings.Cut(one, ":")
+		var ok bool
+		switch fact {
+		case "checksum":
+			v.sha256, ok = value, sumForm.MatchString(value)
+		case "ruby":
+			s.RequiredRuby, ok = parseRequirement(value)
+		case "rubygems":
+			s.RequiredRubygems, ok = parseRequirement(value)
+		case "created_at":
+			var err error
+			v.Published, err = time.Parse(time.RFC3339, value)
+			ok = err == nil
+		default:
+			ok = true
+		}
+		if !ok {
+			return v, false
+		}
+	}
+	if !v.Published.IsZero() {
+		s.Date = v.Published.UTC().Truncate(24 * time.Hour)
+	}
+	return v, s.check() == nil
+}
+
+func parseRequirement(s string) (Requirement, bool) {
+	var out Requirement
+	for one := range strings.SplitSeq(s, "&") {
+		c, ok := parseConstraint(one)
+		if !ok || len(out) >= maxFields {
+			return nil, false
+		}
+		out = append(out, c)
+	}
+	return out, true
+}
+
+// dates asks an upstream's API when the versions of a name were published. An upstream without it tells none.
+func (r *Registry) dates(ctx context.Context, name, spelling string) (map[string]time.Time, error) {
+	doc, err := r.upstream.Document(ctx, registry.Question{
+		Ecosystem: purl.Gem, Name: name, Path: "api/v1/versions/" + url.PathEscape(spelling) + ".json", Accept: "application/json", Limit: r.limits.Info,
+	})
+	if err != nil && (fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Unavailable) {
+		return nil, nil // they count from when they are first seen
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []struct {
+		Number   string `json:"number"`
+		Platform string `json:"platform"`
+		Created  string `json:"created_at"`
+	}
+	if json.Unmarshal(doc.Body, &all) != nil {
+		return nil, nil
+	}
+	out := make(map[string]time.Time, len(all))
+	for _, one := range all {
+		if at, err := time.Parse(time.RFC3339, one.Created); err == nil {
+			out[versionKey(one.Number, one.Platform)] = at
+		}
+	}
+	return out, nil
+}
+
+// firstSeen returns when a version was first seen here, which is now for a new one.
+func (r *Registry) firstSeen(ctx context.Context, name, key string, now time.Time) (time.Time, error) {
+	var at int64
+	db := r.core.Record().DB()
+	const query = `SELECT at FROM gem_seen WHERE name = $1 AND version = $2`
+	err := db.Query().QueryRowContext(ctx, query, name, key).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		at = now.UnixMilli()
+		err = db.Write(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO gem_seen (name, version, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, name, key, at)
+			return err
+		})
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("first seen %s %s: %w", name, key, err)
+	}
+	return time.UnixMilli(at).UTC(), nil
+}

@@ -1,0 +1,234 @@
+package gem
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hullmark/hullmark/internal/blob"
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+const mediaType = "application/vnd.rubygems.gem"
+
+// pushed is a gem on its way in.
+type pushed struct {
+	r         *Registry
+	actor     evidence.Actor
+	upload    blob.Upload // nil once it was committed
+	spec      *Spec
+	inventory *evidence.Inventory
+	sum       digest.Digest     // of the gem
+	parts     *multipart.Reader // nil where the gem is the whole body
+	bundles   []json.RawMessage
+	already   bool // that it is here, the same to the byte
+	proofs    []evidence.Draft
+}
+
+// push answers POST /api/v1/gems. The name stands in the gem alone, so that it is taken in before it is
+// known whether its sender may publish it; nobody sees it until then.
+func (r *Registry) push(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+	p := &pushed{r: r, actor: actor}
+	defer p.close()
+	if err := p.receive(req); err != nil {
+		return err
+	}
+	name := normal(p.spec.Name)
+	actor, err := r.admit(req, actor, evidence.Publish, name)
+	if err != nil {
+		return err
+	}
+	p.actor = actor
+	hold, err := p.publish(req.Context(), name)
+	if err != nil {
+		return p.refuse(req.Context(), name, err)
+	}
+	r.index.stir()
+	return respondText(w, http.StatusOK, p.answer(hold))
+}
+
+// answer is what gem prints.
+func (p *pushed) answer(hold *registry.Hold) string {
+	what := fmt.Sprintf("%s (%s)", p.spec.Name, p.spec.key())
+	switch {
+	case p.already:
+		return "Gem was already pushed: " + what
+	case hold.Waits():
+		return fmt.Sprintf("held: %s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve '%s'",
+			what, hold.Summary, purlOf(normal(p.spec.Name), p.spec.Version, p.spec.Platform))
+	case hold != nil && hold.Warn:
+		return fmt.Sprintf("Successfully registered gem: %s\nnoted (%s): others may want to look at it: %s", what, hold.Code, hold.Summary)
+	}
+	return "Successfully registered gem: " + what
+}
+
+// receive stores what comes and reads it.
+func (p *pushed) receive(req *http.Request) error {
+	body, err := p.body(req)
+	if err != nil {
+		return err
+	}
+	ctx := req.Context()
+	if p.upload, err = p.r.core.Blobs().Create(ctx); err != nil {
+		return fmt.Errorf("receive gem: %w", err)
+	}
+	limit := p.r.limits.Archive.Packed
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(p.upload, sum), io.LimitReader(body, limit+1))
+	if err != nil {
+		return malformed("it broke off").Because(err)
+	}
+	if n > limit {
+		return fault.New(fault.TooLarge, "archive-too-large", "the gem is larger than the %d bytes that are taken; leave out what is not needed to use it", limit)
+	}
+	p.sum = digest.Sum(digest.SHA256, sum)
+	if err := p.receiveBundles(); err != nil {
+		return err
+	}
+	content, err := p.upload.Content()
+	if err != nil {
+		return fmt.Errorf("read gem: %w", err)
+	}
+	defer content.Close()
+	p.spec, p.inventory, err = readGem(content, p.r.limits)
+	return err
+}
+
+func (p *pushed) close() {
+	if p.upload != nil {
+		p.upload.Abort()
+	}
+}
+
+// refuse records that the gate said no, when it did.
+func (p *pushed) refuse(ctx context.Context, name string, err error) error {
+	if f := fault.As(err); f.Kind == fault.Internal || f.Kind == fault.Unauthenticated {
+		return err
+	}
+	return p.r.core.Refuse(ctx, p.actor, "publish", purlOf(name, p.spec.Version, p.spec.Platform), err)
+}
+
+func (p *pushed) publish(ctx context.Context, name string) (*registry.Hold, error) {
+	if err := p.checkSpelling(ctx, name); err != nil {
+		return nil, err
+	}
+	if err := p.prove(p.sum); err != nil {
+		return nil, err
+	}
+	u := registry.Upload{
+		Ecosystem: purl.Gem, Name: name, Version: p.spec.key(), PURL: purlOf(name, p.spec.Version, p.spec.Platform),
+		Size: p.upload.Size(), MediaType: mediaType, ArtifactType: p.spec.Platform, Inventory: p.inventory, Order: compareKeys,
+	}
+	if err := p.store(ctx, &u); err != nil {
+		return nil, err
+	}
+	hold, err := p.r.core.Submit(ctx, p.actor, u)
+	if err != nil && fault.As(err).Code == "version-exists" {
+		return nil, p.again(ctx, u, err)
+	}
+	return hold, err
+}
+
+// checkSpelling keeps two gems from being taken for one: the same name in other letters, and the same file
+// name for another name and version.
+func (p *pushed) checkSpelling(ctx context.Context, name string) error {
+	all, err := p.r.core.Releases(ctx, purl.Gem, name)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		first, err := p.r.readSpec(ctx, all[0].Metadata)
+		if err != nil {
+			return err
+		}
+		if first.Name != p.spec.Name {
+			return fault.New(fault.Conflict, "gem-spelling", "this name is spelt %q here, and a gem %q would be another one to clients; spell it the same", first.Name, p.spec.Name)
+		}
+	}
+	for _, s := range splits(p.spec.fullName()) {
+		if normal(s.name) == name {
+			continue
+		}
+		if _, err := p.r.core.Release(ctx, purl.Gem, normal(s.name), s.key()); err == nil {
+			return fault.New(fault.Conflict, "gem-spelling", "the file %s.gem is that of %s %s here; choose another version", p.spec.fullName(), s.name, s.key())
+		} else if fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+	}
+	return nil
+}
+
+// again answers a second push: the same bytes once more are no error to rubygems.org, and release tools
+// rely on that; other bytes are refused.
+func (p *pushed) again(ctx context.Context, u registry.Upload, exists error) error {
+	old, err := p.r.core.Release(ctx, purl.Gem, u.Name, u.Version)
+	if err != nil {
+		return err
+	}
+	if old.Artifact == u.Artifact && old.State != registry.Withdrawn {
+		p.already = true
+		return nil
+	}
+	return fault.New(fault.Conflict, "version-exists",
+		"Repushing of gem versions is not allowed. %s %s was published before, and a version is never reused; publish a new version number.", p.spec.Name, u.Version).Because(exists)
+}
+
+// store makes gem, metadata, attestations and file index durable, all at once: each costs an fsync of its own.
+func (p *pushed) store(ctx context.Context, u *registry.Upload) error {
+	for _, b := range p.bundles {
+		p.spec.Attestations = append(p.spec.Attestations, digest.FromBytes(b))
+	}
+	metadata, err := json.Marshal(p.spec)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", u.PURL, err)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	var stored digest.Digest
+	g.Go(func() (err error) {
+		upload := p.upload
+		p.upload = nil // Commit ends it, whatever comes out
+		u.Artifact, err = upload.Commit(gctx, "")
+		return err
+	})
+	g.Go(func() (err error) {
+		u.Metadata, err = p.r.storeBlob(gctx, metadata)
+		return err
+	})
+	g.Go(func() (err error) {
+		stored, err = p.r.core.Record().StoreInventory(gctx, p.inventory)
+		return err
+	})
+	for _, b := range p.bundles {
+		g.Go(func() error {
+			_, err := p.r.storeBlob(gctx, b)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("store %s: %w", u.PURL, err)
+	}
+	u.Contents = append([]evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, p.inventory)}, p.proofs...)
+	return nil
+}
+
+func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
+	u, err := r.core.Blobs().Create(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := u.Write(data); err != nil {
+		u.Abort()
+		return "", err
+	}
+	return u.Commit(ctx, "")
+}

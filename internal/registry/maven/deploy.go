@@ -1,0 +1,335 @@
+package maven
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hullmark/hullmark/internal/blob"
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+// put answers PUT of a file or of one of its checksums.
+// Source: maven-resolver, BasicRepositoryConnector; the file comes before its checksums.
+func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+	t := targetOf(req)
+	if t.sum != "" {
+		return r.putChecksum(w, req, t)
+	}
+	if t.snapshot() && t.build == t.version {
+		return r.refuse(req.Context(), actor, t.coordinates, fault.New(fault.Invalid, "snapshot-unnumbered",
+			"%s has no timestamp, and two builds would be told apart by nobody; use a client that deploys unique snapshots, as Maven 3 does", clip(t.file)))
+	}
+	stage, err := r.core.MustStage(req.Context(), actor, purl.Maven, t.name())
+	if err != nil {
+		return err
+	}
+	f, err := r.receive(req.Context(), t.coordinates, req.Body)
+	if err != nil {
+		return r.refuse(req.Context(), actor, t.coordinates, err)
+	}
+	defer f.close()
+	if known, err := r.identical(req.Context(), f); known || err != nil {
+		return r.answerPut(w, nil, err)
+	}
+	hold, err := r.publish(req.Context(), actor, f, stage)
+	return r.answerPut(w, hold, err)
+}
+
+// answerPut says that a file was taken. mvn shows nothing of a good answer, so what a held file needs is in
+// a header for those who look.
+func (r *Registry) answerPut(w http.ResponseWriter, hold *registry.Hold, err error) error {
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	status := http.StatusCreated
+	if hold.Waits() {
+		w.Header().Set("Hullmark-Notice", "held: "+strings.Join(strings.Fields(hold.Summary), " "))
+		status = http.StatusAccepted
+	}
+	w.WriteHeader(status)
+	return nil
+}
+
+// forget answers PUT of metadata and of its checksums: they are rendered here, from what was published.
+func (r *Registry) forget(w http.ResponseWriter, _ *http.Request, _ evidence.Actor) error {
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// incoming is a file on its way in.
+type incoming struct {
+	coordinates
+	upload blob.Upload // nil once it is stored
+	size   int64
+	sums   map[string]hash.Hash
+	sha256 string // hex
+	facts  facts
+	inv    *evidence.Inventory
+}
+
+// receive reads a file into the blob store. Nothing is believed of it yet.
+func (r *Registry) receive(ctx context.Context, c coordinates, body io.Reader) (*incoming, error) {
+	limit := r.limits.File
+	switch {
+	case c.sidecar != "":
+		limit = r.limits.Signature
+	case c.extension == "pom" || c.extension == "module":
+		limit = r.limits.POM
+	}
+	upload, err := r.core.Blobs().Create(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("receive %s: %w", c.file, err)
+	}
+	f := &incoming{coordinates: c, upload: upload, sums: newSums()}
+	sum256 := sha256.New()
+	writers := []io.Writer{upload, sum256}
+	for _, h := range f.sums {
+		writers = append(writers, h)
+	}
+	source := &blame{r: body}
+	f.size, err = io.Copy(io.MultiWriter(writers...), io.LimitReader(source, limit+1))
+	switch {
+	case source.err != nil:
+		err = fault.New(fault.Invalid, "body-malformed", "the request broke off").Because(source.err)
+	case err != nil:
+		err = fmt.Errorf("receive %s: %w", c.file, err)
+	case f.size > limit:
+		err = fault.New(fault.TooLarge, "body-too-large", "%s is larger than the %d MiB that are taken", clip(c.file), limit>>20)
+	case f.size == 0:
+		err = fault.New(fault.Invalid, "body-malformed", "%s is empty; build it again", clip(c.file))
+	}
+	if err != nil {
+		f.close()
+		return nil, err
+	}
+	f.sha256 = hex.EncodeToString(sum256.Sum(nil))
+	f.facts.MD5, f.facts.SHA1, f.facts.SHA512 = f.sum("md5"), f.sum("sha1"), f.sum("sha512")
+	return f, nil
+}
+
+func newSums() map[string]hash.Hash {
+	return map[string]hash.Hash{"md5": md5.New(), "sha1": sha1.New(), "sha512": sha512.New()}
+}
+
+func (f *incoming) sum(algorithm string) string {
+	return hex.EncodeToString(f.sums[algorithm].Sum(nil))
+}
+
+func (f *incoming) digest() digest.Digest { return digest.Digest(digest.SHA256 + ":" + f.sha256) }
+
+// close forgets a file that was not stored.
+func (f *incoming) close() {
+	if f.upload != nil {
+		f.upload.Abort()
+		f.upload = nil
+	}
+}
+
+// blame remembers an error of the reader below, to tell it from one of the writer.
+type blame struct {
+	r   io.Reader
+	err error
+}
+
+func (b *blame) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+// identical reports whether the very same file was published before: a deployment that broke off half-way
+// can be repeated, and changes nothing. Other bytes, or a file that was withdrawn, are refused later on.
+func (r *Registry) identical(ctx context.Context, f *incoming) (bool, error) {
+	o, err := r.offer(ctx, f.name())
+	if err != nil {
+		return false, err
+	}
+	i, ok := o.at[fileKey{f.build, f.file}]
+	return ok && o.releases[i].Artifact == f.digest() && o.releases[i].State != registry.Withdrawn, nil
+}
+
+// publish checks a file and puts it on the record.
+func (r *Registry) publish(ctx context.Context, actor evidence.Actor, f *incoming, stage bool) (*registry.Hold, error) {
+	proof, err := r.inspect(ctx, actor, f, r.published)
+	if err != nil {
+		return nil, r.refuse(ctx, actor, f.coordinates, err)
+	}
+	u, err := r.store(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	u.Stage, u.Contents = stage, append(u.Contents, proof...)
+	hold, err := r.core.Submit(ctx, actor, u)
+	return hold, overwritten(f.file, err)
+}
+
+// overwritten says of a file that exists what to do about it in the words of Maven.
+func overwritten(file string, err error) error {
+	if err == nil || fault.As(err).Code != "file-exists" {
+		return err
+	}
+	return fault.New(fault.Conflict, "file-exists",
+		"%s was deployed before with other content, and a release is never overwritten; deploy a new version", clip(file)).Because(err)
+}
+
+// inspect checks what is in a file. signed finds what a sidecar is about. It returns what is to be on the record beside the
+// publication.
+func (r *Registry) inspect(ctx context.Context, actor evidence.Actor, f *incoming, signed lookup) ([]evidence.Draft, error) {
+	switch {
+	case f.sidecar != "":
+		return r.inspectSidecar(ctx, actor, f, signed)
+	case f.extension == "pom" && f.classifier == "":
+		raw, err := f.content()
+		if err != nil {
+			return nil, err
+		}
+		p, err := parsePOM(raw)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.check(f.coordinates); err != nil {
+			return nil, err
+		}
+		f.facts.Packaging, f.facts.Title, f.facts.Description = p.Packaging, clip(p.Name), clip(strings.Join(strings.Fields(p.Description), " "))
+		f.inv = p.inventory(evidence.File{Path: f.file, Size: f.size, Mode: 0o644, SHA256: f.digest()})
+	case f.extension == "module":
+		raw, err := f.content()
+		if err != nil {
+			return nil, err
+		}
+		return nil, checkModule(raw, f.coordinates)
+	case isZip(f.extension):
+		return nil, r.inspectJar(f)
+	}
+	return nil, nil
+}
+
+// content returns the bytes of a small file.
+func (f *incoming) content() ([]byte, error) {
+	in, err := f.upload.Content()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.file, err)
+	}
+	defer in.Close()
+	raw, err := io.ReadAll(in)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.file, err)
+	}
+	return raw, nil
+}
+
+// store makes the file, what is kept about it and its inventory durable, all at once, and returns the
+// upload that names them.
+func (r *Registry) store(ctx context.Context, f *incoming) (registry.Upload, error) {
+	u := registry.Upload{
+		Ecosystem: purl.Maven, Name: f.name(), Version: f.build, File: f.file, PURL: f.purl(), Size: f.size,
+		MediaType: contentType(f.coordinates), ArtifactType: f.sort(), Inventory: f.inv, Order: compareVersions,
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		upload := f.upload
+		f.upload = nil // Commit ends it, whatever comes out
+		u.Artifact, err = upload.Commit(gctx, "")
+		return err
+	})
+	g.Go(func() (err error) {
+		raw, err := json.Marshal(f.facts)
+		if err == nil {
+			u.Metadata, err = r.storeBlob(gctx, raw)
+		}
+		return err
+	})
+	var inventory digest.Digest
+	if f.inv != nil {
+		g.Go(func() (err error) {
+			inventory, err = r.core.Record().StoreInventory(gctx, f.inv)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return u, fmt.Errorf("store %s: %w", u.PURL, err)
+	}
+	if f.inv != nil {
+		u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, inventory, f.inv)}
+	}
+	return u, nil
+}
+
+func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
+	u, err := r.core.Blobs().Create(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := u.Write(data); err != nil {
+		u.Abort()
+		return "", err
+	}
+	return u.Commit(ctx, "")
+}
+
+// refuse records that the gate said no, when it did: what the network cut off, or what failed on
+// our side, is not a decision. The core has recorded its own refusals.
+func (r *Registry) refuse(ctx context.Context, actor evidence.Actor, c coordinates, err error) error {
+	if f := fault.As(err); f.Kind == fault.Internal || f.Code == "body-malformed" {
+		return err
+	}
+	return r.core.Refuse(ctx, actor, "publish", c.purl(), err)
+}
+
+// maxChecksum is the longest file with a checksum, in bytes: some have the file's name in them.
+const maxChecksum = 4096
+
+// putChecksum compares a checksum with the file that it is about, and keeps nothing.
+func (r *Registry) putChecksum(w http.ResponseWriter, req *http.Request, t target) error {
+	raw, err := io.ReadAll(io.LimitReader(req.Body, maxChecksum))
+	if err != nil {
+		return fault.New(fault.Invalid, "body-malformed", "the request broke off").Because(err)
+	}
+	o, err := r.offer(req.Context(), t.name())
+	if err != nil {
+		return err
+	}
+	release, ok := o.file(t.coordinates)
+	if !ok {
+		return fault.New(fault.NotFound, "version-unknown", "%s was not deployed, so its checksum says nothing; deploy the file before its checksum", clip(t.file))
+	}
+	have, err := r.checksum(req.Context(), o, release, t.sum)
+	if err != nil {
+		return err
+	}
+	if err := checkSum(raw, t.sum, have, t.file); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// checkSum compares the content of a checksum file with a hex checksum.
+func checkSum(raw []byte, algorithm, have, file string) error {
+	said, _, _ := strings.Cut(string(bytes.TrimSpace(raw)), " ")
+	if strings.EqualFold(strings.TrimSpace(said), have) {
+		return nil
+	}
+	return fault.New(fault.Integrity, "checksum-differs",
+		"the %s of %s is %s and not %q as its checksum says; the file was changed on its way here: deploy it again", algorithm, clip(file), have, clip(said))
+}

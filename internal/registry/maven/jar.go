@@ -1,0 +1,166 @@
+package maven
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/safearchive"
+)
+
+// isZip reports whether files with the extension are zip archives that are looked into.
+func isZip(extension string) bool {
+	return slices.Contains([]string{"jar", "war", "ear", "rar", "aar", "zip", "nbm", "hpi", "jpi", "kar"}, extension)
+}
+
+// project is what a jar says that it, or something that was packed into it, was built from.
+type project struct {
+	coordinates
+	path string
+}
+
+// jarReader looks at the files of a jar that say what it is.
+// Source: maven-archiver, "META-INF/maven" content; maven-plugin-api, plugin.xml.
+type jarReader struct {
+	limit    int64 // bytes of one such file
+	projects []project
+	goal     string
+}
+
+// maxProjects bounds how many projects of a jar are kept: those of an application with everything packed in
+// are a few hundred.
+const maxProjects = 5_000
+
+const mavenFolder = "META-INF/maven/"
+
+func (j *jarReader) see(e safearchive.Entry, content io.Reader) error {
+	rest, ok := strings.CutPrefix(e.Path, mavenFolder)
+	if !ok || e.Kind != safearchive.File {
+		return nil
+	}
+	parts := strings.Split(rest, "/")
+	descriptor := len(parts) == 3 && (parts[2] == "pom.properties" || parts[2] == "pom.xml")
+	if !descriptor && rest != "plugin.xml" {
+		return nil
+	}
+	raw, err := io.ReadAll(io.LimitReader(content, j.limit+1))
+	if err != nil {
+		return err
+	}
+	if int64(len(raw)) > j.limit || len(j.projects) >= maxProjects {
+		return nil
+	}
+	if !descriptor {
+		j.goal = goalPrefix(raw)
+		return nil
+	}
+	p := project{coordinates{group: parts[0], artifact: parts[1]}, e.Path}
+	if parts[2] == "pom.properties" {
+		p.version = property(raw, "version")
+	} else if inside, err := parsePOM(raw); err == nil && !strings.Contains(inside.Version, "${") {
+		p.version = inside.Version
+	}
+	j.projects = append(j.projects, p)
+	return nil
+}
+
+// property reads one value of a Java properties file, as Maven writes them.
+func property(raw []byte, key string) string {
+	lines := bufio.NewScanner(bytes.NewReader(raw))
+	for lines.Scan() {
+		k, v, ok := strings.Cut(lines.Text(), "=")
+		if ok && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+func goalPrefix(raw []byte) string {
+	var d struct {
+		Goal string `xml:"goalPrefix"`
+	}
+	if decodeXML(raw, &d) != nil || !segment.MatchString(d.Goal) {
+		return ""
+	}
+	return d.Goal
+}
+
+// check compares what the jar says that it is with its address. What else was packed into it is no
+// contradiction, as long as it says who it is itself, or is more than one.
+func (j *jarReader) check(c coordinates) error {
+	others := map[string]bool{}
+	own := false
+	for _, p := range j.projects {
+		if p.name() != c.name() {
+			others[p.name()] = true
+			continue
+		}
+		own = true
+		if p.version != "" && p.version != c.version && p.version != c.build {
+			return fault.New(fault.Invalid, "coordinates-differ",
+				"%s says in %s that it is version %q, and its address says %q; build it again as that version", clip(c.file), clip(p.path), clip(p.version), c.version)
+		}
+	}
+	if own || len(others) != 1 {
+		return nil
+	}
+	for other := range others {
+		return fault.New(fault.Invalid, "coordinates-differ",
+			"%s says that it is %s, and its address says %s; deploy it where it belongs", clip(c.file), clip(strings.Replace(other, "/", ":", 1)), c.group+":"+c.artifact)
+	}
+	return nil
+}
+
+// components are the projects that were packed into the jar besides its own.
+func (j *jarReader) components(c coordinates) []evidence.Component {
+	seen := map[purl.PURL]bool{}
+	var out []evidence.Component
+	for _, p := range j.projects {
+		id := purl.New(purl.Maven, p.name(), p.version)
+		if p.name() == c.name() || p.version == "" || seen[id] {
+			continue
+		}
+		seen[id] = true
+		out = append(out, evidence.Component{PURL: id, Path: p.path})
+	}
+	return out
+}
+
+// readJar looks into an archive of size bytes.
+func readJar(r io.ReaderAt, size int64, c coordinates, limits Limits) (*evidence.Inventory, *jarReader, error) {
+	j := &jarReader{limit: limits.POM}
+	inv, err := registry.IndexZip(r, size, limits.Archive, j.see)
+	if err != nil {
+		return nil, nil, err
+	}
+	inv.Components = j.components(c)
+	return inv, j, nil
+}
+
+// inspectJar looks into an archive on its way in.
+func (r *Registry) inspectJar(f *incoming) error {
+	in, err := f.upload.Content()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", f.file, err)
+	}
+	defer in.Close()
+	at, ok := in.(io.ReaderAt)
+	if !ok {
+		return errors.New("read a jar: the store's uploads cannot be read at an offset")
+	}
+	inv, j, err := readJar(at, f.size, f.coordinates, r.limits)
+	if err != nil {
+		return err
+	}
+	f.inv, f.facts.Goal = inv, j.goal
+	return j.check(f.coordinates)
+}

@@ -1,0 +1,219 @@
+package maven
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	mvn "github.com/masahiro331/go-mvn-version"
+
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+// facts are what is kept about a file besides its bytes, as its metadata blob.
+type facts struct {
+	MD5    string `json:"md5"`
+	SHA1   string `json:"sha1"`
+	SHA512 string `json:"sha512"`
+	// Of a pom.
+	Packaging   string `json:"packaging,omitempty"`
+	Title       string `json:"title,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Goal is the goal prefix that a plugin's jar declares.
+	Goal string `json:"goal,omitempty"`
+	// Proof is what a signature proves about the file Signed.
+	Proof  *evidence.Verification `json:"proof,omitempty"`
+	Signed digest.Digest          `json:"signed,omitempty"`
+}
+
+// sum returns the kept checksum of an algorithm, in hex.
+func (f facts) sum(algorithm string) string {
+	return map[string]string{"md5": f.MD5, "sha1": f.SHA1, "sha512": f.SHA512}[algorithm]
+}
+
+// offer is everything that was published under a name, as long as nothing changes. It is not changed
+// once it is made, but for what was read of its metadata.
+type offer struct {
+	name     string
+	state    string
+	order    int64
+	releases []registry.Release
+	at       map[fileKey]int // index into releases
+
+	mu   sync.Mutex
+	read map[digest.Digest]facts
+}
+
+type fileKey struct{ version, file string }
+
+// CacheKey, CacheRevision and CacheWeight implement registry.Cacheable.
+func (o *offer) CacheKey() string     { return o.name }
+func (o *offer) CacheRevision() int64 { return o.order }
+func (o *offer) CacheWeight() int64   { return 1000 + int64(len(o.releases))*1200 }
+
+// offer returns what was published under a name here; it may be nothing.
+func (r *Registry) offer(ctx context.Context, name string) (*offer, error) {
+	state, err := r.core.State(ctx, purl.Maven, name)
+	if err != nil {
+		return nil, err
+	}
+	if o := r.offers.Get(name); o != nil && o.state == state {
+		return o, nil
+	}
+	all, err := r.core.Releases(ctx, purl.Maven, name)
+	if err != nil {
+		return nil, err
+	}
+	o := &offer{name: name, state: state, releases: all, at: make(map[fileKey]int, len(all)), read: map[digest.Digest]facts{}}
+	for i, one := range all {
+		o.at[fileKey{one.Version, one.File}] = i
+		o.order = max(o.order, one.Seq)
+	}
+	if len(all) > 0 {
+		r.offers.Put(o)
+	}
+	return o, nil
+}
+
+// file returns a file of the name. For a snapshot without a timestamp it is that of the newest build that offers one.
+func (o *offer) file(c coordinates) (registry.Release, bool) {
+	if i, ok := o.at[fileKey{c.build, c.file}]; ok {
+		return o.releases[i], true
+	}
+	if !c.snapshot() || c.build != c.version {
+		return registry.Release{}, false
+	}
+	suffix := strings.TrimPrefix(c.file, c.artifact+"-"+c.version)
+	for _, one := range slices.Backward(o.releases) {
+		if baseVersion(one.Version) == c.version && one.State == registry.Active && one.Recalled == "" && one.File == c.artifact+"-"+one.Version+suffix {
+			return one, true
+		}
+	}
+	return registry.Release{}, false
+}
+
+// facts returns what is kept about a file.
+func (r *Registry) facts(ctx context.Context, o *offer, of registry.Release) (facts, error) {
+	o.mu.Lock()
+	f, ok := o.read[of.Metadata]
+	o.mu.Unlock()
+	if ok {
+		return f, nil
+	}
+	f, err := r.readFacts(ctx, of.Metadata)
+	if err != nil {
+		return f, err
+	}
+	o.mu.Lock()
+	o.read[of.Metadata] = f
+	o.mu.Unlock()
+	return f, nil
+}
+
+func (r *Registry) readFacts(ctx context.Context, d digest.Digest) (facts, error) {
+	var f facts
+	blob, err := r.core.Blobs().Open(ctx, d)
+	if err != nil {
+		return f, err
+	}
+	defer blob.Close()
+	raw, err := io.ReadAll(blob)
+	if err == nil {
+		err = json.Unmarshal(raw, &f)
+	}
+	if err != nil {
+		return f, fmt.Errorf("read metadata %s: %w", d, err)
+	}
+	return f, nil
+}
+
+// versions are those that are offered to everybody, in the order of Maven, with the files of each. A version of which any
+// file waits, was recalled, or is too young is left out as a whole: a build that found half of it would break. until is
+// when the first of those that are too young will be old enough.
+func (o *offer) versions(cooldown time.Duration, now time.Time) (all []version, until time.Time) {
+	byName := map[string]*version{}
+	var order []string
+	for _, one := range o.releases {
+		if one.State == registry.Withdrawn {
+			continue
+		}
+		v := byName[one.Version]
+		if v == nil {
+			v = &version{name: one.Version}
+			byName[one.Version] = v
+			order = append(order, one.Version)
+		}
+		v.files = append(v.files, one)
+		if ripe := one.Ripe(cooldown); now.Before(ripe) {
+			v.kept = true
+			if until.IsZero() || ripe.Before(until) {
+				until = ripe
+			}
+		}
+		v.kept = v.kept || one.State != registry.Active || one.Recalled != "" || one.Unlisted != ""
+	}
+	for _, name := range order {
+		if !byName[name].kept {
+			all = append(all, *byName[name])
+		}
+	}
+	slices.SortStableFunc(all, func(a, b version) int { return compareVersions(a.name, b.name) })
+	return all, until
+}
+
+// version is a version, or a timestamped build of a snapshot.
+type version struct {
+	name  string
+	files []registry.Release
+	kept  bool // back
+}
+
+// published is when its last file came.
+func (v version) published() time.Time {
+	var last time.Time
+	for _, f := range v.files {
+		if f.Published.After(last) {
+			last = f.Published
+		}
+	}
+	return last
+}
+
+// baseVersion is the version whose folder a build is in: "1.1-SNAPSHOT" of "1.1-20261122.181910-1".
+func baseVersion(build string) string {
+	if m := snapshotBuild.FindStringSubmatch(build); m != nil {
+		return m[1] + snapshotSuffix
+	}
+	return build
+}
+
+// compareVersions orders versions as Maven does.
+// Source: maven-artifact, ComparableVersion; maven.apache.org/pom.html, "Version Order Specification".
+func compareVersions(a, b string) int {
+	if len(a) > maxVersion || len(b) > maxVersion {
+		return strings.Compare(a, b)
+	}
+	x, errX := mvn.NewVersion(a)
+	y, errY := mvn.NewVersion(b)
+	if errX != nil || errY != nil {
+		return strings.Compare(a, b)
+	}
+	return x.Compare(y)
+}
+
+func nameUnknown(name string) error {
+	return fault.New(fault.NotFound, "name-unknown", "there is no maven package %q here", clip(name))
+}
+
+func fileUnknown(c coordinates) error {
+	return fault.New(fault.NotFound, "version-unknown", "%s:%s:%s has no file %s", c.group, c.artifact, c.version, clip(c.file))
+}

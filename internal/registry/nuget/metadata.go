@@ -1,0 +1,93 @@
+package nuget
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/hullmark/hullmark/internal/digest"
+)
+
+// metadata is what is kept of a version, and read of an upstream's, to render documents from.
+type metadata struct {
+	ID      string `json:"id"`      // as its publisher writes it
+	Display string `json:"version"` // in normal form, with metadata and in its publisher's letter case
+
+	Title        string   `json:"title,omitempty"`
+	Authors      string   `json:"authors,omitempty"`
+	Description  string   `json:"description,omitempty"`
+	Summary      string   `json:"summary,omitempty"`
+	ReleaseNotes string   `json:"releaseNotes,omitempty"`
+	Copyright    string   `json:"copyright,omitempty"`
+	Language     string   `json:"language,omitempty"`
+	ProjectURL   string   `json:"projectUrl,omitempty"`
+	IconURL      string   `json:"iconUrl,omitempty"`
+	LicenseURL   string   `json:"licenseUrl,omitempty"`
+	License      string   `json:"licenseExpression,omitempty"`
+	LicenseFile  string   `json:"licenseFile,omitempty"`
+	MinClient    string   `json:"minClientVersion,omitempty"`
+	Repository   string   `json:"repository,omitempty"`
+	Tags         []string `json:"tags,omitempty"`
+	Types        []string `json:"packageTypes,omitempty"`
+
+	RequireLicenseAcceptance bool              `json:"requireLicenseAcceptance,omitempty"`
+	SemVer2                  bool              `json:"semVer2,omitempty"`
+	Groups                   []dependencyGroup `json:"dependencyGroups,omitempty"`
+
+	SHA512 string `json:"packageHash,omitempty"` // of the package as it is served, base64
+	// Pushed is the package's digest before it was countersigned; empty when it was not.
+	Pushed digest.Digest `json:"pushed,omitempty"`
+	Nuspec digest.Digest `json:"nuspec,omitempty"` // the document itself
+	Readme digest.Digest `json:"readme,omitempty"`
+	// Author is the subject of the certificate behind the author's signature, where it was verified.
+	Author string `json:"author,omitempty"`
+}
+
+// described returns the metadata of a nuspec.
+func described(n *nuspec) *metadata {
+	return &metadata{
+		ID: n.ID, Display: n.Version.Full(), Title: n.Title, Authors: n.Authors, Description: n.Description, Summary: n.Summary,
+		ReleaseNotes: n.ReleaseNotes, Copyright: n.Copyright, Language: n.Language, ProjectURL: n.ProjectURL, IconURL: n.IconURL,
+		LicenseURL: n.LicenseURL, License: n.License, LicenseFile: n.LicenseFile, MinClient: n.MinClient, Repository: n.Repository,
+		Tags: n.Tags, Types: n.Types, RequireLicenseAcceptance: n.RequireLicenseAcceptance, SemVer2: n.semVer2(), Groups: n.Groups,
+	}
+}
+
+func (r *Registry) readMetadata(ctx context.Context, d digest.Digest) (*metadata, error) {
+	data, err := r.readBlob(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	m := &metadata{}
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, fmt.Errorf("stored metadata %s: %w", d, err)
+	}
+	return m, nil
+}
+
+// readBlob reads a blob that is known to be small.
+func (r *Registry) readBlob(ctx context.Context, d digest.Digest) ([]byte, error) {
+	blob, err := r.core.Blobs().Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	data := make([]byte, blob.Size())
+	if _, err := io.ReadFull(blob, data); err != nil {
+		return nil, fmt.Errorf("read blob %s: %w", d, err)
+	}
+	return data, nil
+}
+
+func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
+	u, err := r.core.Blobs().Create(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := u.Write(data); err != nil {
+		u.Abort()
+		return "", err
+	}
+	return u.Commit(ctx, "")
+}

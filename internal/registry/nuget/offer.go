@@ -1,0 +1,195 @@
+package nuget
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+// offer is what a name offers at a moment.
+type offer struct {
+	name    string // as the core keeps it
+	owner   string // organisation; empty when it is nobody's here
+	entries []*entry
+	until   time.Time // when a version ripens next; zero when none does
+	stale   time.Time // as of when the upstream said so, when it does not answer; else zero
+	// kept is why the newest version that is not offered is not; nil when all are.
+	kept error
+}
+
+// entry is a version that is offered.
+type entry struct {
+	registry.Listed
+	*metadata
+	version version
+	listed  bool
+}
+
+// offer returns what a name offers, oldest version first. A name without any version that is offered
+// is refused with the reason why the newest is not.
+func (r *Registry) offer(ctx context.Context, name string) (*offer, error) {
+	o, err := r.all(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	cooldown, err := r.core.Cooldown(ctx, purl.NuGet, name)
+	if err != nil {
+		return nil, err
+	}
+	now := r.clock.Now()
+	o.entries = slices.DeleteFunc(o.entries, func(e *entry) bool { return !o.take(e, cooldown, now) })
+	if len(o.entries) == 0 && o.kept != nil {
+		return nil, o.kept
+	}
+	if len(o.entries) == 0 {
+		return nil, nameUnknown(name)
+	}
+	return o, nil
+}
+
+// take reports whether a version is offered, and remembers why the newest is not.
+func (o *offer) take(e *entry, cooldown time.Duration, now time.Time) bool {
+	switch ripe := e.Ripe(cooldown); {
+	case e.State == registry.Withdrawn:
+		return false
+	case e.Recalled != "":
+		o.kept = registry.RecalledRelease(e.Release)
+	case e.State == registry.Held:
+		o.kept = fault.New(fault.Policy, "release-held", "%s waits for the approval of a second person; see what it changes with: hullmark hold show '%s'", e.PURL, e.PURL)
+	case now.Before(ripe):
+		if o.until.IsZero() || ripe.Before(o.until) {
+			o.until = ripe
+		}
+		o.kept = registry.TooYoung(e.Release, cooldown)
+	default:
+		return true
+	}
+	return false
+}
+
+// all returns every version of a name, hosted or listed by the upstream.
+func (r *Registry) all(ctx context.Context, name string) (*offer, error) {
+	hosted, err := r.core.Hosted(ctx, purl.NuGet, name)
+	if err != nil {
+		return nil, err
+	}
+	o := &offer{name: name}
+	if !hosted {
+		o.entries, o.stale, err = r.upstreamEntries(ctx, name)
+		return o.sorted(), err
+	}
+	if o.owner, err = r.owner(ctx, name); err != nil {
+		return nil, err
+	}
+	releases, err := r.core.Releases(ctx, purl.NuGet, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, rel := range releases {
+		if rel.ArtifactType != packageType {
+			continue
+		}
+		e := &entry{Listed: registry.Listed{Release: rel}, listed: rel.Unlisted == ""}
+		if e.version, err = parseVersion(rel.Version); err != nil {
+			return nil, err
+		}
+		if e.metadata, err = r.readMetadata(ctx, rel.Metadata); err != nil {
+			return nil, err
+		}
+		o.entries = append(o.entries, e)
+	}
+	return o.sorted(), nil
+}
+
+// owner returns whose a name is; empty when it is nobody's here.
+func (r *Registry) owner(ctx context.Context, name string) (string, error) {
+	if r.owners == nil {
+		return "", nil
+	}
+	return r.owners.Owner(ctx, name)
+}
+
+func (o *offer) sorted() *offer {
+	slices.SortStableFunc(o.entries, func(a, b *entry) int { return a.version.compare(b.version) })
+	return o
+}
+
+// only leaves out what a client cannot use or does not want.
+func (o *offer) only(keep func(*entry) bool) []*entry {
+	var out []*entry
+	for _, e := range o.entries {
+		if keep(e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// state is a word that changes with anything that a name may offer.
+func (r *Registry) state(ctx context.Context, name string) (string, error) {
+	state, err := r.core.State(ctx, purl.NuGet, name)
+	if err != nil || r.upstream == nil {
+		return state, err
+	}
+	known, err := r.upstreamState(ctx, name)
+	return state + known, err
+}
+
+// page returns a document that is made from a name's offer and kept while the offer is the same.
+func (r *Registry) page(ctx context.Context, name, form string, render func(*offer) (any, error)) (*registry.Page, error) {
+	state, err := r.state(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return r.pages.Get(ctx, purl.NuGet, name, form, state, func(ctx context.Context) (*registry.Page, error) {
+		o, err := r.offer(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		document, err := render(o)
+		if err != nil {
+			return nil, err
+		}
+		body, err := encode(document)
+		if err != nil {
+			return nil, err
+		}
+		return registry.NewPage("application/json", body, o.until, o.warning()), nil
+	})
+}
+
+// warning is what clients print when the upstream does not answer and an older answer must do.
+func (o *offer) warning() http.Header {
+	if o.stale.IsZero() {
+		return nil
+	}
+	return http.Header{warningHeader: {ascii(fmt.Sprintf("the upstream of %s does not answer; what it offered at %s is shown", o.name, o.stale.UTC().Format("2006-01-02 15:04:05 UTC")))}}
+}
+
+// find returns a version of a name, offered or not, by a version in any spelling.
+func (r *Registry) find(ctx context.Context, name, spelt string) (*entry, error) {
+	v, err := parseVersion(spelt)
+	if err != nil {
+		return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version %q", name, clip(spelt))
+	}
+	o, err := r.all(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range o.entries {
+		if e.Version == v.key() {
+			return e, nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version %q", name, clip(spelt))
+}
+
+// lower is a name as the core keeps it.
+func lower(id string) string { return strings.ToLower(id) }

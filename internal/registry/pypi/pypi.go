@@ -1,0 +1,146 @@
+// Package pypi speaks the protocols of the Python package index on top of the registry core: what twine
+// uploads is translated, what the core knows is rendered for pip as simple index (HTML and JSON), as JSON
+// API and as integrity API.
+//
+// A release is its files: each wheel and source distribution is a file of the core with its own statement.
+// What is said of a file is read out of the file and nowhere else: the form that comes with an upload is
+// only compared, because clients resolve by the index and install what is inside (a name, a requirement that
+// the form leaves out would be run by nobody's decision).
+//
+// What it refuses: a file whose name, folder or metadata are not of one release, a wheel whose RECORD is not
+// of its files, a zip archive with two readings, a second source distribution, the name of a file that was
+// ever used, files for a release that was published long since, attestations that no trusted publisher's
+// own run has signed. It serves neither egg nor exe, and no PGP signature.
+//
+// Sources: the PyPA specifications and the PEPs that the comments name; twine, upload.py; pip, index/.
+package pypi
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/safearchive"
+)
+
+// Config is what the registry needs besides the core.
+type Config struct {
+	// PublicURL is the absolute URL, with a final slash, under which clients reach the registry.
+	PublicURL string
+	// OpenFor is how long files may be added to a release after its first one; zero means DefaultOpenFor,
+	// and less than that that releases stay open.
+	OpenFor time.Duration
+	// Upstream is where names come from that are not this registry's own; nil: nowhere.
+	Upstream registry.Upstream
+	// Attestations checks what comes with an upload; nil refuses all.
+	Attestations Attestations
+	// Exchanger makes tokens for pipelines; nil turns that off.
+	Exchanger registry.Exchanger
+	// Namespaces knows whose prefixes are; nil: nobody's.
+	Namespaces Namespaces
+	// Limits bound what one request may cost; the zero value means DefaultLimits.
+	Limits Limits
+	// Clock tells the time, Random gives sessions their names; nil means the machine's.
+	Clock  clock.Clock
+	Random io.Reader
+	// Log receives the errors that callers are not shown; nil means the default logger.
+	Log *slog.Logger
+}
+
+// DefaultOpenFor is how long files may be added to a release, as on the public index since 2026.
+const DefaultOpenFor = 14 * 24 * time.Hour
+
+// Limits bound what one request may cost.
+type Limits struct {
+	Form int64 // bytes of an upload's fields besides the file
+	// Archive bounds a wheel or source distribution; its Packed bytes also bound the upload.
+	Archive safearchive.Limits
+	Cache   int64 // bytes of rendered pages that are kept
+	Index   int64 // bytes of an upstream's index
+}
+
+// DefaultLimits returns the limits of a server that nobody configured: 8 MiB of fields, a file of 256 MiB
+// that unpacks to 2 GiB in 100,000 entries, 48 MiB of pages, an upstream's index of 64 MiB.
+func DefaultLimits() Limits {
+	return Limits{Form: 8 << 20, Archive: safearchive.PackageLimits(), Cache: 48 << 20, Index: 64 << 20}
+}
+
+// Registry is the PyPI protocols over a core. It is safe for concurrent use.
+type Registry struct {
+	core   *registry.Core
+	config Config
+	pages  *registry.Pages
+	limits Limits
+	clock  clock.Clock
+	log    *slog.Logger
+}
+
+// New returns the registry.
+func New(core *registry.Core, cfg Config) *Registry {
+	r := &Registry{core: core, config: cfg, limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log}
+	if r.limits == (Limits{}) {
+		r.limits = DefaultLimits()
+	}
+	if r.config.OpenFor == 0 {
+		r.config.OpenFor = DefaultOpenFor
+	}
+	if r.clock == nil {
+		r.clock = clock.System{}
+	}
+	if r.log == nil {
+		r.log = slog.Default()
+	}
+	r.pages = registry.NewPages(core, r.limits.Cache, r.clock.Now)
+	return r
+}
+
+// Handler serves the routes. The caller has stripped the path that PublicURL ends in.
+func (r *Registry) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, route := range r.Routes() {
+		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		r.fail(w, req, fault.New(fault.NotFound, "route-unknown", "the PyPI registry has no %s %s", req.Method, clip(req.URL.Path)))
+	})
+	return mux
+}
+
+// guard makes the routes.
+func (r *Registry) guard() registry.Guard {
+	return registry.Guard{Core: r.core, Ecosystem: purl.PyPI, Fail: r.fail}
+}
+
+// pathName is the name in a path as the core keeps it.
+func pathName(req *http.Request) string { return normal(req.PathValue("name")) }
+
+// fail answers with the sentence in the status line, which twine and pip print, and in the body.
+func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
+	f := fault.As(err)
+	if f.Kind == fault.Internal {
+		r.log.ErrorContext(req.Context(), "pypi request failed", "route", req.Pattern, "name", req.PathValue("name"), "error", err)
+	}
+	if req.Context().Err() != nil {
+		return // nobody is there to read the answer
+	}
+	status := fault.HTTPStatus(err)
+	if status == http.StatusUnauthorized {
+		w.Header().Set("Www-Authenticate", `Basic realm="Hullmark"`)
+	}
+	w.Header().Set("Hullmark-Code", f.Code)
+	if status == http.StatusNotFound {
+		// pip asks for many names that are not here, and would have to connect anew for each.
+		h := w.Header()
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		h.Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		io.WriteString(w, f.Text+"\n")
+		return
+	}
+	registry.WriteReason(w, req, status, f.Text, "text/plain; charset=utf-8", f.Text+"\n")
+}

@@ -1,0 +1,252 @@
+package pypi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
+)
+
+// Media types of the files.
+const (
+	wheelType = "application/vnd.pypi.wheel"
+	sdistType = "application/gzip"
+)
+
+// publication is one file on its way in.
+type publication struct {
+	r     *Registry
+	actor evidence.Actor
+	file  *received
+	kind  sort
+	// name is as the core keeps it, version in its normal form.
+	name, version string
+}
+
+// redirectUpload answers who forgot the slash; clients repeat a POST on 308.
+func (r *Registry) redirectUpload(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
+	io.CopyN(io.Discard, req.Body, 32<<20)
+	w.Header().Set("Location", r.config.PublicURL+"legacy/")
+	w.WriteHeader(http.StatusPermanentRedirect)
+	return nil
+}
+
+// upload answers POST /legacy/. Source: PyPI docs, "Upload API"; twine, package.py and repository.py.
+func (r *Registry) upload(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
+	if actor.Anonymous() {
+		return fault.New(fault.Unauthenticated, "login-required", "an upload needs a credential: the user name __token__ and a token as password")
+	}
+	p := &publication{r: r, actor: actor}
+	defer func() { p.file.abort() }()
+	fields, err := r.readForm(req, func(file string, fields map[string][]string, content io.Reader) error {
+		return p.take(req, file, fields, content)
+	})
+	if err == nil && p.file == nil {
+		err = fault.New(fault.Invalid, "body-malformed", "the upload has no file; upload with twine").Because(errNoFile)
+	}
+	var hold *registry.Hold
+	if err == nil {
+		hold, err = p.publish(req.Context(), fields)
+	}
+	if err != nil {
+		return p.refuse(req.Context(), err)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	if hold.Waits() {
+		fmt.Fprintf(w, "held: %s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s\n",
+			p.file.name, hold.Summary, purl.New(purl.PyPI, p.name, p.version))
+	} else if hold != nil && hold.Warn {
+		fmt.Fprintf(w, "noted (%s): %s is offered, and others may want to look at it: %s\n", hold.Code, p.file.name, hold.Summary)
+	}
+	return nil
+}
+
+// take receives the file, once it is known whose it is and that the caller may publish it.
+func (p *publication) take(req *http.Request, file string, fields map[string][]string, content io.Reader) (err error) {
+	if p.file != nil {
+		return invalid("the upload has two files")
+	}
+	if p.kind, p.name, p.version, err = parseFile(file); err != nil {
+		return err
+	}
+	said := fields["name"]
+	if len(said) != 1 || normal(said[0]) != p.name {
+		return mismatch("the file %q is not of the project %q, which has to be named before it", clip(file), fields["name"])
+	}
+	if p.actor, err = p.r.guard().Admit(req, p.actor, evidence.Publish, p.name); err != nil {
+		if stage, serr := p.r.core.MustStage(req.Context(), p.actor, purl.PyPI, p.name); serr != nil || !stage {
+			return err
+		}
+	}
+	p.file, err = p.r.receive(req.Context(), file, content)
+	return err
+}
+
+// refuse records that the gate said no, when it did; the core has recorded its own refusals.
+func (p *publication) refuse(ctx context.Context, err error) error {
+	f := fault.As(err)
+	if f.Code == "file-exists" {
+		// twine --skip-existing looks for these words (twine, commands/upload.py).
+		err = fault.New(fault.Invalid, "file-exists", "File already exists ('%s'): the name of a file is never reused; publish a new version", clip(p.file.name)).Because(err)
+	}
+	if p.name == "" || f.Kind == fault.Internal || f.Kind == fault.Unauthenticated || slices.Contains([]string{"body-malformed", "namespace-unowned"}, f.Code) {
+		return err
+	}
+	return p.r.core.Refuse(ctx, p.actor, "publish", purl.New(purl.PyPI, p.name, p.version), err)
+}
+
+// publish checks what was received and submits it.
+func (p *publication) publish(ctx context.Context, fields map[string][]string) (*registry.Hold, error) {
+	if err := p.checkForm(fields); err != nil {
+		return nil, err
+	}
+	in, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	if err := in.metadata.compare(fields); err != nil {
+		return nil, err
+	}
+	u, again, err := p.prepare(ctx, in)
+	if err != nil || again {
+		return nil, err
+	}
+	if u.Stage, err = p.r.core.MustStage(ctx, p.actor, purl.PyPI, p.name); err != nil {
+		return nil, err
+	}
+	if err := p.store(ctx, u, in); err != nil {
+		return nil, err
+	}
+	hold, err := p.r.core.Submit(ctx, p.actor, *u)
+	if err != nil && fault.As(err).Code == "sort-exists" {
+		err = fault.New(fault.Invalid, "sort-exists", "%s %s has a source distribution already, and a release has one; publish a new version", p.name, p.version).Because(err)
+	}
+	return hold, err
+}
+
+func (p *publication) checkForm(fields map[string][]string) error {
+	one := func(key string) string {
+		if len(fields[key]) == 0 {
+			return ""
+		}
+		return fields[key][0]
+	}
+	if one(":action") != "file_upload" {
+		return invalid("the only action here is file_upload, not %q", clip(one(":action")))
+	}
+	if !sameVersion(one("version"), p.version) {
+		return mismatch("the file %q is not of version %q", clip(p.file.name), clip(one("version")))
+	}
+	if one("filetype") != string(p.kind) {
+		return mismatch("the file %q is not of the sort %q", clip(p.file.name), clip(one("filetype")))
+	}
+	for field, sum := range map[string]string{
+		"sha256_digest": p.file.digest().Hex(), "md5_digest": p.file.md5Sum(), "blake2_256_digest": p.file.blake2Sum(),
+	} {
+		if said := one(field); said != "" && said != sum {
+			return fault.New(fault.Invalid, "digest-mismatch", "the file received has the %s %s and not %s as announced; upload it again", field, sum, clip(said))
+		}
+	}
+	return nil
+}
+
+// read reads the received file, before it has a name in the blob store.
+func (p *publication) read() (*inside, error) {
+	content, err := p.file.upload.Content()
+	if err != nil {
+		return nil, fmt.Errorf("read file: %w", err)
+	}
+	defer content.Close()
+	if p.kind == sdist {
+		return readSdist(content, p.name, p.version, p.r.limits.Archive)
+	}
+	at, ok := content.(io.ReaderAt)
+	if !ok {
+		return nil, errors.New("the blob store reads uploads from the start only")
+	}
+	return readWheel(at, p.file.upload.Size(), p.name, p.version, p.r.limits.Archive)
+}
+
+// prepare makes the core's upload of what was read. It returns true when the same file is here already:
+// a client that was cut off sends it again.
+func (p *publication) prepare(ctx context.Context, in *inside) (*registry.Upload, bool, error) {
+	all, err := p.r.core.Releases(ctx, purl.PyPI, p.name)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, r := range all {
+		if sameVersion(r.Version, p.version) {
+			p.version = r.Version // 1.0 and 1.0.0 are one release
+		}
+		if r.File != p.file.name {
+			continue
+		}
+		if r.Artifact == p.file.digest() && r.State != registry.Withdrawn && r.Recalled == "" {
+			return nil, true, nil
+		}
+		return nil, false, fault.New(fault.Conflict, "file-exists", "%s was published before", clip(p.file.name))
+	}
+	u := p.r.newUpload(p.name, p.version)
+	u.File, u.Size, u.Inventory, u.ArtifactType = p.file.name, p.file.upload.Size(), in.inventory, string(p.kind)
+	u.MediaType, u.Sole = wheelType, p.kind == sdist
+	if p.kind == sdist {
+		u.MediaType = sdistType
+	}
+	return u, false, nil
+}
+
+// newUpload is what all uploads of a release share.
+func (r *Registry) newUpload(name, version string) *registry.Upload {
+	return &registry.Upload{
+		Ecosystem: purl.PyPI, Name: name, Version: version, PURL: purl.New(purl.PyPI, name, version),
+		Order: compareVersions, OpenFor: r.config.OpenFor,
+	}
+}
+
+// store makes file, facts, metadata and inventory durable, all at once: each costs an fsync of its own.
+func (p *publication) store(ctx context.Context, u *registry.Upload, in *inside) error {
+	known := &facts{
+		Name: in.metadata.get("name"), RequiresPython: in.metadata.get("requires-python"), Summary: clip(in.metadata.get("summary")),
+		Core: digest.FromBytes(in.metadata.raw), MD5: p.file.md5Sum(), Blake2: p.file.blake2Sum(),
+	}
+	raw, err := known.encode()
+	if err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	var stored digest.Digest
+	g.Go(func() (err error) {
+		upload := p.file.upload
+		p.file.upload = nil // Commit ends it, whatever comes out
+		u.Artifact, err = upload.Commit(gctx, "")
+		return err
+	})
+	g.Go(func() (err error) {
+		u.Metadata, err = p.r.storeBlob(gctx, raw)
+		return err
+	})
+	g.Go(func() error {
+		_, err := p.r.storeBlob(gctx, in.metadata.raw)
+		return err
+	})
+	g.Go(func() (err error) {
+		stored, err = p.r.core.Record().StoreInventory(gctx, in.inventory)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("store %s: %w", p.file.name, err)
+	}
+	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, in.inventory)}
+	return nil
+}
