@@ -30,10 +30,10 @@ type server struct {
 
 // startOurs starts a fresh `hullmark dev` in which the organisation bench owns npm's @bench and
 // OCI's bench/, both public.
-func (b *bench) startOurs(ctx context.Context, name string) (*server, error) {
+func (b *bench) startOurs(ctx context.Context, name string, flags ...string) (*server, error) {
 	began := time.Now()
 	s, stdout, err := b.spawn(ctx, "hullmark-"+name, nil,
-		b.hullmark, "dev", "--data", filepath.Join(b.scratch, name), "--listen", "127.0.0.1:0", "-o", "json")
+		b.hullmark, append([]string{"dev", "--data", filepath.Join(b.scratch, name), "--listen", "127.0.0.1:0", "-o", "json"}, flags...)...)
 	if err != nil {
 		return nil, err
 	}

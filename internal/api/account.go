@@ -160,6 +160,9 @@ func (a *API) namespaceAt(r *http.Request, actor evidence.Actor) (account.Namesp
 	if strings.HasPrefix(name, "@") && !strings.Contains(name, "/") {
 		name += "/x" // a bare scope is no package's name; any name in it falls into it
 	}
+	if prefix, ok := strings.CutSuffix(name, "*"); ok {
+		name = prefix + "x" // "acme-*" is none either
+	}
 	n, err := a.Accounts.Namespace(r.Context(), ecosystem, name)
 	if err != nil {
 		return n, err

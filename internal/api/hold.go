@@ -79,6 +79,9 @@ func holdOf(h publish.Hold) resource.Hold {
 	for _, p := range h.Points {
 		out.Points = append(out.Points, resource.HoldPoint{Rule: p.Rule, Stage: string(p.Stage), Summary: p.Summary, Details: p.Details})
 	}
+	for _, m := range h.Diff.Made {
+		out.Made = append(out.Made, resource.MadeChange(m))
+	}
 	for _, c := range h.Diff.Hooks {
 		out.Hooks = append(out.Hooks, resource.HookChange(c))
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // tables are the mounts whose routes are in route tables.
-var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", api.Prefix + "/"}, console.Mounts()...)
+var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", "/gems/", api.Prefix + "/"}, console.Mounts()...)
 
 // untabled are the routes below the other mounts. Checkpoints and hashes are for every auditor; what
 // the hashes stand for names private packages.
@@ -37,6 +37,7 @@ var untabled = []authztest.Row{
 	{Table: "app", Method: "POST", Pattern: fleet.Mount + "Report", Access: authztest.AccessFleet},
 	{Table: "app", Method: "POST", Pattern: fleet.Mount + "Image", Access: authztest.AccessFleet},
 	{Table: "app", Method: "POST", Pattern: "/-/secrets/report", Access: authztest.AccessScanner},
+	{Table: "app", Method: "POST", Pattern: "/gems/api/v1/api_key/revoke", Access: authztest.AccessScanner},
 	{Table: "app", Method: "GET", Pattern: "/log/tile/entries/000.p/{width}", Access: api.AccessAdmin},
 	{Table: "app", Method: "GET", Pattern: "/log/tile%2fentries/000.p/{width}", Access: api.AccessAdmin},
 }
@@ -82,6 +83,11 @@ func TestEveryGateDoesWhatItsRouteTableSays(t *testing.T) {
 		rows := authztest.FromRoutes("oci", s.OCI.Routes())
 		rows = slices.DeleteFunc(rows, func(r authztest.Row) bool { return r.Pattern == "/token" }) // takes no bearer token
 		run(t, s.Handler(), rows, withBearers(t, newOCIWorld(t, people, s.Handler())))
+	})
+	t.Run("gem", func(t *testing.T) {
+		t.Parallel()
+		_, s, people := matrixServer(t)
+		authztest.Run(t, s.Handler(), authztest.FromRoutes("gem", s.Gem.Routes()), newGemWorld(t, people, s.Handler()))
 	})
 	t.Run("console", func(t *testing.T) {
 		t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"github.com/hullmark/hullmark/internal/publish/oidc"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry/gem"
+	"github.com/hullmark/hullmark/internal/signing"
 )
 
 // gemRevoke is where secret scanners report keys to RubyGems.
@@ -17,9 +18,17 @@ const gemRevoke = "POST /gems/api/v1/api_key/revoke"
 // buildGem builds the registry of gems.
 func (s *Server) buildGem() error {
 	c := s.app.Config
+	v, err := c.verifier()
+	if err != nil {
+		return err
+	}
+	var attestations gem.Attestations
+	if v != nil {
+		attestations = gemAttestations{v}
+	}
 	s.Gem = gem.New(s.app.Core, gem.Config{
 		PublicURL: s.URL + "/gems/", Accounts: gemAccounts{s.app.Accounts}, StepUp: stepUp{s.app.Accounts, s.URL},
-		Trust: gemTrust{s.app.Trust}, Exchange: exchanger{s}, Upstream: s.app.Upstream.For(purl.Gem), Clock: c.Clock, Log: c.Logger,
+		Trust: gemTrust{s.app.Trust}, Exchange: exchanger{s}, Upstream: s.app.Upstream.For(purl.Gem), Attestations: attestations, Clock: c.Clock, Log: c.Logger,
 	})
 	return nil
 }
@@ -78,6 +87,15 @@ func (a gemAccounts) SetOwner(ctx context.Context, actor evidence.Actor, name, u
 		role = ""
 	}
 	return a.SetPackageRole(ctx, actor, purl.Gem, name, user, role)
+}
+
+// gemAttestations is the verifier in the words of the gem protocols.
+type gemAttestations struct{ *signing.Verifier }
+
+// Gem implements gem.Attestations.
+func (a gemAttestations) Gem(bundle []byte, c gem.Claim) (gem.Proof, error) {
+	v, err := a.File(bundle, c.Artifact, c.Workload)
+	return v.Statement, err
 }
 
 // gemTrust is trusted publishing in the words of the gem protocols.

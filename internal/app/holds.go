@@ -16,7 +16,7 @@ type reviewer struct{ *publish.Service }
 func (r reviewer) Review(ctx context.Context, actor evidence.Actor, u registry.Upload) (*registry.Hold, error) {
 	f, err := r.Service.Review(ctx, publish.Candidate{
 		Actor: actor, Ecosystem: u.Ecosystem, Name: u.Name, Version: u.Version, File: u.File, Type: u.ArtifactType, PURL: u.PURL, Size: u.Size,
-		Inventory: u.Inventory, Order: u.Order, Stage: u.Stage,
+		Inventory: u.Inventory, Order: u.Order, Stage: u.Stage, Tags: u.Tags, Made: u.Made,
 	})
 	if f == nil || err != nil {
 		return nil, err

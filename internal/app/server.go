@@ -392,5 +392,5 @@ func (layers) ReadConfig(raw []byte) (oci.ImageConfig, error) {
 	if err != nil {
 		return oci.ImageConfig{}, err
 	}
-	return oci.ImageConfig{DiffIDs: c.RootFS.DiffIDs, Instructions: c.Instructions(), Platform: c.Platform()}, nil
+	return oci.ImageConfig{DiffIDs: c.RootFS.DiffIDs, Instructions: c.Instructions(), Platform: c.Platform(), Settings: c.Settings()}, nil
 }

@@ -110,12 +110,18 @@ func printDifference(p *output.Printer, h resource.Hold) {
 			p.Line("      runs %s", strings.Join(c.Files, ", "))
 		}
 	}
+	for _, m := range h.Made {
+		p.Line("  %s %s %s  %s", sign(m.Change), m.Sort, output.Warn(m.Name), output.Dim(beforeAfter(m)))
+	}
 	for _, d := range h.Dependencies {
 		p.Line("  %s depends on %s %s", sign("added"), output.Warn(d.Name), d.Range)
 	}
 	printMarks(p, "program", h.Programs)
 	printMarks(p, "host", h.Hosts)
 	printMarks(p, "looks unreadable:", h.Opaque)
+	if len(h.Made) > 0 && h.Added+h.Changed+h.Removed == 0 {
+		return // it has no files of its own
+	}
 	p.Line("\n%d files added, %d changed, %d removed", h.Added, h.Changed, h.Removed)
 	for _, f := range h.Files {
 		p.Line("  %s %s  %s", sign(f.Change), f.Path, output.Dim(fileSizes(f)))
@@ -123,6 +129,13 @@ func printDifference(p *output.Printer, h resource.Hold) {
 	if more := h.Added + h.Changed + h.Removed - len(h.Files); more > 0 {
 		p.Line("  and %d more", more)
 	}
+}
+
+func beforeAfter(m resource.MadeChange) string {
+	if m.Before != "" && m.After != "" {
+		return m.Before + " -> " + m.After
+	}
+	return m.Before + m.After
 }
 
 func printMarks(p *output.Printer, what string, marks []resource.Mark) {

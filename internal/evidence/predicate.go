@@ -214,6 +214,8 @@ type Contents struct {
 	Manifests []digest.Digest `json:"manifests,omitempty"`
 	// Platform is "os/architecture[/variant]".
 	Platform string `json:"platform,omitempty"`
+	// Settings are how an image runs: "entrypoint", "user" and the like; of its environment only the names.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // PredicateType implements Predicate.

@@ -2,6 +2,8 @@ package image
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -27,6 +29,20 @@ type Config struct {
 		CreatedBy  string `json:"created_by"`
 		EmptyLayer bool   `json:"empty_layer"`
 	} `json:"history"`
+
+	run runConfig
+}
+
+// runConfig is how the image runs.
+type runConfig struct {
+	User         string
+	ExposedPorts map[string]any
+	Env          []string
+	Entrypoint   []string
+	Cmd          []string
+	Volumes      map[string]any
+	WorkingDir   string
+	StopSignal   string
 }
 
 // ParseConfig reads an image configuration. It fails with code image-config-malformed.
@@ -46,7 +62,57 @@ func ParseConfig(raw []byte) (*Config, error) {
 			return nil, configMalformed("a diff_id in it is not a digest").Because(err)
 		}
 	}
+	var with struct{ Config runConfig }
+	if json.Unmarshal(raw, &with) == nil { // old builders wrote other types here: then nothing is known of it
+		c.run = with.Config
+	}
 	return c, nil
+}
+
+const (
+	maxSetting      = 512 // bytes
+	maxSettingNames = 100
+)
+
+// Settings are how the image runs, by the name of the setting. Of its environment there are only the names:
+// values can be secrets.
+func (c *Config) Settings() map[string]string {
+	out := map[string]string{}
+	put := func(name, value string) {
+		if len(value) > maxSetting {
+			value = strings.ToValidUTF8(value[:maxSetting], "") + "…"
+		}
+		if value != "" {
+			out[name] = value
+		}
+	}
+	var env []string
+	for _, one := range c.run.Env[:min(len(c.run.Env), maxSettingNames)] {
+		name, _, _ := strings.Cut(one, "=")
+		env = append(env, name)
+	}
+	slices.Sort(env)
+	put("entrypoint", quoted(c.run.Entrypoint))
+	put("cmd", quoted(c.run.Cmd))
+	put("user", c.run.User)
+	put("working directory", c.run.WorkingDir)
+	put("stop signal", c.run.StopSignal)
+	put("environment", strings.Join(env, " "))
+	put("ports", strings.Join(slices.Sorted(maps.Keys(c.run.ExposedPorts)), " "))
+	put("volumes", strings.Join(slices.Sorted(maps.Keys(c.run.Volumes)), " "))
+	return out
+}
+
+// quoted is an argument list as text in which each argument can be told from the next.
+func quoted(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	raw, err := json.Marshal(args)
+	if err != nil {
+		return "" // strings: it cannot
+	}
+	return string(raw)
 }
 
 func configMalformed(why string) *fault.Error {

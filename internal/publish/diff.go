@@ -45,6 +45,8 @@ type Diff struct {
 	// What is news of what the reader noticed; the first of each.
 	Programs, Hosts, Opaque []evidence.Mark
 	Dependencies            []evidence.Dependency
+	// Made is what differs of what it is put together from.
+	Made []MadeChange
 }
 
 // HookChange is an install hook that differs.
@@ -193,6 +195,12 @@ func (d Diff) lines() []string {
 	}
 	if more := len(d.Hooks) - briefHooks; more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more install scripts", more))
+	}
+	for _, m := range d.Made[:min(len(d.Made), briefMade)] {
+		lines = append(lines, m.line())
+	}
+	if more := len(d.Made) - briefMade; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more differences", more))
 	}
 	for _, f := range d.Files[:min(len(d.Files), briefFiles)] {
 		lines = append(lines, f.line())

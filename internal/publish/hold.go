@@ -137,7 +137,7 @@ func (s *Service) hold(ctx context.Context, r release) (Hold, basis, error) {
 			if err := json.Unmarshal(d.Input, &b); err != nil {
 				return h, b, fmt.Errorf("input of decision %d: %w", st.Seq, err)
 			}
-			h.Points, h.Diff = b.Points, Diff{Against: b.Against, Hooks: b.Hooks}
+			h.Points, h.Diff = b.Points, Diff{Against: b.Against, Hooks: b.Hooks, Made: b.Made}
 		}
 	}
 	return h, b, s.progress(ctx, r, &h)
@@ -184,8 +184,25 @@ func (s *Service) difference(ctx context.Context, r release, b basis) (Diff, err
 		return Diff{}, err
 	}
 	d := Compare(before, after)
-	d.Against = b.Against
-	return d, nil
+	d.Against, d.Made = b.Against, b.Made
+	if len(old) > 0 && len(b.Made) > 0 {
+		err = s.remade(ctx, old[0], files[0], &d)
+	}
+	return d, err
+}
+
+// remade compares again what two versions are put together from: more may have been read since.
+func (s *Service) remade(ctx context.Context, old, r release, d *Diff) error {
+	was, err := s.made(ctx, old.purl, old.artifact, old.seq)
+	if err != nil || was == nil {
+		return err
+	}
+	is, err := s.made(ctx, r.purl, r.artifact, r.seq)
+	if err != nil || is == nil {
+		return err
+	}
+	d.Made, err = s.compareMade(ctx, was, is)
+	return err
 }
 
 // inside is what the files of a version hold. Where there are several, the sort of file comes before the path.

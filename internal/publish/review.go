@@ -30,6 +30,10 @@ type Candidate struct {
 	Inventory *evidence.Inventory
 	// Order compares two versions as the ecosystem does; nil means by the time of publication.
 	Order func(a, b string) int
+	// Tags are what will point at it, and Made what it is put together from as far as that is known; nil where
+	// an artifact is one archive, which Inventory tells.
+	Tags []string
+	Made *evidence.Contents
 	// Stage says that its publisher wants it to wait.
 	Stage bool
 }
@@ -60,6 +64,7 @@ type Point struct {
 type basis struct {
 	Against string       `json:"against,omitempty"` // the version that it was compared with
 	Hooks   []HookChange `json:"hooks,omitempty"`
+	Made    []MadeChange `json:"made,omitempty"`
 	Points  []Point      `json:"points,omitempty"`
 }
 
@@ -74,7 +79,7 @@ func (s *Service) Review(ctx context.Context, c Candidate) (*Finding, error) {
 		return nil, err
 	}
 	r := &review{Service: s, ctx: ctx, candidate: c, settings: settings, now: s.record.Now()}
-	for _, look := range []func() error{r.lookAtContents, r.lookAtPublisher, r.lookAtBurst} {
+	for _, look := range []func() error{r.lookAtContents, r.lookAtMade, r.lookAtPublisher, r.lookAtBurst} {
 		if err := look(); err != nil {
 			return nil, fmt.Errorf("review %s: %w", c.PURL, err)
 		}
@@ -170,7 +175,7 @@ const maxBasis = 40 << 10
 // explain fills in reasons and basis. What is too long is left out, details first: they can be had from
 // the inventories again.
 func (r *review) explain(f *Finding) (err error) {
-	b := basis{Against: r.diff.Against, Hooks: r.diff.brief(), Points: r.points}
+	b := basis{Against: r.diff.Against, Hooks: r.diff.brief(), Made: r.diff.Made[:min(len(r.diff.Made), briefMade)], Points: r.points}
 	var lines []string
 	if !f.Noted {
 		lines = r.diff.lines()
@@ -198,6 +203,8 @@ func (r *review) explain(f *Finding) (err error) {
 			b.Points = withoutDetails(b.Points)
 		case len(lines) > 0:
 			lines = nil
+		case len(b.Made) > 0:
+			b.Made = b.Made[:len(b.Made)/2]
 		default:
 			return nil
 		}

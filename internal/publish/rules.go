@@ -22,6 +22,10 @@ const (
 	DependencyUnknown = "dependency-unknown"     // it depends on something new of which this record knows no age
 	PrincipalNew      = "principal-new"          // its publisher never published the name before
 	CredentialChanged = "credential-changed"     // its publisher's password, address or factors changed lately
+	BaseChanged       = "base-changed"           // its lowest layer is not its predecessor's
+	SettingsChanged   = "settings-changed"       // it runs in another way: entrypoint, user, environment
+	SetuidNew         = "setuid-new"             // it holds files that run with their owner's rights, which its predecessor did not
+	ComponentNew      = "component-new"          // it holds packages that its predecessor did not
 	Burst             = "publish-burst"          // its publisher publishes many names at once
 )
 
@@ -90,6 +94,7 @@ func Defaults() Settings {
 		Rules: map[string]Stage{
 			HookNew: Wait, HookChanged: Wait, HookFirst: Warn, BinaryNew: Warn, NetworkNew: Audit, Obfuscated: Warn, SizeJump: Warn,
 			DependencyYoung: Wait, DependencyUnknown: Audit, PrincipalNew: Warn, CredentialChanged: Wait, Burst: Wait,
+			BaseChanged: Audit, SettingsChanged: Warn, SetuidNew: Warn, ComponentNew: Audit,
 		},
 		Staged: &staged, Approvals: 1, DependencyAge: Duration(72 * time.Hour), SizeFactor: 10, SizeGrowth: 10 << 20,
 		Burst:     &BurstLimit{Publications: 30, Names: 10, Within: Duration(10 * time.Minute)},

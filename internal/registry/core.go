@@ -153,6 +153,9 @@ type Upload struct {
 	// that a version has one file of this ArtifactType at most.
 	OpenFor time.Duration
 	Sole    bool
+	// Made is what the artifact is put together from, as far as that is known: an image's layers and how it
+	// runs. nil where it is one archive, which Inventory tells.
+	Made *evidence.Contents
 	// Order compares two versions as the ecosystem does; nil means by the time of their publication.
 	Order func(a, b string) int
 	// Contents are contents drafts about the artifact, appended after the publication.

@@ -27,7 +27,10 @@ func malformed(format string, args ...any) *fault.Error {
 // parseBundle decodes a bundle of a signed statement. Its sizes are checked before the parts that
 // are expensive to parse are looked at.
 // Source: sigstore/architecture-docs, client-spec.md 5; protobuf-specs, sigstore_bundle.proto.
-func parseBundle(raw []byte) (*bundle.Bundle, error) {
+func parseBundle(raw []byte) (*bundle.Bundle, error) { return parse(raw, false) }
+
+// parse is parseBundle that takes the signature of a whole file, too, when files is set.
+func parse(raw []byte, files bool) (*bundle.Bundle, error) {
 	if len(raw) > MaxBundle {
 		return nil, fault.New(fault.TooLarge, "attestation-too-large", "the attestation is larger than %d KiB", MaxBundle>>10)
 	}
@@ -35,7 +38,7 @@ func parseBundle(raw []byte) (*bundle.Bundle, error) {
 	if err := protojson.Unmarshal(raw, pb); err != nil {
 		return nil, malformed("it is not the JSON of one").Because(err)
 	}
-	if err := checkSizes(pb); err != nil {
+	if err := checkSizes(pb, files); err != nil {
 		return nil, err
 	}
 	b, err := bundle.NewBundle(pb)
@@ -45,12 +48,12 @@ func parseBundle(raw []byte) (*bundle.Bundle, error) {
 	return b, nil
 }
 
-func checkSizes(b *v1.Bundle) error {
-	m := b.GetVerificationMaterial()
+func checkSizes(b *v1.Bundle, files bool) error {
+	m, ofFile := b.GetVerificationMaterial(), files && b.GetMessageSignature() != nil
 	switch {
-	case b.GetDsseEnvelope() == nil:
+	case b.GetDsseEnvelope() == nil && !ofFile:
 		return malformed("it holds no signed statement")
-	case len(b.GetDsseEnvelope().GetSignatures()) != 1:
+	case !ofFile && len(b.GetDsseEnvelope().GetSignatures()) != 1:
 		return malformed("it has %d signatures; expected one", len(b.GetDsseEnvelope().GetSignatures()))
 	case m.GetCertificate() == nil && m.GetX509CertificateChain() == nil:
 		return malformed("it was not signed with a certificate")

@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -134,7 +135,7 @@ func (v Verified) Statement(p purl.PURL, artifact, bundle digest.Digest) evidenc
 	return evidence.Draft{
 		Subjects: []evidence.Subject{evidence.About(p, artifact)},
 		Predicate: evidence.Verification{
-			Proof: ProvenanceProof, Evidence: bundle, Identity: v.SAN, Verdict: "holds", Claims: claims,
+			Proof: cmp.Or(v.proof, ProvenanceProof), Evidence: bundle, Identity: v.SAN, Verdict: "holds", Claims: claims,
 		},
 		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Verified,
 	}

@@ -100,6 +100,8 @@ type Verified struct {
 	PredicateType string
 	LogIndex      int64
 	Time          time.Time // when the log or a timestamp authority saw the signature
+
+	proof string // empty: ProvenanceProof
 }
 
 // Verify checks a bundle, in JSON. Codes: attestation-too-large, attestation-malformed;
@@ -111,9 +113,12 @@ func (v *Verifier) Verify(raw []byte, want Expectation) (Verified, error) {
 	if err != nil {
 		return Verified{}, err
 	}
-	result, r, err := v.holds(b)
+	result, r, err := v.holds(b, verify.WithoutArtifactUnsafe())
 	if err != nil {
 		return Verified{}, err
+	}
+	if result.Statement == nil {
+		return Verified{}, malformed("it holds no signed statement") // cannot happen: see checkSizes
 	}
 	if err := want.checkStatement(result); err != nil {
 		return Verified{}, err
@@ -124,17 +129,17 @@ func (v *Verifier) Verify(raw []byte, want Expectation) (Verified, error) {
 	return describe(b, result, r)
 }
 
-// holds checks the mathematics against each root in turn. Artifact and identity are compared
-// afterwards, with sentences of our own.
-func (v *Verifier) holds(b *bundle.Bundle) (*verify.VerificationResult, *root, error) {
-	policy := verify.NewPolicy(verify.WithoutArtifactUnsafe(), verify.WithoutIdentitiesUnsafe())
+// holds checks the mathematics against each root in turn. Identity is compared afterwards, with sentences of
+// our own, and so is the artifact of a statement.
+func (v *Verifier) holds(b *bundle.Bundle, artifact verify.ArtifactPolicyOption) (*verify.VerificationResult, *root, error) {
+	policy := verify.NewPolicy(artifact, verify.WithoutIdentitiesUnsafe())
 	var why []error
 	names := make([]string, len(v.roots))
 	for i, r := range v.roots {
 		names[i] = r.name
 		result, err := r.verifier.Verify(b, policy)
-		if err == nil && (result.Signature == nil || result.Signature.Certificate == nil || result.Statement == nil) {
-			err = errors.New("no certificate or no statement") // cannot happen with the options of parse
+		if err == nil && (result.Signature == nil || result.Signature.Certificate == nil) {
+			err = errors.New("no certificate") // cannot happen with the options of parse
 		}
 		if err == nil {
 			return result, r, nil
@@ -211,7 +216,10 @@ func describe(b *bundle.Bundle, result *verify.VerificationResult, r *root) (Ver
 		Root: r.name, Issuer: c.Issuer, SAN: c.SubjectAlternativeName,
 		Repository: c.SourceRepositoryURI, RepositoryID: c.SourceRepositoryIdentifier, Ref: c.SourceRepositoryRef, Commit: c.SourceRepositoryDigest,
 		Workflow: c.BuildConfigURI, Run: c.RunInvocationURI, Trigger: c.BuildTrigger, Runner: c.RunnerEnvironment,
-		PredicateType: result.Statement.GetPredicateType(), LogIndex: index,
+		LogIndex: index,
+	}
+	if result.Statement != nil {
+		out.PredicateType = result.Statement.GetPredicateType()
 	}
 	for _, t := range result.VerifiedTimestamps {
 		if out.Time.IsZero() || t.Timestamp.Before(out.Time) {

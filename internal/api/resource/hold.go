@@ -23,6 +23,7 @@ type Hold struct {
 	Tags       []string     `json:"tags"` // set when it is approved
 	Against    string       `json:"against,omitempty"`
 	Hooks      []HookChange `json:"hooks"`
+	Made       []MadeChange `json:"made,omitempty"` // of a container image, say
 	Added      int          `json:"added,omitempty"` // files
 	Changed    int          `json:"changed,omitempty"`
 	Removed    int          `json:"removed,omitempty"`
@@ -96,6 +97,15 @@ type HookChange struct {
 	Before  string   `json:"before,omitempty"`
 	Command string   `json:"command,omitempty"`
 	Files   []string `json:"files,omitempty"`
+}
+
+// MadeChange is a difference of what the version is put together from.
+type MadeChange struct {
+	Sort   string `json:"sort"`   // layer, component, setting, setuid, programs
+	Change string `json:"change"` // added, changed, removed
+	Name   string `json:"name"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
 }
 
 // FileChange is a file that differs from the version before.

@@ -28,6 +28,10 @@ func (a *accounts) Authorize(_ context.Context, _ evidence.Actor, perm evidence.
 	return nil
 }
 
+func (a *accounts) MayStop(ctx context.Context, actor evidence.Actor, ecosystem, name string) error {
+	return a.Authorize(ctx, actor, evidence.Own, ecosystem, name)
+}
+
 func (a *accounts) RequireAdmin(_ context.Context, actor evidence.Actor) error {
 	if actor.Account != "root" {
 		return fault.New(fault.Denied, "admin-required", "you are not root")

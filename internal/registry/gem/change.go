@@ -53,6 +53,9 @@ func (r *Registry) serveOwners(w http.ResponseWriter, req *http.Request, _ evide
 	if err != nil {
 		return err
 	}
+	if len(names) == 0 {
+		return unknownName(req.PathValue("name"))
+	}
 	owners := make([]owner, len(names))
 	for i, n := range names {
 		owners[i] = owner{n, n}

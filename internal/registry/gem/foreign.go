@@ -78,24 +78,32 @@ func (x *index) askForeign(ctx context.Context) {
 
 // takeForeign appends the names that are not in the list. x.mu is held.
 func (x *index) takeForeign(ctx context.Context, body []byte) error {
-	var added []row
-	taken := map[string]bool{}
+	added, taken := make([]row, 0, maxBatch), map[string]bool{}
+	flush := func() error {
+		if err := x.keep(ctx, added); err != nil {
+			return err
+		}
+		for _, a := range added {
+			x.add(a.line)
+		}
+		added = added[:0]
+		clear(taken)
+		return nil
+	}
 	for name, versions := range parseVersions(string(body)) {
 		if _, known := x.last[normal(name)]; known || taken[normal(name)] {
 			continue
 		}
 		taken[normal(name)] = true
 		added = append(added, row{line: line{text: name + " " + versions + " " + unknownSum, foreign: true}})
-	}
-	for batch := range slices.Chunk(added, maxBatch) {
-		if err := x.keep(ctx, batch); err != nil {
+		if len(added) < maxBatch {
+			continue
+		}
+		if err := flush(); err != nil {
 			return err
 		}
-		for _, a := range batch {
-			x.add(a.line)
-		}
 	}
-	return nil
+	return flush()
 }
 
 // parseVersions yields the names of a list with the versions of their first line. What is no name is left out.

@@ -63,7 +63,7 @@ func (l line) parts() (name, versions, sum string) {
 }
 
 func newIndex(r *Registry) *index {
-	x := &index{r: r, lists: registry.NewCache[*list](r.limits.Pages)}
+	x := &index{r: r, revision: -1, lists: registry.NewCache[*list](r.limits.Pages)}
 	x.clear()
 	return x
 }

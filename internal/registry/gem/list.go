@@ -38,8 +38,8 @@ type list struct {
 	etag  string
 	heads http.Header
 	body  []byte
-	names []string // as their authors spell them, sorted
-	// tuples are what the list says that is offered here.
+	names []string // as their authors spell them, sorted; nil until somebody asked
+	// tuples are what the list says that is offered here; made with names.
 	tuples []tuple
 
 	pack   sync.Once
@@ -56,8 +56,8 @@ func (l *list) CacheRevision() int64 { return l.made }
 // CacheWeight is what it takes in memory, about.
 func (l *list) CacheWeight() int64 { return int64(2*len(l.body) + 16*len(l.names) + 48*len(l.tuples)) }
 
-// listFor returns the list as the actor sees it.
-func (x *index) listFor(ctx context.Context, actor evidence.Actor) (*list, error) {
+// listFor returns the list as the actor sees it, and with catalogue the names and tuples of it, too.
+func (x *index) listFor(ctx context.Context, actor evidence.Actor, catalogue bool) (*list, error) {
 	x.askForeign(ctx)
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -68,11 +68,15 @@ func (x *index) listFor(ctx context.Context, actor evidence.Actor) (*list, error
 	if err != nil {
 		return nil, err
 	}
-	if l := x.lists.Get(s.mark); l != nil && l.made == x.made {
-		return l, nil
+	l := x.lists.Get(s.mark)
+	if l == nil || l.made != x.made {
+		l = x.build(s)
+		x.lists.Put(l)
 	}
-	l := x.build(s)
-	x.lists.Put(l)
+	if catalogue && l.names == nil {
+		x.catalogue(l, s)
+		x.lists.Grown(l, int64(16*len(l.names)+48*len(l.tuples)))
+	}
 	return l, nil
 }
 
@@ -124,16 +128,32 @@ func markOf(hidden map[string]bool) string {
 // build renders the list without what is hidden.
 func (x *index) build(s *sight) *list {
 	l := &list{key: s.mark, made: x.made, packs: map[string][]byte{}}
-	var b bytes.Buffer
-	b.WriteString(headLine + x.created.Format(time.RFC3339) + "\n---\n")
-	for _, one := range x.lines {
-		name, _, _ := one.parts()
-		if s.hidden[normal(name)] {
-			continue
+	head := headLine + x.created.Format(time.RFC3339) + "\n---\n"
+	size := len(head)
+	shown := func(one line) bool {
+		if len(s.hidden) == 0 {
+			return true
 		}
-		b.WriteString(one.text)
-		b.WriteByte('\n')
+		name, _, _ := one.parts()
+		return !s.hidden[normal(name)]
 	}
+	for _, one := range x.lines {
+		size += len(one.text) + 1
+	}
+	l.body = append(make([]byte, 0, size), head...)
+	for _, one := range x.lines {
+		if shown(one) {
+			l.body = append(append(l.body, one.text...), '\n')
+		}
+	}
+	l.etag = strconv.Quote(md5Hex(l.body))
+	l.heads = digestHeaders(l.body)
+	return l
+}
+
+// catalogue fills in what the list is made of, name by name. It changes l, which only the holder of x.mu does.
+func (x *index) catalogue(l *list, s *sight) {
+	l.names = []string{}
 	for _, name := range slices.Sorted(maps.Keys(x.last)) {
 		newest := x.lines[x.last[name]]
 		versions := x.versionsOf(name)
@@ -153,15 +173,11 @@ func (x *index) build(s *sight) *list {
 			l.tuples = append(l.tuples, tuple{display, number, platform})
 		}
 	}
-	l.body = b.Bytes()
-	l.etag = strconv.Quote(md5Hex(l.body))
-	l.heads = digestHeaders(l.body)
-	return l
 }
 
 // serveVersions answers GET /versions. Clients have most of it, and ask for what comes after.
 func (r *Registry) serveVersions(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	l, err := r.index.listFor(req.Context(), actor)
+	l, err := r.index.listFor(req.Context(), actor, false)
 	if err != nil {
 		return err
 	}
@@ -206,7 +222,7 @@ func packed(body []byte) []byte {
 
 // serveNames answers GET /names.
 func (r *Registry) serveNames(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	l, err := r.index.listFor(req.Context(), actor)
+	l, err := r.index.listFor(req.Context(), actor, true)
 	if err != nil {
 		return err
 	}
@@ -222,7 +238,7 @@ func (r *Registry) serveNames(w http.ResponseWriter, req *http.Request, actor ev
 // serveSpecs answers GET /specs.4.8.gz and its two siblings: gem search, list and fetch read them whole.
 func (r *Registry) serveSpecs(which string, choose func([]tuple) []tuple) registry.Endpoint {
 	return func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-		l, err := r.index.listFor(req.Context(), actor)
+		l, err := r.index.listFor(req.Context(), actor, true)
 		if err != nil {
 			return err
 		}

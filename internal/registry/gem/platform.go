@@ -16,9 +16,9 @@ var platformForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.]*(?:-[A-Za-z0-9_.]+
 type platform struct{ cpu, os, version string }
 
 var (
-	i86           = regexp.MustCompile(`i\d86`)
-	versionEnding = regexp.MustCompile(`\d+(\.\d+)?$`)
-	versionWhole  = regexp.MustCompile(`^\d+(\.\d+)?$`)
+	i86          = regexp.MustCompile(`i\d86`)
+	digits       = regexp.MustCompile(`\d`)
+	versionWhole = regexp.MustCompile(`^\d+(\.\d+)?$`)
 )
 
 // systems are the operating systems that RubyGems knows, in its order; the group is the version.
@@ -44,6 +44,7 @@ var systems = []struct {
 	{regexp.MustCompile(`(mswin\d+)(?:_(\d+))?`), "$1"},
 	{regexp.MustCompile(`netbsdelf`), "netbsdelf"},
 	{regexp.MustCompile(`openbsd(\d+\.\d+)?`), "openbsd"},
+	{regexp.MustCompile(`bitrig(\d+\.\d+)?`), "bitrig"},
 	{regexp.MustCompile(`solaris(\d+\.\d+)?`), "solaris"},
 	{regexp.MustCompile(`^(\w+_platform)(\d+)?`), "$1"},
 }
@@ -51,7 +52,7 @@ var systems = []struct {
 // parsePlatform takes a platform apart. Source: RubyGems 3.3, platform.rb, "initialize".
 func parsePlatform(s string) platform {
 	parts := strings.Split(s, "-")
-	if n := len(parts); n > 2 && !versionEnding.MatchString(parts[n-1]) { // x86-linux-gnu
+	if n := len(parts); n > 2 && !digits.MatchString(parts[n-1]) { // x86-linux-gnu
 		parts = append(parts[:n-2:n-2], parts[n-2]+"-"+parts[n-1])
 	}
 	p := platform{cpu: parts[0]}
@@ -78,6 +79,9 @@ func parsePlatform(s string) platform {
 		p.os = known.os
 		if len(m) > 1 {
 			p.version = m[len(m)-1]
+		}
+		if strings.HasPrefix(p.version, "gnu") {
+			p.version = "" // what every Linux has that says nothing
 		}
 		if known.os == "$1" {
 			p.os = m[1]

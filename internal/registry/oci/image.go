@@ -75,6 +75,32 @@ func (g *Registry) describeSoon(ctx context.Context, name string, m *manifest, d
 	return draft, err == nil, err
 }
 
+// sketch says what an image is made of without waiting for what is still being read: such a layer has no diffID.
+// What the configuration claims of it could be somebody else's.
+func (g *Registry) sketch(ctx context.Context, name string, m *manifest) (*evidence.Contents, error) {
+	im := &imageBuilder{contents: evidence.Contents{Of: "image"}}
+	if g.config.Layers == nil || len(m.Layers) > maxImageLayers {
+		return nil, nil
+	}
+	config, err := g.imageConfig(ctx, name, m, im)
+	if err != nil {
+		return nil, err
+	}
+	im.contents.Platform, im.contents.Settings = config.Platform, config.Settings
+	for i, l := range m.Layers {
+		var f layerFinding
+		if err := g.layers.find(ctx, l.Digest, &f); err != nil {
+			return nil, err
+		}
+		layer := evidence.ImageLayer{DiffID: f.diffID, Blob: l.Digest}
+		if config.DiffIDs != nil {
+			layer.CreatedBy = config.Instructions[i]
+		}
+		im.contents.Layers = append(im.contents.Layers, layer)
+	}
+	return &im.contents, nil
+}
+
 // errNotSettled says that the layers of an image are still being read.
 var errNotSettled = errors.New("the layers are still being read")
 
@@ -106,7 +132,7 @@ func (g *Registry) gather(ctx, patience context.Context, name string, m *manifes
 		return err
 	}
 	im.layers(m.Layers, found, config)
-	im.contents.Platform = config.Platform
+	im.contents.Platform, im.contents.Settings = config.Platform, config.Settings
 	return g.hide(ctx, found, im)
 }
 

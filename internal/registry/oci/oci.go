@@ -46,6 +46,8 @@ type ImageConfig struct {
 	DiffIDs      []digest.Digest // lowest first
 	Instructions []string        // what made each of them; empty where the history does not tell
 	Platform     string          // "os/architecture[/variant]", or empty
+	// Settings are how it runs: "entrypoint", "user" and the like.
+	Settings map[string]string
 }
 
 // Accounts revalidates a credential that a bearer token was issued for; the account package

@@ -173,6 +173,10 @@ func (g *Registry) publish(c *call, m *manifest, d digest.Digest, size int64, ta
 	}
 	if settled {
 		u.Contents = []evidence.Draft{draft}
+		contents := draft.Predicate.(evidence.Contents)
+		u.Made = &contents
+	} else if u.Made, err = g.sketch(c.r.Context(), c.name, m); err != nil {
+		return nil, err
 	}
 	hold, err := g.core.Submit(c.r.Context(), c.actor, u)
 	if err != nil || settled {

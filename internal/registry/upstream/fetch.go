@@ -151,11 +151,15 @@ func (c *Client) record(ctx context.Context, src *source, address, name string, 
 	return err
 }
 
-// contents looks into the file. One that cannot be read is no reason to withhold it: the record says so.
+// contents looks into the file. One that cannot be read is no reason to withhold it: the record says so. One that
+// is another than its name says, an Integrity fault, is refused.
 func (c *Client) contents(ctx context.Context, wanted registry.Wanted, artifact digest.Digest) (evidence.Draft, error) {
 	inv, err := wanted.Read(ctx, artifact)
 	if err != nil && (fault.KindOf(err) == fault.Internal || ctx.Err() != nil) {
 		return evidence.Draft{}, fmt.Errorf("look into %s: %w", wanted.PURL, err)
+	}
+	if fault.KindOf(err) == fault.Integrity {
+		return evidence.Draft{}, err
 	}
 	if err != nil || inv == nil {
 		reason := "nothing is known of what it holds"

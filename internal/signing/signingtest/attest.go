@@ -92,6 +92,11 @@ func (a *Authority) enter(envelope any, payload, sig, verifier []byte) (logged, 
 	if err != nil {
 		return logged{}, err
 	}
+	return a.enterBody(body)
+}
+
+// enterBody logs what an entry consists of.
+func (a *Authority) enterBody(body []byte) (logged, error) {
 	id, err := keyID(a.tlog)
 	if err != nil {
 		return logged{}, err
@@ -114,14 +119,19 @@ func (a *Authority) enter(envelope any, payload, sig, verifier []byte) (logged, 
 // entry is what the log answers as bundles carry it.
 func (a *Authority) entry(envelope any, payload, sig, verifier []byte) (map[string]any, error) {
 	e, err := a.enter(envelope, payload, sig, verifier)
+	return a.answer("dsse", e), err
+}
+
+// answer is an entry of a kind as bundles carry it.
+func (a *Authority) answer(kind string, e logged) map[string]any {
 	return map[string]any{
 		"logIndex": strconv.Itoa(logIndex), "logId": map[string]any{"keyId": e.log}, "integratedTime": strconv.FormatInt(a.now.Unix(), 10),
-		"kindVersion": map[string]string{"kind": "dsse", "version": "0.0.1"}, "canonicalizedBody": e.body,
+		"kindVersion": map[string]string{"kind": kind, "version": "0.0.1"}, "canonicalizedBody": e.body,
 		"inclusionPromise": map[string]any{"signedEntryTimestamp": e.promise},
 		"inclusionProof": map[string]any{
 			"logIndex": "0", "treeSize": "1", "rootHash": e.leaf, "hashes": []any{}, "checkpoint": map[string]any{"envelope": e.checkpoint},
 		},
-	}, err
+	}
 }
 
 // checkpoint signs a tree of one leaf. Source: C2SP signed-note; sigstore/rekor, pkg/util/signed_note.go.
