@@ -89,6 +89,8 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"upstream-publish": upstreamPublish,
 		"upstream-mode":    upstreamMode,
 		"upstream-asked":   upstreamAsked,
+		"second-hullmark":  startSecond,
+		"second-kill":      killSecond,
 	}
 }
 

@@ -47,7 +47,10 @@ func startUpstream(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // upstreams holds what a transcript starts.
-type upstreams struct{ npm *npmUpstream }
+type upstreams struct {
+	npm    *npmUpstream
+	second *dev
+}
 
 func upstreamOf(ts *testscript.TestScript) *npmUpstream {
 	u := ts.Value(upstreamKey{}).(*upstreams).npm

@@ -122,8 +122,13 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
+	var images oci.Upstream // an interface that holds nothing is not nil
+	if s.app.Upstream.For(purl.OCI) != nil {
+		images = s.app.Upstream
+	}
 	s.OCI, err = oci.New(s.app.Core, oci.Config{
-		Key: key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts,
+		Upstream: images,
+		Key:      key, PublicURL: c.PublicURL, Layers: layers{}, Accounts: s.app.Accounts,
 		Trust: ociTrust{s.app.Trust, s.audience(purl.OCI)}, Clock: c.Clock, Log: c.Logger,
 	})
 	if err != nil {

@@ -21,6 +21,9 @@ func summary(s evidence.Statement) string {
 			if p.Actor.Label != "" {
 				credential += " (" + p.Actor.Label + ")"
 			}
+			if p.Origin != nil {
+				return fmt.Sprintf("%s %s of %s from %s", p.Event, p.Version, p.Name, p.Origin.URL)
+			}
 			return fmt.Sprintf("%s %s of %s by %s with %s", p.Event, p.Version, p.Name, p.Actor.Account, credential)
 		})
 	case evidence.ContentsType:

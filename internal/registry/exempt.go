@@ -81,6 +81,12 @@ func (c *Core) exempted(ctx context.Context) (*exemptions, error) {
 	return found, nil
 }
 
+// Exempted reports whether a release, or its name, is let past the cooldown now.
+func (c *Core) Exempted(ctx context.Context, p purl.PURL) (bool, error) {
+	e, err := c.exempted(ctx)
+	return err == nil && e.holds(c.now(), p), err
+}
+
 // holds reports whether one of the names is exempt at a time.
 func (e *exemptions) holds(at time.Time, names ...purl.PURL) bool {
 	for _, p := range names {
@@ -172,4 +178,41 @@ func (c *Core) rememberedTimes(ctx context.Context, ecosystem, name string) (map
 		out[key] = time.UnixMilli(published).UTC()
 	}
 	return out, rows.Err()
+}
+
+// Seen is a version that an upstream's tag stood for.
+type Seen struct {
+	Version string
+	At      time.Time
+	Exempt  bool // from the cooldown
+}
+
+// SeenUnder returns what was seen under a tag of an upstream's name.
+func (c *Core) SeenUnder(ctx context.Context, ecosystem, name, tag string) ([]Seen, error) {
+	rows, err := c.record.DB().Query().QueryContext(ctx, `SELECT version, published FROM listed_release
+		WHERE ecosystem = $1 AND name = $2 AND file = $3`, ecosystem, name, tag)
+	if err != nil {
+		return nil, fmt.Errorf("seen under %s: %w", tag, err)
+	}
+	defer rows.Close()
+	var out []Seen
+	for rows.Next() {
+		var s Seen
+		var at int64
+		if err := rows.Scan(&s.Version, &at); err != nil {
+			return nil, fmt.Errorf("seen under %s: %w", tag, err)
+		}
+		s.At = time.UnixMilli(at).UTC()
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// SawUnder remembers that an upstream's tag stands for a version. The first time counts.
+func (c *Core) SawUnder(ctx context.Context, ecosystem, name, tag string, s Seen) error {
+	return c.record.DB().Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO listed_release (ecosystem, name, version, file, published) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT DO NOTHING`, ecosystem, name, s.Version, tag, s.At.UnixMilli())
+		return err
+	})
 }

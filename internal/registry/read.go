@@ -173,7 +173,8 @@ func (c *Core) Names(ctx context.Context, ecosystem, text, after string, limit i
 		return nil, nil // SQLite refuses to compare with a pattern that is too long
 	}
 	rows, err := c.record.DB().Query().QueryContext(ctx, `SELECT name FROM package
-		WHERE ecosystem = $1 AND name > $2 AND name LIKE '%' || $3 || '%' ESCAPE '\' ORDER BY name LIMIT $4`,
+		WHERE ecosystem = $1 AND name > $2 AND name LIKE '%' || $3 || '%' ESCAPE '\'
+			AND (NOT EXISTS (SELECT 1 FROM release r WHERE r.package_id = package.id) OR EXISTS (SELECT 1 FROM release r WHERE r.package_id = package.id AND r.mirrored = 0)) ORDER BY name LIMIT $4`,
 		ecosystem, after, likeEscape.Replace(text), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list names: %w", err)

@@ -89,6 +89,9 @@ type Wanted struct {
 	Listed
 	ContentType string
 	Accept      string // the Accept header to fetch it with; empty for none
+	// Keep takes the place of the record for what is no release of its own, a layer, say: it is called when the
+	// bytes are durable. Nothing else is asked about such a file, the caller has done that.
+	Keep func(ctx context.Context, artifact digest.Digest, size int64) error
 	// Read makes the inventory of the stored artifact, for the record; nil when there is nothing to look into.
 	Read func(ctx context.Context, artifact digest.Digest) (*evidence.Inventory, error)
 }

@@ -10,6 +10,11 @@ import (
 
 // getBlob serves a blob, whole or in ranges (end-2).
 func (g *Registry) getBlob(c *call) error {
+	if proxied, err := g.proxied(c.r.Context(), c.name); err != nil {
+		return err
+	} else if proxied {
+		return g.getUpstreamBlob(c)
+	}
 	if _, err := g.core.LinkedBlob(c.r.Context(), purl.OCI, c.name, c.digest); err != nil {
 		return err
 	}

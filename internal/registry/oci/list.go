@@ -48,6 +48,11 @@ func (g *Registry) listTags(c *call) error {
 	if err != nil {
 		return err
 	}
+	if proxied, err := g.proxied(c.r.Context(), c.name); err != nil {
+		return err
+	} else if proxied {
+		return g.listUpstreamTags(c, n, last)
+	}
 	if _, err := g.core.Lookup(c.r.Context(), purl.OCI, c.name); err != nil {
 		return err
 	}
@@ -118,6 +123,11 @@ type referrer struct {
 func (g *Registry) listReferrers(c *call) error {
 	q := c.r.URL.Query()
 	wanted := q.Get("artifactType")
+	if proxied, err := g.proxied(c.r.Context(), c.name); err != nil {
+		return err
+	} else if proxied {
+		return g.listUpstreamReferrers(c)
+	}
 	if err := g.mayExist(c); err != nil {
 		return err
 	}

@@ -58,6 +58,15 @@ type Accounts interface {
 	ActorSince(ctx context.Context, credential string, derived time.Time, remoteAddr string) (evidence.Actor, error)
 }
 
+// Upstream is [registry.Upstream] as images need it: the upstream package implements it.
+type Upstream interface {
+	registry.Upstream
+	// Fetch makes sure that a file is kept, and returns its digest.
+	Fetch(ctx context.Context, name string, wanted registry.Wanted) (digest.Digest, error)
+	// At names the ecosystem's upstream.
+	At(ecosystem string) string
+}
+
 // Limits bound what a client may make the registry hold. Zero fields take the default.
 type Limits struct {
 	Manifest int64 // bytes of a manifest; default 4 MiB, the least that the specification asks for
@@ -94,8 +103,10 @@ type Config struct {
 	// Sparse lets manifests name contents that their repository does not have, as mirrors of one
 	// platform want it. A pull of what is missing then fails half-way. Default false.
 	Sparse bool
-	Clock  clock.Clock  // default the system's
-	Log    *slog.Logger // default discards
+	// Upstream is where repositories come from that nobody here has; nil: only what was pushed is served.
+	Upstream Upstream
+	Clock    clock.Clock  // default the system's
+	Log      *slog.Logger // default discards
 }
 
 // Registry serves the OCI API. It is safe for concurrent use.

@@ -27,6 +27,11 @@ func (g *Registry) getManifest(c *call) error {
 }
 
 func (g *Registry) find(c *call) (registry.Release, error) {
+	if proxied, err := g.proxied(c.r.Context(), c.name); err != nil {
+		return registry.Release{}, err
+	} else if proxied {
+		return g.findUpstream(c)
+	}
 	if c.tag != "" {
 		return g.core.Resolve(c.r.Context(), purl.OCI, c.name, c.tag)
 	}

@@ -72,6 +72,12 @@ func (g *Registry) takeUp(ctx context.Context) error {
 				slog.String("manifest", string(im.digest)), slog.Any("error", err))
 			continue
 		}
+		if im.mirrored {
+			if err := g.describeIfWhole(ctx, im); err != nil {
+				return err
+			}
+			continue
+		}
 		if m.isImage() {
 			g.describeLater(im.name, m, im.digest)
 		}
@@ -90,11 +96,12 @@ func (g *Registry) storedManifest(ctx context.Context, im undescribed) (*manifes
 type undescribed struct {
 	name, mediaType string
 	digest          digest.Digest
+	mirrored        bool // its layers may not have been asked for yet
 }
 
 // undescribed lists the images that nothing is known of, not even why.
 func (g *Registry) undescribed(ctx context.Context) ([]undescribed, error) {
-	rows, err := g.core.Record().DB().Query().QueryContext(ctx, `SELECT p.name, a.media_type, a.digest
+	rows, err := g.core.Record().DB().Query().QueryContext(ctx, `SELECT p.name, a.media_type, a.digest, r.mirrored
 		FROM release r JOIN package p ON p.id = r.package_id JOIN artifact a ON a.id = r.artifact_id
 		WHERE p.ecosystem = $1 AND r.state <> 'withdrawn' AND r.artifact_type IN ($2, $3) AND a.incomplete = '' AND a.platform = ''
 			AND NOT EXISTS (SELECT 1 FROM image_layer l WHERE l.image_id = a.id)`, purl.OCI, configImage, configDockerImage)
@@ -105,7 +112,7 @@ func (g *Registry) undescribed(ctx context.Context) ([]undescribed, error) {
 	var out []undescribed
 	for rows.Next() {
 		var u undescribed
-		if err := rows.Scan(&u.name, &u.mediaType, &u.digest); err != nil {
+		if err := rows.Scan(&u.name, &u.mediaType, &u.digest, &u.mirrored); err != nil {
 			return nil, fmt.Errorf("list images without contents: %w", err)
 		}
 		out = append(out, u)

@@ -58,8 +58,8 @@ func (c *Client) mayAsk(ctx context.Context, ecosystem, name string) error {
 	if len(c.sources[ecosystem]) == 0 {
 		return unknown(ecosystem, name)
 	}
-	if name == "" {
-		return nil // a list of all names tells nobody which one is wanted here
+	if name == "" { // it is about the upstream itself, or a list of all names, which tells nobody which one is wanted
+		return nil
 	}
 	hosted, err := c.core.Hosted(ctx, ecosystem, name)
 	if err == nil && hosted {

@@ -49,6 +49,9 @@ func (c *Client) fetch(ctx context.Context, f *flight, src *source, address, nam
 		}
 		return "", err
 	}
+	if wanted.Keep != nil {
+		return artifact, wanted.Keep(ctx, artifact, size)
+	}
 	return artifact, c.record(ctx, src, address, name, wanted, artifact, size)
 }
 

@@ -18,6 +18,13 @@ func (c *Client) Serve(w http.ResponseWriter, r *http.Request, actor evidence.Ac
 	if err := c.mayAsk(ctx, ecosystem, name); err != nil {
 		return err
 	}
+	if wanted.Keep != nil {
+		f, err := c.fly(ecosystem, name, wanted)
+		if err != nil {
+			return err
+		}
+		return c.follow(w, r, f, wanted)
+	}
 	if !wanted.Kept { // the listing may be older than the first fetch
 		if err := c.lookUp(ctx, ecosystem, name, &wanted); err != nil {
 			return err
@@ -47,7 +54,11 @@ func (c *Client) Fetch(ctx context.Context, name string, wanted registry.Wanted)
 	if err := c.mayAsk(ctx, ecosystem, name); err != nil {
 		return "", err
 	}
-	if err := c.lookUp(ctx, ecosystem, name, &wanted); err != nil {
+	if wanted.Keep != nil {
+		if size, err := c.core.Blobs().Stat(ctx, wanted.Artifact); err == nil {
+			return wanted.Artifact, wanted.Keep(ctx, wanted.Artifact, size)
+		}
+	} else if err := c.lookUp(ctx, ecosystem, name, &wanted); err != nil {
 		return "", err
 	}
 	if wanted.Kept {

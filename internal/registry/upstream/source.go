@@ -29,8 +29,8 @@ type Source struct {
 	// "*.example.org". Those of well-known public registries are known. Whoever controls one of them can only
 	// answer: a file's digests are checked all the same.
 	Hosts []string `json:"hosts"`
-	// Credential names a file with "user:password" or with a token. It is sent to the host in URL and to no other,
-	// and read anew with each start.
+	// Credential names a file with "user:password" or with a token. It is sent to the host in URL, for images to
+	// the token service that it names among Hosts, and to no other. It is read anew with each start.
 	Credential string `json:"credential"`
 }
 
@@ -112,7 +112,11 @@ func (s Source) open(transport http.RoundTripper) (*source, error) {
 			return nil, err
 		}
 	}
-	out.client = &http.Client{Transport: &authorizing{out, transport}, CheckRedirect: out.checkRedirect}
+	auth := &authorizing{source: out, next: transport}
+	if s.Ecosystem == purl.OCI {
+		auth.bearer = &bearer{}
+	}
+	out.client = &http.Client{Transport: auth, CheckRedirect: out.checkRedirect}
 	return out, nil
 }
 
@@ -133,15 +137,46 @@ func readCredential(file string) (string, error) {
 type authorizing struct {
 	source *source
 	next   http.RoundTripper
+	bearer *bearer // nil where the protocol has no tokens
 }
 
 // RoundTrip implements http.RoundTripper.
 func (a *authorizing) RoundTrip(r *http.Request) (*http.Response, error) {
-	if a.source.header != "" && r.Header.Get("Authorization") == "" && a.source.own(r.URL) {
-		r = r.Clone(r.Context())
-		r.Header.Set("Authorization", a.source.header)
+	if !a.source.own(r.URL) {
+		return a.next.RoundTrip(r)
 	}
-	return a.next.RoundTrip(r)
+	if a.bearer == nil {
+		return a.next.RoundTrip(withAuthorization(r, a.source.header))
+	}
+	repository := repositoryOf(r.URL)
+	header := a.source.header
+	if token := a.bearer.get(repository, time.Now()); token != "" {
+		header = "Bearer " + token
+	}
+	resp, err := a.next.RoundTrip(withAuthorization(r, header))
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	fields := challenge(resp.Header.Get("Www-Authenticate"))
+	if fields["realm"] == "" {
+		return resp, nil
+	}
+	resp.Body.Close()
+	token, err := a.fetchToken(r, fields)
+	if err != nil {
+		return nil, err
+	}
+	a.bearer.put(repository, token)
+	return a.next.RoundTrip(withAuthorization(r, "Bearer "+token.value))
+}
+
+func withAuthorization(r *http.Request, header string) *http.Request {
+	if header == "" {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", header)
+	return r
 }
 
 // own reports whether an address is at the upstream itself.

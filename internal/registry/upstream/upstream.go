@@ -136,6 +136,9 @@ func (c *Client) For(ecosystem string) registry.Upstream {
 	return c
 }
 
+// At names the first upstream of an ecosystem.
+func (c *Client) At(ecosystem string) string { return c.sources[ecosystem][0].base.String() }
+
 // Schema returns the tables of stored documents. They can be dropped: everything is asked for again.
 func Schema() store.Schema {
 	return store.Schema{Owner: "upstream", Steps: []string{`
