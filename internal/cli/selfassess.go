@@ -36,11 +36,11 @@ type principle struct {
 	Text  string `yaml:"text" json:"text"`
 	// Test, Document, Statement are evidence in the program: a test that holds it ("folder TestName"), a
 	// document, a type of statement in the record.
-	Test      []string `yaml:"test,omitempty" json:"test,omitempty"`
-	Document  string   `yaml:"document,omitempty" json:"document,omitempty"`
+	Test     []string `yaml:"test,omitempty" json:"test,omitempty"`
+	Document string   `yaml:"document,omitempty" json:"document,omitempty"`
 	// Transcript names sessions with real clients, in e2e/testdata.
 	Transcript []string `yaml:"transcript,omitempty" json:"transcript,omitempty"`
-	Statement string   `yaml:"statement,omitempty" json:"statement,omitempty"`
+	Statement  string   `yaml:"statement,omitempty" json:"statement,omitempty"`
 	// Setting is what must be set for the principle to hold, and Check names how a server is asked.
 	Setting string `yaml:"setting,omitempty" json:"setting,omitempty"`
 	Check   string `yaml:"check,omitempty" json:"check,omitempty"`
