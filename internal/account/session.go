@@ -277,6 +277,21 @@ func (s *Service) EndSession(ctx context.Context, actor evidence.Actor, id strin
 	})
 }
 
+// EndSessions ends all of the actor's sessions, but for one that the actor is in, and the logins of their
+// clients.
+func (s *Service) EndSessions(ctx context.Context, actor evidence.Actor) error {
+	c, err := s.live(ctx, actor)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(tx *sql.Tx) error {
+		if _, err := endLogins(ctx, tx, c.account, s.clk.Now()); err != nil {
+			return err
+		}
+		return endSessions(ctx, tx, c.account, c.name)
+	})
+}
+
 // endSessions ends all sessions of an account but one.
 func endSessions(ctx context.Context, tx *sql.Tx, account, but string) error {
 	const end = `DELETE FROM account_session WHERE account = $1 AND id <> $2`

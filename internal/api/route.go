@@ -115,6 +115,11 @@ func (a *API) accountTable() []Route {
 		a.account("POST", "/logins/{code}/approval", a.approveLogin),
 
 		a.anyone("GET", "/challenges/{poll}", a.pollChallenge),
+		a.account("GET", "/sessions", a.listSessions),
+		a.account("DELETE", "/sessions", a.endSessions),
+		a.account("GET", "/email", a.getEmail),
+		a.account("PUT", "/email", a.setEmail),
+		a.account("POST", "/email/verification", a.verifyEmail),
 		a.account("GET", "/mfa", a.getFactors),
 		a.account("POST", "/mfa/totp", a.beginTOTP),
 		a.account("POST", "/mfa/totp/confirmation", a.confirmTOTP),

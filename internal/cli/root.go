@@ -147,6 +147,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newNamespace(e),
 		newToken(e),
 		newMFA(e),
+		newAccount(e),
 		newTrust(e),
 		newEnroll(e),
 		newVersion(e),

@@ -23,7 +23,7 @@ type Hold struct {
 	Tags       []string     `json:"tags"` // set when it is approved
 	Against    string       `json:"against,omitempty"`
 	Hooks      []HookChange `json:"hooks"`
-	Made       []MadeChange `json:"made,omitempty"` // of a container image, say
+	Made       []MadeChange `json:"made,omitempty"`  // of a container image, say
 	Added      int          `json:"added,omitempty"` // files
 	Changed    int          `json:"changed,omitempty"`
 	Removed    int          `json:"removed,omitempty"`
