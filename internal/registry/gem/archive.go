@@ -37,7 +37,6 @@ type archive struct {
 	// sums are the digests of the members as they are packed, by algorithm and member.
 	sums      map[string]map[string]string
 	checksums map[string]map[string]string // what the gem says that they are; nil without
-	seen      int64
 }
 
 // readGem reads a gem once: its metadata, what its data holds, and whether its checksums hold. The gemspec

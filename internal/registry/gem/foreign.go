@@ -216,16 +216,8 @@ func (r *Registry) listed(ctx context.Context, name, spelling string, doc *regis
 			}
 		}
 	}
-	now := r.clock.Now()
 	for i := range all {
 		v := &all[i]
-		if undated(*v) || v.Published.After(now) {
-			at, err := r.firstSeen(ctx, name, v.Version, now)
-			if err != nil {
-				return nil, err
-			}
-			v.Published = at
-		}
 		v.PURL, v.State = purlOf(name, v.spec.Version, v.spec.Platform), registry.Active
 		v.listed = &registry.Listed{Release: v.Release, URL: doc.Resolve("../gems/" + v.spec.fullName() + ".gem")}
 		if v.sha256 != "" {

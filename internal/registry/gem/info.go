@@ -2,10 +2,7 @@ package gem
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
@@ -127,23 +124,4 @@ func (r *Registry) dates(ctx context.Context, name, spelling string) (map[string
 		}
 	}
 	return out, nil
-}
-
-// firstSeen returns when a version was first seen here, which is now for a new one.
-func (r *Registry) firstSeen(ctx context.Context, name, key string, now time.Time) (time.Time, error) {
-	var at int64
-	db := r.core.Record().DB()
-	const query = `SELECT at FROM gem_seen WHERE name = $1 AND version = $2`
-	err := db.Query().QueryRowContext(ctx, query, name, key).Scan(&at)
-	if errors.Is(err, sql.ErrNoRows) {
-		at = now.UnixMilli()
-		err = db.Write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO gem_seen (name, version, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, name, key, at)
-			return err
-		})
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("first seen %s %s: %w", name, key, err)
-	}
-	return time.UnixMilli(at).UTC(), nil
 }

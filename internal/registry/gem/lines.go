@@ -12,9 +12,8 @@ import (
 	"github.com/hullmark/hullmark/internal/store"
 )
 
-// Schema returns the tables of the list of all names and of what upstreams do not tell. They are no
-// projection, and little is lost with them: dropped, the list is made again, and clients read it from its
-// start once more.
+// Schema returns the table of the list of all names. It is no projection and no truth either: dropped, it
+// is made again, and clients read the list from its start once more.
 func Schema() store.Schema {
 	return store.Schema{Owner: "gem", Steps: []string{`
 		-- A line of /versions, in order. Clients go on where they stopped, so that lines are only appended; with
@@ -31,7 +30,9 @@ func Schema() store.Schema {
 			version TEXT NOT NULL,
 			at      BIGINT NOT NULL,
 			PRIMARY KEY (name, version)
-		) WITHOUT ROWID`}}
+		) WITHOUT ROWID`,
+		// The core remembers it for all ecosystems.
+		`DROP TABLE gem_seen`}}
 }
 
 // row is a line on its way into the table.
