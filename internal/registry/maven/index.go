@@ -27,6 +27,9 @@ const (
 	unknownFor = 10 * time.Minute
 )
 
+// unasked is the age of a version that nobody has asked for: when it is asked for, a later one is believed.
+var unasked = time.Unix(1, 0).UTC()
+
 // parseMetadata reads an upstream's maven-metadata.xml. What could not be part of a path is left out.
 func parseMetadata(raw []byte) (metadata, error) {
 	var m metadata
@@ -88,7 +91,7 @@ func (r *Registry) ripe(ctx context.Context, name string, names []string) ([]ver
 	all := make([]registry.Listed, len(names))
 	for i, one := range names {
 		c := coordinates{group: group, artifact: artifact, version: one, build: one}
-		all[i].Release = registry.Release{Version: one, File: c.pom(), PURL: c.purl()}
+		all[i].Release = registry.Release{Version: one, File: c.pom(), PURL: c.purl(), Published: unasked}
 	}
 	now := r.clock.Now()
 	if cooldown > 0 {
@@ -140,11 +143,10 @@ func (r *Registry) date(ctx context.Context, group, artifact string, all []regis
 	for i := range young {
 		g.Go(func() error {
 			c := coordinates{group: group, artifact: artifact, version: all[i].Version, build: all[i].Version}
-			all[i].Published = r.clock.Now()
 			if isSnapshot(c.version) {
-				all[i].Published = time.Time{} // its builds are asked one by one
-				return nil
+				return nil // its builds are asked one by one
 			}
+			all[i].Published = time.Time{} // the core counts it from when it was first listed
 			doc, err := r.ask(gctx, c.name(), c.folder()+c.pom(), r.limits.POM)
 			if fault.KindOf(err) == fault.NotFound && err != nil {
 				return nil

@@ -30,7 +30,7 @@ func (r *Registry) ask(ctx context.Context, name, path string, limit int64) (*re
 }
 
 // listed is what an upstream has of a file. Its index names no files and no times: a version is as old as its pom is
-// there, and one without a date is new until it is kept, or approved. A file has the checksum that stands beside it.
+// there, and one without a date as old as the first listing of it here. A file has the checksum that stands beside it.
 func (r *Registry) listed(ctx context.Context, c coordinates) (registry.Listed, error) {
 	l := registry.Listed{Release: registry.Release{
 		Version: c.build, File: c.file, PURL: c.purl(), MediaType: contentType(c), ArtifactType: c.sort(),
@@ -63,10 +63,7 @@ func (r *Registry) listed(ctx context.Context, c coordinates) (registry.Listed, 
 	if err := r.core.Listed(ctx, purl.Maven, c.name(), one); err != nil {
 		return l, err
 	}
-	if l = one[0]; l.Published.IsZero() {
-		l.Published = r.clock.Now()
-	}
-	return l, nil
+	return one[0], nil
 }
 
 // sumIn reads the hex checksum that a checksum file begins with.
