@@ -23,8 +23,8 @@ import (
 	"github.com/hullmark/hullmark/internal/mail"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/recall"
-	"github.com/hullmark/hullmark/internal/registry/gem"
 	"github.com/hullmark/hullmark/internal/recall/report"
+	"github.com/hullmark/hullmark/internal/registry/gem"
 	"github.com/hullmark/hullmark/internal/registry/maven"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/registry/nuget"
@@ -198,22 +198,24 @@ const npmExchange = "/-/npm/v1/oidc/"
 // tables of their own; the authorisation matrix knows the others by name.
 func (s *Server) mounts() map[string]http.Handler {
 	all := map[string]http.Handler{
-		"/npm/":          http.StripPrefix("/npm", s.NPM.Handler()),
-		npmExchange:      s.NPM.Handler(),
-		"/v2/":           s.OCI.Handler(),
-		"/token":         s.OCI.Handler(),
-		"/pypi/":         http.StripPrefix("/pypi", s.PyPI.Handler()),
-		mavenMount:       http.StripPrefix("/maven", s.Maven.Handler()),
-		nugetMount:       http.StripPrefix(strings.TrimSuffix(nugetMount, "/"), s.NuGet.Handler()),
-		"/gems/":         http.StripPrefix("/gems", s.Gem.Handler()),
-		api.Prefix + "/": http.StripPrefix(api.Prefix, s.API.Handler()),
-		fleet.Mount:      s.Fleet.Handler(),
-		"/log/":          http.StripPrefix("/log", s.logHandler()),
-		"GET /log/key":   http.HandlerFunc(s.serveKey),
-		"GET /{$}":       http.HandlerFunc(s.serveFront),
-		api.SecretsMount: s.API.Secrets(),
-		gemRevoke:        s.API.Secrets(),
-		securityMount:    http.HandlerFunc(s.serveSecurity),
+		"/npm/":            http.StripPrefix("/npm", s.NPM.Handler()),
+		npmExchange:        s.NPM.Handler(),
+		"/v2/":             s.OCI.Handler(),
+		"/token":           s.OCI.Handler(),
+		"/pypi/":           http.StripPrefix("/pypi", s.PyPI.Handler()),
+		"/_/oidc/":         s.PyPI.RootHandler(),
+		pypi.DiscoveryPath: s.PyPI.RootHandler(),
+		mavenMount:         http.StripPrefix("/maven", s.Maven.Handler()),
+		nugetMount:         http.StripPrefix(strings.TrimSuffix(nugetMount, "/"), s.NuGet.Handler()),
+		"/gems/":           http.StripPrefix("/gems", s.Gem.Handler()),
+		api.Prefix + "/":   http.StripPrefix(api.Prefix, s.API.Handler()),
+		fleet.Mount:        s.Fleet.Handler(),
+		"/log/":            http.StripPrefix("/log", s.logHandler()),
+		"GET /log/key":     http.HandlerFunc(s.serveKey),
+		"GET /{$}":         http.HandlerFunc(s.serveFront),
+		api.SecretsMount:   s.API.Secrets(),
+		gemRevoke:          s.API.Secrets(),
+		securityMount:      http.HandlerFunc(s.serveSecurity),
 	}
 	pages := s.Console.Handler()
 	for _, m := range console.Mounts() {
