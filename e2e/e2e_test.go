@@ -82,6 +82,7 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"tamper":        tamper,
 		"sigstore":      startSigstore,
 		"attest":        attest,
+		"attest-file":   attestFile,
 		"pydist":        pydist,
 		"totp":          totpCode,
 

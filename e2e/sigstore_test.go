@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
+	"encoding/json"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -67,4 +69,44 @@ func attest(ts *testscript.TestScript, neg bool, args []string) {
 	bundle, err := ts.Value(sigstoreKey{}).(*sigstore).authority.Attest(run, statement)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[3]), bundle, 0o600))
+}
+
+// attestFile writes a list with one attestation of a file by its name (PEP 740), as the workflow release.yml of a
+// repository at GitHub makes it.
+//
+//	attest-file REPOSITORY FILE ATTESTATIONS
+func attestFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: attest-file REPOSITORY FILE ATTESTATIONS")
+	}
+	content, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	sum := sha256.Sum256(content)
+	statement, err := signingtest.Statement(filepath.Base(args[1]), map[string]string{"sha256": hex.EncodeToString(sum[:])},
+		"https://docs.pypi.org/attestations/publish/v1")
+	ts.Check(err)
+	raw, err := ts.Value(sigstoreKey{}).(*sigstore).authority.Attest(signingtest.GitHubRun(args[0], "release.yml", "refs/heads/main", "1001"), statement)
+	ts.Check(err)
+	var bundle struct {
+		Material struct {
+			Certificate struct {
+				Raw string `json:"rawBytes"`
+			} `json:"certificate"`
+			Entries []json.RawMessage `json:"tlogEntries"`
+		} `json:"verificationMaterial"`
+		Envelope struct {
+			Payload    string `json:"payload"`
+			Signatures []struct {
+				Sig string `json:"sig"`
+			} `json:"signatures"`
+		} `json:"dsseEnvelope"`
+	}
+	ts.Check(json.Unmarshal(raw, &bundle))
+	out, err := json.Marshal([]any{map[string]any{
+		"version":               1,
+		"verification_material": map[string]any{"certificate": bundle.Material.Certificate.Raw, "transparency_entries": bundle.Material.Entries},
+		"envelope":              map[string]string{"statement": bundle.Envelope.Payload, "signature": bundle.Envelope.Signatures[0].Sig},
+	}})
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), out, 0o600))
 }

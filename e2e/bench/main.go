@@ -48,6 +48,7 @@ var groups = []struct {
 	{"oci", (*bench).oci},
 	{"gem", (*bench).gem},
 	{"nuget", (*bench).nuget},
+	{"pypi", (*bench).pypi},
 	{"trace", (*bench).trace},
 	{"append", (*bench).append},
 	{"scale", (*bench).scale},
@@ -59,7 +60,7 @@ func main() {
 	flag.StringVar(&b.cache, "cache", ".cache/bench", "folder for fixtures and servers")
 	flag.StringVar(&b.json, "json", ".cache/bench/results.json", "where the result goes as JSON")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds per row; the median counts")
-	only := flag.String("only", "", "groups to run, with commas between: npm, maven, gem, nuget, oci, read, trace, append, scale")
+	only := flag.String("only", "", "groups to run, with commas between: npm, maven, gem, nuget, pypi, oci, read, trace, append, scale")
 	flag.Parse()
 	if *only != "" {
 		b.only = strings.Split(*only, ",")

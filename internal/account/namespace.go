@@ -243,3 +243,14 @@ func (s *Service) ListNamespaces(ctx context.Context, actor evidence.Actor, orga
 		return n, err
 	})
 }
+
+// PublicNamespaces returns the namespaces of an ecosystem that everybody may see, by pattern.
+func (s *Service) PublicNamespaces(ctx context.Context, ecosystem string) ([]Namespace, error) {
+	rows, err := s.db.Query().QueryContext(ctx, `SELECT pattern, organisation FROM namespace
+		WHERE ecosystem = $1 AND visibility = $2 ORDER BY pattern`, ecosystem, Public)
+	return collect(rows, err, func(rows *sql.Rows) (Namespace, error) {
+		n := Namespace{Ecosystem: ecosystem, Visibility: Public}
+		err := rows.Scan(&n.Pattern, &n.Organisation)
+		return n, err
+	})
+}

@@ -20,10 +20,11 @@ import (
 	"github.com/hullmark/hullmark/internal/fleet"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi"
 )
 
 // tables are the mounts whose routes are in route tables.
-var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", "/gems/", "/maven/", "/nuget/", api.Prefix + "/"}, console.Mounts()...)
+var tables = append([]string{"/npm/", "/-/npm/v1/oidc/", "/v2/", "/token", "/gems/", "/maven/", "/nuget/", "/pypi/", "/_/oidc/", pypi.DiscoveryPath, api.Prefix + "/"}, console.Mounts()...)
 
 // untabled are the routes below the other mounts. Checkpoints and hashes are for every auditor; what
 // the hashes stand for names private packages.

@@ -60,6 +60,10 @@ type Config struct {
 	// be fetched all the same.
 	AdvertiseAttestations bool
 
+	// ReleasesOpenFor is how long files may be added to a release after its first one, in ecosystems whose releases
+	// consist of several: what is added to a release that everybody has installed is what nobody looks at again.
+	// Negative: for ever. Default 14 days.
+	ReleasesOpenFor time.Duration
 	// Upstreams are the registries that names come from which nobody here has, and how they are asked.
 	// Default: none, and then only what was published here is served.
 	Upstreams upstream.Settings

@@ -72,6 +72,7 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 	cmd.Flags().Var(&ageFlag{&c.UpstreamCooldown}, "cooldown", "how old a version from an upstream must be before it is served; 0 is off")
 	accountFlags(cmd, &c)
 	reportFlags(cmd, &c)
+	cmd.Flags().DurationVar(&c.ReleasesOpenFor, "releases-open-for", 0, "how long files may be added to a release of several files; negative for ever (default 336h)")
 	cmd.Flags().StringVar(&mailFile, "mail", "", "YAML file that names the mail server; without it accounts are told nothing by mail")
 	cmd.Flags().StringVar(&signOnFile, "sso", "", "YAML file that names identity providers for single sign-on")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log what happens, to standard error")

@@ -134,6 +134,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newVerify(e),
 		newLog(e),
 		newApprove(e),
+		newYank(e),
 		newHold(e),
 		newStage(e),
 		newRecall(e), newReport(e), newQuarantine(e), newUpstreamCooldown(e),

@@ -64,6 +64,26 @@ func (v *Verifier) Provenance(raw []byte, c Claim) (Verified, error) {
 	return got, c.checkRun(got)
 }
 
+// attestationTypes are the types of attestation that come with a file of a Python project.
+// Source: PEP 740, "Attestation types".
+var attestationTypes = append([]string{"https://docs.pypi.org/attestations/publish/v1"}, provenanceTypes...)
+
+// Attestation checks a bundle about a file by its name, which its publisher, a workload, has signed: it holds, it
+// is about the file, and it was made by the very run that publishes. Codes: those of Verify; provenance-publisher.
+func (v *Verifier) Attestation(raw []byte, file string, artifact digest.Digest, run *evidence.WorkloadIdentity) (Verified, error) {
+	id, err := anyOf(run.Issuer)
+	if err != nil {
+		return Verified{}, err
+	}
+	got, err := v.Verify(raw, Expectation{
+		Subject: file, Digests: []digest.Digest{artifact}, Predicates: attestationTypes, Identities: []Identity{id},
+	})
+	if err != nil {
+		return Verified{}, err
+	}
+	return got, Claim{Workload: run}.checkRun(got)
+}
+
 // sameRepository compares addresses of repositories. Names at the two large forges are the same in
 // any case of letters; elsewhere they may not be.
 func sameRepository(a, b string) bool {

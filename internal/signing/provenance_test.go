@@ -81,3 +81,35 @@ func TestAProofIsAStatementThatNamesItsEvidence(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAnAttestationOfAFileIsOfTheRunThatPublishes(t *testing.T) {
+	t.Parallel()
+	a, d := must(signingtest.New(time.Now())), artifact("wheel")
+	v := verifierOf(rootOf("test", a))
+	const file, kind = "acme_ui-1.0-py3-none-any.whl", "https://docs.pypi.org/attestations/publish/v1"
+	bundle := attest(a, run(), file, d, kind)
+	publisher := func(claim, value string) *evidence.WorkloadIdentity {
+		return &evidence.WorkloadIdentity{Issuer: run().Issuer, Claims: map[string]string{claim: value}}
+	}
+	for name, c := range map[string]struct {
+		bundle []byte
+		file   string
+		digest digest.Digest
+		run    *evidence.WorkloadIdentity
+		code   string
+	}{
+		"its own run":        {bundle, file, d, publisher("repository", "acme/ui"), ""},
+		"its provenance":     {attest(a, run(), file, d, signingtest.Provenance), file, d, publisher("run_id", "1001"), ""},
+		"another repository": {bundle, file, d, publisher("repository", "mallory/ui"), "provenance-publisher"},
+		"another run":        {bundle, file, d, publisher("run_id", "7"), "provenance-publisher"},
+		"another file":       {bundle, "acme_ui-2.0-py3-none-any.whl", d, publisher("repository", "acme/ui"), "attestation-subject"},
+		"other bytes":        {bundle, file, artifact("other"), publisher("repository", "acme/ui"), "attestation-subject"},
+		"another type":       {attest(a, run(), file, d, "https://example.org/x"), file, d, publisher("repository", "acme/ui"), "attestation-predicate"},
+		"another issuer":     {bundle, file, d, &evidence.WorkloadIdentity{Issuer: "https://gitlab.com"}, "attestation-identity"},
+	} {
+		got, err := v.Attestation(c.bundle, c.file, c.digest, c.run)
+		if c.code == "" && (err != nil || got.Repository != "https://github.com/acme/ui") || c.code != "" && (err == nil || fault.As(err).Code != c.code) {
+			t.Errorf("%s: got %v, want %q", name, err, c.code)
+		}
+	}
+}

@@ -14,10 +14,19 @@ import (
 // metadataSuffix asks for the metadata of a file in place of the file. Source: PEP 658.
 const metadataSuffix = ".metadata"
 
+func cutMetadata(file string) (string, bool) { return strings.CutSuffix(file, metadataSuffix) }
+
 // serveFile answers GET /files/{name}/{file} and the same with .metadata behind it.
 func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	name := pathName(req)
-	want, metadata := strings.CutSuffix(req.PathValue("file"), metadataSuffix)
+	want, metadata := cutMetadata(req.PathValue("file"))
+	hosted, err := r.core.Hosted(req.Context(), purl.PyPI, name)
+	if err != nil {
+		return err
+	}
+	if !hosted && r.config.Upstream != nil {
+		return r.serveListed(w, req, actor, name, want, metadata)
+	}
 	rel, err := r.core.File(req.Context(), purl.PyPI, name, want)
 	if err != nil {
 		return err
@@ -33,7 +42,7 @@ func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evi
 		return err
 	}
 	defer blob.Close()
-	fileHeader(w, rel, "application/octet-stream", string(rel.Artifact))
+	fileHeader(w, "application/octet-stream", string(rel.Artifact))
 	http.ServeContent(w, req, "", rel.Published, blob)
 	return nil
 }
@@ -51,12 +60,12 @@ func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, rel r
 	if err != nil {
 		return err
 	}
-	fileHeader(w, rel, "text/plain; charset=utf-8", string(known.Core))
+	fileHeader(w, "text/plain; charset=utf-8", string(known.Core))
 	http.ServeContent(w, req, "", rel.Published, bytes.NewReader(raw))
 	return nil
 }
 
-func fileHeader(w http.ResponseWriter, rel registry.Release, contentType, tag string) {
+func fileHeader(w http.ResponseWriter, contentType, tag string) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Etag", `"`+tag+`"`)

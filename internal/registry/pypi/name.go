@@ -75,6 +75,11 @@ func sameVersion(a, b string) bool {
 	return len(a) <= maxVersion && xerr == nil && yerr == nil && x.Compare(y) == 0
 }
 
+func prerelease(version string) bool {
+	v, err := pep440.Parse(version)
+	return err == nil && v.IsPreRelease()
+}
+
 // sort is what kind of file an upload is.
 type sort string
 

@@ -21,7 +21,7 @@ type project struct {
 	// status and reason are the project's as a whole. Source: PEP 792.
 	status, reason string
 	until          time.Time // when the next file ripens; zero for never
-	owned          *owned    // who has its prefix; nil: nobody
+	prefixes       []ownedPrefix
 }
 
 // file is a file as the index tells of it.
@@ -62,7 +62,7 @@ func (r *Registry) project(ctx context.Context, name string) (*project, error) {
 			p.files = append(p.files, file{Release: rel, facts: f, sha256: rel.Artifact.Hex(), url: fileURL(name, rel.File)})
 		}
 	}
-	if p.owned, err = r.owned(ctx, name); err != nil {
+	if p.prefixes, err = r.prefixes(ctx, name); err != nil {
 		return nil, err
 	}
 	p.arrange()

@@ -16,9 +16,11 @@
 package pypi
 
 import (
+	"crypto/rand"
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/clock"
@@ -75,9 +77,13 @@ type Registry struct {
 	core   *registry.Core
 	config Config
 	pages  *registry.Pages
-	limits Limits
-	clock  clock.Clock
-	log    *slog.Logger
+	// listings are the upstream's indexes, parsed.
+	listings *registry.Cache[*listing]
+	limits   Limits
+	// announcing is held while what a session says about files to come is read and written.
+	announcing sync.Mutex
+	clock      clock.Clock
+	log        *slog.Logger
 }
 
 // New returns the registry.
@@ -92,9 +98,13 @@ func New(core *registry.Core, cfg Config) *Registry {
 	if r.clock == nil {
 		r.clock = clock.System{}
 	}
+	if r.config.Random == nil {
+		r.config.Random = rand.Reader
+	}
 	if r.log == nil {
 		r.log = slog.Default()
 	}
+	r.listings = registry.NewCache[*listing](r.limits.Cache)
 	r.pages = registry.NewPages(core, r.limits.Cache, r.clock.Now)
 	return r
 }

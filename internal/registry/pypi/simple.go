@@ -77,7 +77,13 @@ func chosen(kind string) (string, error) {
 
 // redirectIndex answers GET /simple/{name}. Source: PEP 503.
 func (r *Registry) redirectIndex(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
-	return r.toIndex(w, pathName(req))
+	name := pathName(req)
+	if hosted, err := r.core.Hosted(req.Context(), purl.PyPI, name); err != nil {
+		return err
+	} else if !hosted && r.config.Upstream == nil {
+		return nameUnknown(name)
+	}
+	return r.toIndex(w, name)
 }
 
 func (r *Registry) toIndex(w http.ResponseWriter, name string) error {
@@ -96,7 +102,7 @@ func (r *Registry) serveIndex(w http.ResponseWriter, req *http.Request, _ eviden
 	if err != nil {
 		return err
 	}
-	page, err := r.page(req.Context(), name, form, func(p *project) ([]byte, string, error) {
+	page, age, err := r.page(req.Context(), name, form, func(p *project) ([]byte, string, error) {
 		if form == typeJSON {
 			raw, err := p.json(r.config.PublicURL)
 			return raw, form, err
@@ -106,18 +112,34 @@ func (r *Registry) serveIndex(w http.ResponseWriter, req *http.Request, _ eviden
 	if err != nil {
 		return err
 	}
-	page.Serve(w, req)
+	serve(w, req, page, age)
 	return nil
 }
 
-// page returns a rendered page of a project.
-func (r *Registry) page(ctx context.Context, name, form string, render func(*project) ([]byte, string, error)) (*registry.Page, error) {
+// page returns a rendered page of a project, hosted or an upstream's, with how old what it was made from is
+// when an upstream does not answer.
+func (r *Registry) page(ctx context.Context, name, form string, render func(*project) ([]byte, string, error)) (*registry.Page, time.Duration, error) {
 	state, err := r.core.State(ctx, purl.PyPI, name)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return r.pages.Get(ctx, purl.PyPI, name, form, state, func(ctx context.Context) (*registry.Page, error) {
-		p, err := r.project(ctx, name)
+	find := r.project
+	var age time.Duration
+	if hosted, err := r.core.Hosted(ctx, purl.PyPI, name); err != nil {
+		return nil, 0, err
+	} else if !hosted && r.config.Upstream != nil {
+		l, doc, err := r.listing(ctx, name)
+		if err != nil {
+			return nil, 0, err
+		}
+		if doc.Stale {
+			age = max(r.clock.Now().Sub(doc.Asked), time.Second)
+		}
+		state += " " + string(l.digest)
+		find = func(ctx context.Context, name string) (*project, error) { return r.upstreamProject(ctx, name, l) }
+	}
+	page, err := r.pages.Get(ctx, purl.PyPI, name, form, state, func(ctx context.Context) (*registry.Page, error) {
+		p, err := find(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -127,6 +149,16 @@ func (r *Registry) page(ctx context.Context, name, form string, render func(*pro
 		}
 		return registry.NewPage(contentType, body, p.until, nil), nil
 	})
+	return page, age, err
+}
+
+// serve sends a page; a stale one says its age. Source: RFC 9111, 5.1 and 5.5.
+func serve(w http.ResponseWriter, req *http.Request, page *registry.Page, age time.Duration) {
+	if age > 0 {
+		w.Header().Set("Age", strconv.Itoa(int(age.Seconds())))
+		w.Header().Set("Warning", `110 - "the upstream does not answer"`)
+	}
+	page.Serve(w, req)
 }
 
 // fileURL is where a file is, relative to its project's page: so it is right behind any proxy.
@@ -168,7 +200,7 @@ type (
 func (p *project) json(base string) ([]byte, error) {
 	out := indexJSON{
 		Meta: meta{versionJSON}, Name: p.name, Versions: p.versions(), Files: make([]fileJSON, len(p.files)),
-		Status: statusJSON{p.status, p.reason}, Namespaces: p.owned.prefixes(),
+		Status: statusJSON{p.status, p.reason}, Namespaces: p.prefixes,
 	}
 	for i, f := range p.files {
 		j := fileJSON{
@@ -183,7 +215,7 @@ func (p *project) json(base string) ([]byte, error) {
 			j.OldCore = j.Core
 		}
 		if f.Provenance != "" {
-			address := base + strings.TrimPrefix(f.provenancePath(p.name), "/")
+			address := base + provenancePath(p.name, f.Version, f.File)
 			j.Provenance = &address
 		}
 		out.Files[i] = j

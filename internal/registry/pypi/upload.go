@@ -43,9 +43,6 @@ func (r *Registry) redirectUpload(w http.ResponseWriter, req *http.Request, _ ev
 
 // upload answers POST /legacy/. Source: PyPI docs, "Upload API"; twine, package.py and repository.py.
 func (r *Registry) upload(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-	if actor.Anonymous() {
-		return fault.New(fault.Unauthenticated, "login-required", "an upload needs a credential: the user name __token__ and a token as password")
-	}
 	p := &publication{r: r, actor: actor}
 	defer func() { p.file.abort() }()
 	fields, err := r.readForm(req, func(file string, fields map[string][]string, content io.Reader) error {
@@ -118,6 +115,10 @@ func (p *publication) publish(ctx context.Context, fields map[string][]string) (
 	if err := in.metadata.compare(fields); err != nil {
 		return nil, err
 	}
+	proofs, err := p.r.prove(fields["attestations"], p.file.name, p.file.digest(), p.actor)
+	if err != nil {
+		return nil, err
+	}
 	u, again, err := p.prepare(ctx, in)
 	if err != nil || again {
 		return nil, err
@@ -125,8 +126,13 @@ func (p *publication) publish(ctx context.Context, fields map[string][]string) (
 	if u.Stage, err = p.r.core.MustStage(ctx, p.actor, purl.PyPI, p.name); err != nil {
 		return nil, err
 	}
-	if err := p.store(ctx, u, in); err != nil {
+	stored, err := p.store(ctx, u, in, proofs)
+	if err != nil {
 		return nil, err
+	}
+	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, in.inventory)}
+	if proofs != nil {
+		u.Contents = append(u.Contents, proofs.statements(u.PURL, u.Artifact)...)
 	}
 	hold, err := p.r.core.Submit(ctx, p.actor, *u)
 	if err != nil && fault.As(err).Code == "sort-exists" {
@@ -181,21 +187,17 @@ func (p *publication) read() (*inside, error) {
 // prepare makes the core's upload of what was read. It returns true when the same file is here already:
 // a client that was cut off sends it again.
 func (p *publication) prepare(ctx context.Context, in *inside) (*registry.Upload, bool, error) {
-	all, err := p.r.core.Releases(ctx, purl.PyPI, p.name)
-	if err != nil {
+	if err := p.spell(ctx); err != nil {
 		return nil, false, err
 	}
-	for _, r := range all {
-		if sameVersion(r.Version, p.version) {
-			p.version = r.Version // 1.0 and 1.0.0 are one release
-		}
-		if r.File != p.file.name {
-			continue
-		}
-		if r.Artifact == p.file.digest() && r.State != registry.Withdrawn && r.Recalled == "" {
-			return nil, true, nil
-		}
+	before, err := p.r.core.File(ctx, purl.PyPI, p.name, p.file.name)
+	switch {
+	case err == nil && before.Artifact == p.file.digest() && before.State != registry.Withdrawn && before.Recalled == "":
+		return nil, true, nil
+	case err == nil:
 		return nil, false, fault.New(fault.Conflict, "file-exists", "%s was published before", clip(p.file.name))
+	case fault.KindOf(err) != fault.NotFound:
+		return nil, false, err
 	}
 	u := p.r.newUpload(p.name, p.version)
 	u.File, u.Size, u.Inventory, u.ArtifactType = p.file.name, p.file.upload.Size(), in.inventory, string(p.kind)
@@ -206,6 +208,21 @@ func (p *publication) prepare(ctx context.Context, in *inside) (*registry.Upload
 	return u, false, nil
 }
 
+// spell gives the version the spelling under which it was published first: 1.0 and 1.0.0 are one release.
+func (p *publication) spell(ctx context.Context) error {
+	_, err := p.r.core.Release(ctx, purl.PyPI, p.name, p.version)
+	if err == nil || fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	all, err := p.r.core.Releases(ctx, purl.PyPI, p.name)
+	for _, r := range all {
+		if sameVersion(r.Version, p.version) {
+			p.version = r.Version
+		}
+	}
+	return err
+}
+
 // newUpload is what all uploads of a release share.
 func (r *Registry) newUpload(name, version string) *registry.Upload {
 	return &registry.Upload{
@@ -214,18 +231,23 @@ func (r *Registry) newUpload(name, version string) *registry.Upload {
 	}
 }
 
-// store makes file, facts, metadata and inventory durable, all at once: each costs an fsync of its own.
-func (p *publication) store(ctx context.Context, u *registry.Upload, in *inside) error {
+// store makes file, facts, metadata and inventory durable, all at once: each costs an fsync of its own. It
+// returns the digest of the stored inventory.
+func (p *publication) store(ctx context.Context, u *registry.Upload, in *inside, proofs *proven) (stored digest.Digest, err error) {
 	known := &facts{
 		Name: in.metadata.get("name"), RequiresPython: in.metadata.get("requires-python"), Summary: clip(in.metadata.get("summary")),
 		Core: digest.FromBytes(in.metadata.raw), MD5: p.file.md5Sum(), Blake2: p.file.blake2Sum(),
 	}
+	if proofs != nil {
+		if known.Provenance, err = proofs.keep(ctx, p.r); err != nil {
+			return "", err
+		}
+	}
 	raw, err := known.encode()
 	if err != nil {
-		return err
+		return "", err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	var stored digest.Digest
 	g.Go(func() (err error) {
 		upload := p.file.upload
 		p.file.upload = nil // Commit ends it, whatever comes out
@@ -245,8 +267,7 @@ func (p *publication) store(ctx context.Context, u *registry.Upload, in *inside)
 		return err
 	})
 	if err := g.Wait(); err != nil {
-		return fmt.Errorf("store %s: %w", p.file.name, err)
+		return "", fmt.Errorf("store %s: %w", p.file.name, err)
 	}
-	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, in.inventory)}
-	return nil
+	return stored, nil
 }

@@ -134,7 +134,7 @@ func (w *wheelReader) seeStart(p string, content io.Reader) error {
 	}
 	switch strings.TrimSuffix(below, "/__init__.py") {
 	case "sitecustomize.py", "usercustomize.py", "sitecustomize", "usercustomize":
-		w.hook(evidence.InstallHook{Name: "site", Command: "import " + strings.TrimSuffix(path.Base(below), ".py"), Files: []string{p}})
+		w.hook(evidence.InstallHook{Name: "site", Command: "import " + strings.TrimSuffix(strings.TrimSuffix(below, "/__init__.py"), ".py"), Files: []string{p}})
 		return nil
 	}
 	if path.Ext(below) != ".pth" {

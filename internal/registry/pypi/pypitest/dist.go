@@ -36,7 +36,9 @@ func (d Dist) stem() string {
 	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToLower(d.Name)) + "-" + d.Version
 }
 
-func (d Dist) module() string { return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToLower(d.Name)) }
+func (d Dist) module() string {
+	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToLower(d.Name))
+}
 
 // metadata is the METADATA or PKG-INFO.
 func (d Dist) metadata() string {
