@@ -22,6 +22,8 @@ type offer struct {
 	stale   time.Time // as of when the upstream said so, when it does not answer; else zero
 	// kept is why the newest version that is not offered is not; nil when all are.
 	kept error
+	// young is why the newest version that is too young is not offered.
+	young error
 }
 
 // entry is a version that is offered.
@@ -68,6 +70,7 @@ func (o *offer) take(e *entry, cooldown time.Duration, now time.Time) bool {
 			o.until = ripe
 		}
 		o.kept = registry.TooYoung(e.Release, cooldown)
+		o.young = o.kept
 	default:
 		return true
 	}
@@ -165,12 +168,17 @@ func (r *Registry) page(ctx context.Context, name, form string, render func(*off
 	})
 }
 
-// warning is what clients print when the upstream does not answer and an older answer must do.
+// warning is what clients print beside the answer: that it is an older one because the upstream does not answer,
+// and that a newer version waits.
 func (o *offer) warning() http.Header {
-	if o.stale.IsZero() {
-		return nil
+	h := http.Header{}
+	if !o.stale.IsZero() {
+		h.Add(warningHeader, ascii(fmt.Sprintf("the upstream of %s does not answer; what it offered at %s is shown", o.name, o.stale.UTC().Format("2006-01-02 15:04:05 UTC"))))
 	}
-	return http.Header{warningHeader: {ascii(fmt.Sprintf("the upstream of %s does not answer; what it offered at %s is shown", o.name, o.stale.UTC().Format("2006-01-02 15:04:05 UTC")))}}
+	if o.young != nil {
+		h.Add(warningHeader, ascii(fault.As(o.young).Text))
+	}
+	return h
 }
 
 // find returns a version of a name, offered or not, by a version in any spelling.
