@@ -23,7 +23,7 @@ func stamped(t testing.TB, signature []byte, of []byte, when time.Time, by *x509
 	stamp := timestamp.Timestamp{
 		HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Time: when, SerialNumber: big.NewInt(7), Policy: asn1.ObjectIdentifier{1, 2, 3}, AddTSACertificate: true,
 	}
-	response, err := stamp.CreateResponse(by, key)
+	response, err := stamp.CreateResponseWithOpts(by, key, crypto.SHA256)
 	check(t, err)
 	made, err := timestamp.ParseResponse(response)
 	check(t, err)
