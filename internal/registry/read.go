@@ -166,15 +166,24 @@ func (c *Core) tags(ctx context.Context, query string, args ...any) ([]Tag, erro
 // longestName is more bytes than any ecosystem's names have.
 const longestName = 1024
 
-// Names returns up to limit package names that contain text, in byte order, those after the given
-// one.
+// Names returns up to limit names of packages hosted here that contain text, in byte order, those after the
+// given one.
 func (c *Core) Names(ctx context.Context, ecosystem, text, after string, limit int) ([]string, error) {
+	return c.names(ctx, `AND (NOT EXISTS (SELECT 1 FROM release r WHERE r.package_id = package.id)
+		OR EXISTS (SELECT 1 FROM release r WHERE r.package_id = package.id AND r.mirrored = 0))`, ecosystem, text, after, limit)
+}
+
+// AllNames is Names with those of which something is kept that an upstream has.
+func (c *Core) AllNames(ctx context.Context, ecosystem, text, after string, limit int) ([]string, error) {
+	return c.names(ctx, "", ecosystem, text, after, limit)
+}
+
+func (c *Core) names(ctx context.Context, and, ecosystem, text, after string, limit int) ([]string, error) {
 	if len(text) > longestName {
 		return nil, nil // SQLite refuses to compare with a pattern that is too long
 	}
 	rows, err := c.record.DB().Query().QueryContext(ctx, `SELECT name FROM package
-		WHERE ecosystem = $1 AND name > $2 AND name LIKE '%' || $3 || '%' ESCAPE '\'
-			AND (NOT EXISTS (SELECT 1 FROM release r WHERE r.package_id = package.id) OR EXISTS (SELECT 1 FROM release r WHERE r.package_id = package.id AND r.mirrored = 0)) ORDER BY name LIMIT $4`,
+		WHERE ecosystem = $1 AND name > $2 AND name LIKE '%' || $3 || '%' ESCAPE '\' `+and+` ORDER BY name LIMIT $4`,
 		ecosystem, after, likeEscape.Replace(text), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list names: %w", err)

@@ -134,7 +134,7 @@ func (r *Registry) results(ctx context.Context, actor evidence.Actor, q query) (
 	if first == "" && len(q.words) > 0 {
 		first = q.words[0]
 	}
-	names, err := r.core.Names(ctx, purl.NuGet, first, "", maxScanned)
+	names, err := r.core.AllNames(ctx, purl.NuGet, first, "", maxScanned)
 	if err != nil {
 		return nil, err
 	}
