@@ -30,7 +30,10 @@ func (b *bench) npm(ctx context.Context) error {
 	if err := b.npmFixtures(ctx, ours, peer); err != nil {
 		return err
 	}
-	if err := b.npmReads(ctx, ours, peer); err != nil {
+	if err := b.npmReads(ctx, "", ours, peer); err != nil {
+		return err
+	}
+	if err := b.npmProxied(ctx, ours, peer); err != nil {
 		return err
 	}
 	if err := b.npmPublishes(ctx, ours, peer); err != nil {
@@ -67,8 +70,8 @@ func (b *bench) npmFixtures(ctx context.Context, ours, peer *server) error {
 	return b.copyToVerdaccio(ctx, ours, largePackage)
 }
 
-// npmReads measures downloads.
-func (b *bench) npmReads(ctx context.Context, ours, peer *server) error {
+// npmReads measures downloads. where comes behind the rows' names.
+func (b *bench) npmReads(ctx context.Context, where string, ours, peer *server) error {
 	gzip := []string{"Accept-Encoding: gzip"}
 	small := escape(smallPackage)
 	for _, c := range []struct {
@@ -95,7 +98,7 @@ func (b *bench) npmReads(ctx context.Context, ours, peer *server) error {
 		if err != nil {
 			return err
 		}
-		r := judge(c.name, "req/s", target{ratio: c.ratio}, our, their)
+		r := judge(c.name+where, "req/s", target{ratio: c.ratio}, our, their)
 		r.Note = fmt.Sprintf("%d bytes plain, wrk -t1 -c%d", size, c.load.connections)
 		b.report.add(r)
 	}

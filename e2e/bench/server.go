@@ -31,6 +31,27 @@ type server struct {
 // startOurs starts a fresh `hullmark dev` in which the organisation bench owns npm's @bench and
 // OCI's bench/, both public.
 func (b *bench) startOurs(ctx context.Context, name string, flags ...string) (*server, error) {
+	s, err := b.startEmpty(ctx, name, flags...)
+	if err != nil {
+		return nil, err
+	}
+	for _, args := range [][]string{
+		{"org", "create", "bench"},
+		{"namespace", "claim", "npm", "@bench", "--org", "bench", "--public"},
+		{"namespace", "claim", "oci", "bench", "--org", "bench", "--public"},
+	} {
+		cmd := exec.CommandContext(ctx, b.hullmark, args...)
+		cmd.Env = append(os.Environ(), "HULLMARK_URL="+s.url, "HULLMARK_TOKEN="+s.token)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			s.stop()
+			return nil, fmt.Errorf("hullmark %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return s, nil
+}
+
+// startEmpty starts a fresh `hullmark dev` in which nobody owns anything.
+func (b *bench) startEmpty(ctx context.Context, name string, flags ...string) (*server, error) {
 	began := time.Now()
 	s, stdout, err := b.spawn(ctx, "hullmark-"+name, nil,
 		b.hullmark, append([]string{"dev", "--data", filepath.Join(b.scratch, name), "--listen", "127.0.0.1:0", "-o", "json"}, flags...)...)
@@ -50,18 +71,6 @@ func (b *bench) startOurs(ctx context.Context, name string, flags ...string) (*s
 		return nil, fmt.Errorf("hullmark dev: %w", err)
 	}
 	s.url, s.npm, s.token = ready.URL, ready.NPM, ready.Token
-	for _, args := range [][]string{
-		{"org", "create", "bench"},
-		{"namespace", "claim", "npm", "@bench", "--org", "bench", "--public"},
-		{"namespace", "claim", "oci", "bench", "--org", "bench", "--public"},
-	} {
-		cmd := exec.CommandContext(ctx, b.hullmark, args...)
-		cmd.Env = append(os.Environ(), "HULLMARK_URL="+s.url, "HULLMARK_TOKEN="+s.token)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			s.stop()
-			return nil, fmt.Errorf("hullmark %s: %w: %s", strings.Join(args, " "), err, out)
-		}
-	}
 	return s, nil
 }
 

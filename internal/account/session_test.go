@@ -158,7 +158,7 @@ func (a *authenticator) create(raw json.RawMessage) []byte {
 	a.w.t.Helper()
 	options, err := virtualwebauthn.ParseAttestationOptions(string(raw))
 	a.w.must(err)
-	cred := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+	cred := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeRSA)
 	a.auth.Options.UserHandle = []byte(options.UserID)
 	a.auth.AddCredential(cred)
 	a.creds = append(a.creds, cred)

@@ -150,7 +150,7 @@ func (w *consoleWorld) passkey(t *testing.T, actor evidence.Actor) string {
 	must(t, err)
 	rp := virtualwebauthn.RelyingParty{Name: "Hullmark", ID: "localhost", Origin: w.Accounts.Pages()}
 	auth := virtualwebauthn.NewAuthenticator()
-	answer := virtualwebauthn.CreateAttestationResponse(rp, auth, virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2), *options)
+	answer := virtualwebauthn.CreateAttestationResponse(rp, auth, virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeRSA), *options)
 	made, _, err := w.Accounts.FinishPasskey(t.Context(), actor, state, "key", []byte(answer))
 	must(t, err)
 	return made.ID
