@@ -32,6 +32,9 @@ func (c *Client) Document(ctx context.Context, q registry.Question) (*registry.D
 	asked := c.asking.DoChan(key(q), func() (any, error) {
 		c.owned.Add(1)
 		defer c.owned.Done()
+		if f := c.facts.Get(key(q)); f != nil && f != known && c.clock.Now().Sub(f.asked) < c.age(f) {
+			return f, nil // somebody has asked since we looked
+		}
 		return c.ask(c.ctx, q, known)
 	})
 	var patience <-chan time.Time
