@@ -146,12 +146,27 @@ func (c *Client) fly(ecosystem, name string, wanted registry.Wanted) (*flight, e
 	f := newFlight()
 	c.flights[key] = f
 	c.owned.Go(func() {
-		f.end(c.fetch(c.ctx, f, src, address, name, wanted))
+		f.end(c.fetchOnce(c.ctx, f, src, address, name, wanted))
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.flights, key)
 	})
 	return f, nil
+}
+
+// fetchOnce is fetch, but for who looked just before another one's fetch had ended.
+func (c *Client) fetchOnce(ctx context.Context, f *flight, src *source, address, name string, wanted registry.Wanted) (digest.Digest, error) {
+	if !wanted.Kept && wanted.Keep == nil {
+		ecosystem, _, _ := wanted.PURL.Split()
+		now := wanted
+		if err := c.lookUp(ctx, ecosystem, name, &now); err != nil {
+			return "", err
+		}
+		if now.Kept {
+			return now.Artifact, nil
+		}
+	}
+	return c.fetch(ctx, f, src, address, name, wanted)
 }
 
 // locate finds the upstream that a listed address belongs to.
