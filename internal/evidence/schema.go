@@ -24,9 +24,12 @@ const labelSQL = `ALTER TABLE publication ADD COLUMN label TEXT NOT NULL DEFAULT
 // newestSQL finds the newest releases of a name without reading the others.
 const newestSQL = `CREATE INDEX release_newest ON release (package_id, seq);`
 
+// changedSQL finds the names that changed since a revision.
+const changedSQL = `CREATE INDEX package_changed ON package (ecosystem, revision);`
+
 // Schema returns the tables of the record: the statements, and every projection of them.
 func Schema() store.Schema {
-	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL, recallSQL, labelSQL, newestSQL, filesSQL}}
+	return store.Schema{Owner: "evidence", Steps: []string{schemaSQL, runtimeSQL, recallSQL, labelSQL, newestSQL, filesSQL, changedSQL}}
 }
 
 // projections are the tables that Rebuild drops and fills again, children before parents.

@@ -55,6 +55,7 @@ type Core struct {
 	exempt           atomic.Pointer[exemptions]
 
 	pulls tally
+	names names
 
 	states sync.Map // of nameState, by "ecosystem name"
 	known  atomic.Int64

@@ -1,6 +1,7 @@
 package gem
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
@@ -84,18 +85,19 @@ func (x *index) takeForeign(ctx context.Context, body []byte) error {
 			return err
 		}
 		for _, a := range added {
-			x.add(a.line)
+			x.add(a.text, a.foreign)
 		}
 		added = added[:0]
 		clear(taken)
 		return nil
 	}
-	for name, versions := range parseVersions(string(body)) {
+	x.body, x.lines = slices.Grow(x.body, len(body)), slices.Grow(x.lines, bytes.Count(body, []byte("\n")))
+	for name, versions := range parseVersions(body) {
 		if _, known := x.last[normal(name)]; known || taken[normal(name)] {
 			continue
 		}
 		taken[normal(name)] = true
-		added = append(added, row{line: line{text: name + " " + versions + " " + unknownSum, foreign: true}})
+		added = append(added, row{text: name + " " + versions + " " + unknownSum, foreign: true})
 		if len(added) < maxBatch {
 			continue
 		}
@@ -107,13 +109,13 @@ func (x *index) takeForeign(ctx context.Context, body []byte) error {
 }
 
 // parseVersions yields the names of a list with the versions of their first line. What is no name is left out.
-func parseVersions(body string) func(func(name, versions string) bool) {
+func parseVersions(body []byte) func(func(name, versions string) bool) {
 	return func(yield func(string, string) bool) {
-		if _, rest, found := strings.Cut(body, "---\n"); found {
+		if _, rest, found := bytes.Cut(body, listBegins); found {
 			body = rest
 		}
-		for one := range strings.Lines(body) {
-			name, rest, _ := strings.Cut(strings.TrimSuffix(one, "\n"), " ")
+		for one := range bytes.Lines(body) {
+			name, rest, _ := strings.Cut(string(bytes.TrimSuffix(one, []byte("\n"))), " ")
 			versions, _, _ := strings.Cut(rest, " ")
 			if !nameForm.MatchString(name) || len(name) > maxNameLength || !plainVersions(versions) {
 				continue
@@ -156,9 +158,9 @@ func (x *index) syncForeign(ctx context.Context) error {
 		x.foreign.asked[o.name] = keys
 		x.made++
 		if _, known := x.last[o.name]; !known && len(keys) > 0 {
-			l := line{text: o.display + " " + strings.Join(keys, ",") + " " + unknownSum, foreign: true}
-			added = append(added, row{line: l})
-			x.add(l)
+			one := row{text: o.display + " " + strings.Join(keys, ",") + " " + unknownSum, foreign: true}
+			added = append(added, one)
+			x.add(one.text, one.foreign)
 		}
 	}
 	return x.keep(ctx, added)

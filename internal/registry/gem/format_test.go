@@ -275,7 +275,7 @@ func FuzzCompactIndex(f *testing.F) {
 			}
 			parsePlatform(v.spec.Platform)
 		}
-		for name, versions := range parseVersions(body) {
+		for name, versions := range parseVersions([]byte(body)) {
 			if strings.ContainsAny(name+versions, " \n\r") {
 				t.Errorf("%q %q is more than a line", name, versions)
 			}

@@ -1,6 +1,7 @@
 package gem
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -35,11 +36,12 @@ type index struct {
 
 	// mu guards what follows, and that one caller at a time looks for what is new.
 	mu       sync.Mutex
-	created  time.Time // when the list was last written anew; zero until it was loaded
-	lines    []line
-	last     map[string]int // the newest line of a name, by the core's spelling
-	revision int64          // up to which changes of names are in lines
-	head     int64          // of the record, when it was last looked at
+	created  time.Time        // when the list was last written anew; zero until it was loaded
+	body     []byte           // what /versions says when nothing is hidden; only appended to, so that lists share it
+	lines    []line           // of body, those after its head
+	last     map[string]int32 // the newest line of a name, by the core's spelling
+	revision int64            // up to which changes of names are in lines
+	head     int64            // of the record, when it was last looked at
 	looked   time.Time
 	stirred  bool                 // that something was published here since
 	waits    map[string]time.Time // names of which a version ripens then
@@ -49,17 +51,26 @@ type index struct {
 	seen     map[string]*sight // by credential
 }
 
-// line is a name with what changed of it: "rack 1.0.0,-0.9.0 0123…".
+// line is where in the body a name stands with what changed of it: "rack 1.0.0,-0.9.0 0123…".
 type line struct {
-	text    string // without its end
-	before  int    // the name's line before; -1 for none
-	foreign bool   // of an upstream's gem
+	from, to uint32 // without its end
+	before   int32  // the name's line before; -1 for none
+	foreign  bool   // of an upstream's gem
 }
 
-func (l line) parts() (name, versions, sum string) {
-	name, rest, _ := strings.Cut(l.text, " ")
+// parts takes a line's text apart.
+func parts(text string) (name, versions, sum string) {
+	name, rest, _ := strings.Cut(text, " ")
 	versions, sum, _ = strings.Cut(rest, " ")
 	return name, versions, sum
+}
+
+func (x *index) text(l line) string { return string(x.body[l.from:l.to]) }
+
+// nameOf returns a line's name as its author spells it.
+func (x *index) nameOf(l line) string {
+	name, _, _ := bytes.Cut(x.body[l.from:l.to], []byte(" "))
+	return string(name)
 }
 
 func newIndex(r *Registry) *index {
@@ -69,7 +80,14 @@ func newIndex(r *Registry) *index {
 }
 
 func (x *index) clear() {
-	x.lines, x.last, x.waits, x.seen = nil, map[string]int{}, map[string]time.Time{}, map[string]*sight{}
+	x.body, x.lines, x.last, x.waits, x.seen = nil, nil, map[string]int32{}, map[string]time.Time{}, map[string]*sight{}
+}
+
+// begin starts the list that was written anew at a time.
+func (x *index) begin(created time.Time) {
+	x.created = created
+	x.body = append(x.body, headLine+created.Format(time.RFC3339)+"\n"...)
+	x.body = append(x.body, listBegins...)
 }
 
 // stir says that something changed that must be seen at once.
@@ -80,15 +98,15 @@ func (x *index) stir() {
 }
 
 // add puts a line at the end.
-func (x *index) add(l line) {
-	name, _, _ := l.parts()
-	name = normal(name)
-	l.before = -1
+func (x *index) add(text string, foreign bool) {
+	name, _, _ := strings.Cut(text, " ")
+	name = strings.Clone(normal(name)) // the map must not keep the text
+	l := line{from: uint32(len(x.body)), to: uint32(len(x.body) + len(text)), before: -1, foreign: foreign}
 	if i, known := x.last[name]; known {
 		l.before = i
 	}
-	x.last[name] = len(x.lines)
-	x.lines = append(x.lines, l)
+	x.last[name] = int32(len(x.lines))
+	x.lines, x.body = append(x.lines, l), append(append(x.body, text...), '\n')
 	x.made++
 }
 
@@ -98,13 +116,13 @@ func (x *index) versionsOf(name string) []string {
 	if !known {
 		return nil
 	}
-	var chain []int
+	var chain []int32
 	for ; i >= 0; i = x.lines[i].before {
 		chain = append(chain, i)
 	}
 	var out []string
 	for _, i := range slices.Backward(chain) {
-		_, versions, _ := x.lines[i].parts()
+		_, versions, _ := parts(x.text(x.lines[i]))
 		for v := range strings.SplitSeq(versions, ",") {
 			gone, removed := strings.CutPrefix(v, "-")
 			out = slices.DeleteFunc(out, func(s string) bool { return s == gone })
@@ -155,7 +173,11 @@ func (x *index) ready(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	x.stirred = true
-	return x.load(ctx, now.UTC())
+	err := x.load(ctx, now.UTC())
+	if err != nil {
+		x.created = time.Time{} // half a list is none
+	}
+	return err
 }
 
 // change is a name whose offer may be another one. revision is 0 where only time has passed.
@@ -209,14 +231,14 @@ func (x *index) update(ctx context.Context, names []change) error {
 			x.waits[c.name] = o.until
 		}
 		if text := x.delta(o); text != "" {
-			added = append(added, row{line: line{text: text}, revision: c.revision})
+			added = append(added, row{text: text, revision: c.revision})
 		}
 	}
 	if err := x.keep(ctx, added); err != nil {
 		return err
 	}
 	for _, a := range added {
-		x.add(a.line)
+		x.add(a.text, a.foreign)
 	}
 	for _, c := range names {
 		x.revision = max(x.revision, c.revision)
@@ -228,30 +250,30 @@ func (x *index) update(ctx context.Context, names []change) error {
 // same.
 func (x *index) delta(o *offer) string {
 	before := x.versionsOf(o.name)
-	var now, parts []string
+	var now, changes []string
 	for _, v := range o.offered {
 		now = append(now, v.Version)
 		if !slices.Contains(before, v.Version) {
-			parts = append(parts, v.Version)
+			changes = append(changes, v.Version)
 		}
 	}
 	for _, v := range before {
 		if !slices.Contains(now, v) {
-			parts = append(parts, "-"+v)
+			changes = append(changes, "-"+v)
 		}
 	}
 	sum := md5Hex(o.info.Body())
 	if o.cooldown > 0 {
 		sum = unknownSum
 	}
-	if i, known := x.last[o.name]; known && len(parts) == 0 {
-		if _, _, old := x.lines[i].parts(); old == sum || len(now) == 0 {
+	if i, known := x.last[o.name]; known && len(changes) == 0 {
+		if _, _, old := parts(x.text(x.lines[i])); old == sum || len(now) == 0 {
 			return ""
 		}
-		parts = []string{now[len(now)-1]} // said again, for the checksum's sake
+		changes = []string{now[len(now)-1]} // said again, for the checksum's sake
 	}
-	if len(parts) == 0 {
+	if len(changes) == 0 {
 		return ""
 	}
-	return o.display + " " + strings.Join(parts, ",") + " " + sum
+	return o.display + " " + strings.Join(changes, ",") + " " + sum
 }

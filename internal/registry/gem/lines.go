@@ -37,11 +37,15 @@ func Schema() store.Schema {
 
 // row is a line on its way into the table.
 type row struct {
-	line
+	text     string // without its end
+	foreign  bool
 	revision int64
 }
 
 const headLine = "created_at: "
+
+// listBegins ends the head of the list.
+var listBegins = []byte("---\n")
 
 // load reads the table; an empty one gets its head.
 func (x *index) load(ctx context.Context, now time.Time) error {
@@ -51,28 +55,28 @@ func (x *index) load(ctx context.Context, now time.Time) error {
 	}
 	defer rows.Close()
 	x.clear()
-	created := time.Time{}
 	for rows.Next() {
 		var r row
 		if err := rows.Scan(&r.text, &r.foreign, &r.revision); err != nil {
 			return fmt.Errorf("read the list of gems: %w", err)
 		}
 		if at, isHead := strings.CutPrefix(r.text, headLine); isHead {
-			if created, err = time.Parse(time.RFC3339, at); err != nil {
+			created, err := time.Parse(time.RFC3339, at)
+			if err != nil {
 				return fmt.Errorf("read the list of gems: %w", err)
 			}
+			x.begin(created)
 			continue
 		}
-		x.add(r.line)
+		x.add(r.text, r.foreign)
 		x.revision = max(x.revision, r.revision)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read the list of gems: %w", err)
 	}
-	if created.IsZero() {
+	if x.created.IsZero() {
 		return x.rewrite(ctx, nil, now)
 	}
-	x.created = created
 	return nil
 }
 
@@ -99,9 +103,9 @@ func (x *index) compact(ctx context.Context, now time.Time) error {
 	var all []row
 	for _, name := range slices.Sorted(maps.Keys(x.last)) {
 		newest := x.lines[x.last[name]]
-		display, _, sum := newest.parts()
+		display, _, sum := parts(x.text(newest))
 		if versions := x.versionsOf(name); len(versions) > 0 {
-			all = append(all, row{line: line{text: display + " " + strings.Join(versions, ",") + " " + sum, foreign: newest.foreign}})
+			all = append(all, row{text: display + " " + strings.Join(versions, ",") + " " + sum, foreign: newest.foreign})
 		}
 	}
 	return x.rewrite(ctx, all, now)
@@ -109,7 +113,7 @@ func (x *index) compact(ctx context.Context, now time.Time) error {
 
 // rewrite puts all in the place of the table's lines. The newest revision is kept with the head.
 func (x *index) rewrite(ctx context.Context, all []row, now time.Time) error {
-	head := row{line: line{text: headLine + now.Format(time.RFC3339)}, revision: x.revision}
+	head := row{text: headLine + now.Format(time.RFC3339), revision: x.revision}
 	err := x.r.core.Record().DB().Write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM gem_line`); err != nil {
 			return fmt.Errorf("keep the list of gems: %w", err)
@@ -122,9 +126,9 @@ func (x *index) rewrite(ctx context.Context, all []row, now time.Time) error {
 	waits := x.waits
 	x.clear()
 	x.waits = waits
+	x.begin(now.Truncate(time.Second))
 	for _, r := range all {
-		x.add(r.line)
+		x.add(r.text, r.foreign)
 	}
-	x.created = now.Truncate(time.Second)
 	return nil
 }

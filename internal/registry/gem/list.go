@@ -22,10 +22,10 @@ import (
 
 // sight is what one caller does not see of the list.
 type sight struct {
-	rights any // what it was found with; another one may show other names
-	upto   int // how many lines were looked at
-	hidden map[string]bool
-	mark   string // callers with the same mark see the same
+	rights any             // what it was found with; another one may show other names
+	upto   int             // how many lines were looked at
+	hidden map[string]bool // by the core's spelling; who is not in it is seen
+	mark   string          // callers with the same mark see the same
 }
 
 // maxSights bounds for how many callers it is remembered what they see.
@@ -38,7 +38,9 @@ type list struct {
 	etag  string
 	heads http.Header
 	body  []byte
-	names []string // as their authors spell them, sorted; nil until somebody asked
+	// shared says that body is the index's own.
+	shared bool
+	names  []string // as their authors spell them, sorted; nil until somebody asked
 	// tuples are what the list says that is offered here; made with names.
 	tuples []tuple
 
@@ -54,7 +56,13 @@ func (l *list) CacheKey() string     { return l.key }
 func (l *list) CacheRevision() int64 { return l.made }
 
 // CacheWeight is what it takes in memory, about.
-func (l *list) CacheWeight() int64 { return int64(2*len(l.body) + 16*len(l.names) + 48*len(l.tuples)) }
+func (l *list) CacheWeight() int64 {
+	weight := int64(len(l.body)/2 + 16*len(l.names) + 48*len(l.tuples)) // half of it when it is packed
+	if !l.shared {
+		weight += int64(len(l.body))
+	}
+	return weight
+}
 
 // listFor returns the list as the actor sees it, and with catalogue the names and tuples of it, too.
 func (x *index) listFor(ctx context.Context, actor evidence.Actor, catalogue bool) (*list, error) {
@@ -100,16 +108,17 @@ func (x *index) sightOf(ctx context.Context, actor evidence.Actor) (*sight, erro
 		return s, nil
 	}
 	for _, l := range x.lines[s.upto:] {
-		name, _, _ := l.parts()
-		name = normal(name)
-		if _, known := s.hidden[name]; known || everyone(name) {
+		name := normal(x.nameOf(l))
+		if s.hidden[name] || everyone(name) {
 			continue
 		}
 		err := x.r.core.MayRead(ctx, actor, purl.Gem, name)
 		if err != nil && fault.KindOf(err) == fault.Internal {
 			return nil, err
 		}
-		s.hidden[name] = err != nil
+		if err != nil {
+			s.hidden[name] = true
+		}
 	}
 	s.upto, s.mark = len(x.lines), markOf(s.hidden)
 	return s, nil
@@ -118,32 +127,21 @@ func (x *index) sightOf(ctx context.Context, actor evidence.Actor) (*sight, erro
 func markOf(hidden map[string]bool) string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(hidden)) {
-		if hidden[name] {
-			h.Write([]byte(name + "\n"))
-		}
+		h.Write([]byte(name + "\n"))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// build renders the list without what is hidden.
+// build makes the list without what is hidden. Nearly everybody sees everything, and has the index's own bytes.
 func (x *index) build(s *sight) *list {
 	l := &list{key: s.mark, made: x.made, packs: map[string][]byte{}}
-	head := headLine + x.created.Format(time.RFC3339) + "\n---\n"
-	size := len(head)
-	shown := func(one line) bool {
-		if len(s.hidden) == 0 {
-			return true
-		}
-		name, _, _ := one.parts()
-		return !s.hidden[normal(name)]
-	}
-	for _, one := range x.lines {
-		size += len(one.text) + 1
-	}
-	l.body = append(make([]byte, 0, size), head...)
-	for _, one := range x.lines {
-		if shown(one) {
-			l.body = append(append(l.body, one.text...), '\n')
+	l.body, l.shared = x.body[:len(x.body):len(x.body)], len(s.hidden) == 0
+	if !l.shared {
+		l.body = append(make([]byte, 0, len(x.body)), x.body[:bytes.Index(x.body, listBegins)+len(listBegins)]...)
+		for _, one := range x.lines {
+			if !s.hidden[normal(x.nameOf(one))] {
+				l.body = append(l.body, x.body[one.from:one.to+1]...)
+			}
 		}
 	}
 	l.etag = strconv.Quote(md5Hex(l.body))
@@ -160,7 +158,7 @@ func (x *index) catalogue(l *list, s *sight) {
 		if s.hidden[name] || len(versions) == 0 {
 			continue
 		}
-		display, _, _ := newest.parts()
+		display := x.nameOf(newest)
 		l.names = append(l.names, display)
 		if newest.foreign {
 			versions = x.foreign.asked[name]

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -186,6 +187,10 @@ func setUnlessEmpty(h http.Header, key, value string) {
 	}
 }
 
+// maxKept is the size in bytes up to which a document stays in memory: a list of all names is read once,
+// by who makes a list of its own of it.
+const maxKept = 4 << 20
+
 // defaultLimit bounds a document whose adapter names no limit, in bytes.
 const defaultLimit = 64 << 20
 
@@ -195,10 +200,14 @@ func (c *Client) read(ctx context.Context, src *source, q registry.Question, res
 	if limit <= 0 {
 		limit = defaultLimit
 	}
-	data, err := io.ReadAll(io.LimitReader(from, limit+1))
-	if err != nil {
+	var b bytes.Buffer
+	if 0 < resp.ContentLength && resp.ContentLength <= limit {
+		b.Grow(int(resp.ContentLength) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(io.LimitReader(from, limit+1)); err != nil {
 		return nil, unavailable(src.base.String(), errors.Join(err, context.Cause(ctx)))
 	}
+	data := b.Bytes()
 	if int64(len(data)) > limit {
 		return nil, fault.New(fault.Unavailable, "upstream-too-large",
 			"what the upstream %s says of %s is larger than the %d bytes that are read here", src.base, clip(q.Name), limit)
@@ -211,7 +220,7 @@ func (c *Client) read(ctx context.Context, src *source, q registry.Question, res
 	if err := c.core.Blobs().WriteObject(ctx, object(f.key), data); err != nil {
 		return nil, err
 	}
-	c.bodies.Put(&body{key: string(f.digest), data: data, order: c.order.Add(1)})
+	c.remember(f.digest, data)
 	return f, nil
 }
 

@@ -105,6 +105,12 @@ func (c *Client) body(ctx context.Context, f *fact) ([]byte, digest.Digest, erro
 		return nil, "", fmt.Errorf("stored document: %w", err)
 	}
 	d := digest.FromBytes(data)
-	c.bodies.Put(&body{key: string(d), data: data, order: c.order.Add(1)})
+	c.remember(d, data)
 	return data, d, nil
+}
+
+func (c *Client) remember(d digest.Digest, data []byte) {
+	if len(data) <= maxKept {
+		c.bodies.Put(&body{key: string(d), data: data, order: c.order.Add(1)})
+	}
 }
