@@ -84,7 +84,13 @@ func (a *API) getPackage(w http.ResponseWriter, r *http.Request, actor evidence.
 		out.Tags[t.Name] = t.Version
 	}
 	for _, l := range shown.Items {
-		out.Releases = append(out.Releases, releaseOf(l))
+		one := releaseOf(l)
+		for _, v := range a.Core.Vulnerabilities().About(ecosystem, name, l.Version) {
+			one.Vulnerabilities = append(one.Vulnerabilities, resource.Vulnerability{
+				ID: v.ID, Aliases: v.Aliases, Summary: v.Summary, URL: v.URL, Severity: v.Severity.String(), Score: v.Score, Fixed: v.Fixed,
+			})
+		}
+		out.Releases = append(out.Releases, one)
 	}
 	return replyTagged(w, r, out)
 }

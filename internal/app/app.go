@@ -28,6 +28,7 @@ import (
 	"github.com/hullmark/hullmark/internal/store"
 	"github.com/hullmark/hullmark/internal/store/sqlite"
 	"github.com/hullmark/hullmark/internal/tlog"
+	"github.com/hullmark/hullmark/internal/vuln"
 )
 
 // database is the file below the data folder that holds every table.
@@ -35,18 +36,19 @@ const database = "hullmark.db"
 
 // App is a server with its stores open: every stage, ready to be served or used in process.
 type App struct {
-	Config   Config
-	DB       *store.DB
-	Blobs    *dir.Store
-	Record   *evidence.Record
-	Log      *tlog.Log
-	LogKey   string // the log's public key, as a signed-note verifier key
-	Accounts *account.Service
-	Core     *registry.Core
-	Upstream *upstream.Client
-	Policies *policy.Service
-	Publish  *publish.Service
-	Trust    *oidc.Service
+	Config     Config
+	DB         *store.DB
+	Blobs      *dir.Store
+	Record     *evidence.Record
+	Log        *tlog.Log
+	LogKey     string // the log's public key, as a signed-note verifier key
+	Accounts   *account.Service
+	Core       *registry.Core
+	Upstream   *upstream.Client
+	Advisories *vuln.Source
+	Policies   *policy.Service
+	Publish    *publish.Service
+	Trust      *oidc.Service
 
 	// AdminToken is the first administrator's token, set at the first start only.
 	AdminToken string
@@ -90,7 +92,11 @@ func Open(ctx context.Context, c Config) (_ *App, err error) {
 	a.Publish = publish.New(a.Record, a.Accounts).WithPeople(people{a.Accounts}, c.Random)
 	a.Trust = oidc.New(oidc.Config{Record: a.Record, Accounts: trustAccounts{a.Accounts}, Clock: c.Clock, Random: c.Random, Log: c.Logger})
 	a.Core = registry.New(a.Record, a.Blobs, a.Accounts).WithReviewer(reviewer{a.Publish}).WithCooldowns(a.Accounts, c.Clock).WithOwners(a.Accounts).
-		WithUpstreamCooldown(c.UpstreamCooldown, nil)
+		WithUpstreamCooldown(c.UpstreamCooldown)
+	if a.Advisories, err = vuln.Open(c.Advisories, vuln.DefaultLimits(), c.Logger); err != nil {
+		return nil, err
+	}
+	a.Core.WithVulnerabilities(a.Advisories)
 	if a.Upstream, err = upstream.New(a.Core, c.Upstreams, c.Clock, c.Logger); err != nil {
 		return nil, err
 	}

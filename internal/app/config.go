@@ -72,6 +72,11 @@ type Config struct {
 	// was published there. Shorter lets in what others have not looked at yet. Negative is off. Default 72 h.
 	UpstreamCooldown time.Duration
 
+	// Advisories are files and folders with advisories in the OSV format (.json, and .zip archives of such). They are
+	// read at the start, and again within a minute when they change: releases that they name are marked, and the versions
+	// that repair them do not wait for the cooldown. Default: none, and then nothing is known to be vulnerable.
+	Advisories []string
+
 	// Accounts are the settings of passwords, sessions, tokens and second factors; see
 	// account.Settings. Its SealKey comes from the file account.key in Data unless it is set.
 	Accounts account.Settings

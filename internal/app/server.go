@@ -39,6 +39,8 @@ const (
 	shutdownTimeout = 10 * time.Second // for requests under way when the server is told to stop
 	maxHeader       = 64 << 10         // bytes
 	pruneEvery      = time.Hour
+	// advisoriesEvery is how often it is looked whether there are new advisories.
+	advisoriesEvery = time.Minute
 	verifyEvery     = time.Hour
 	draftsKept      = 7 * 24 * time.Hour // after they have ended
 	abandoned       = 24 * time.Hour     // since the last byte of an upload
@@ -283,6 +285,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.Fleet.Run(gctx) })
 	g.Go(func() error { return every(gctx, s.app.Config.PullsEvery, s.flushPulls) })
 	g.Go(func() error { return every(gctx, noticesEvery, s.postNotices) })
+	g.Go(func() error { return every(gctx, advisoriesEvery, s.app.Advisories.Refresh) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.pruneUploads) })
 	g.Go(func() error { return every(gctx, verifyEvery, s.verifyDomains) })
 	g.Go(func() error { return every(gctx, pruneEvery, s.expireStages) })

@@ -70,6 +70,7 @@ It speaks plain HTTP and listens on loopback. Ctrl-C ends it; the data stays.`,
 	cmd.Flags().StringArrayVar(&upstreams, "upstream", nil, "ECOSYSTEM=URL of the registry that names come from which nobody here has; may be repeated, and then the first that knows a name answers")
 	cmd.Flags().StringVar(&upstreamsFile, "upstreams", "", "YAML file that names upstreams with their hosts and credentials, and how they are asked")
 	cmd.Flags().Var(&ageFlag{&c.UpstreamCooldown}, "cooldown", "how old a version from an upstream must be before it is served; 0 is off")
+	cmd.Flags().StringArrayVar(&c.Advisories, "advisories", nil, "folder or file of advisories in the OSV format (.json, or .zip as osv.dev has them), read again when it changes; may be repeated")
 	accountFlags(cmd, &c)
 	reportFlags(cmd, &c)
 	cmd.Flags().DurationVar(&c.ReleasesOpenFor, "releases-open-for", 0, "how long files may be added to a release of several files; negative for ever (default 336h)")

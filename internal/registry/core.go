@@ -51,11 +51,12 @@ type Core struct {
 	clock     clock.Clock
 
 	upstreamCooldown time.Duration // for names that nobody here has; 0 is off
-	fixes            Fixes         // nil: nobody knows
 	exempt           atomic.Pointer[exemptions]
 
 	pulls tally
 	names names
+
+	vulnerable Vulnerabilities // nil: nothing is known
 
 	states sync.Map // of nameState, by "ecosystem name"
 	known  atomic.Int64

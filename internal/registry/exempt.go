@@ -19,17 +19,9 @@ const CooldownPolicy = "cooldown"
 // otherwise: malicious versions are found within hours, as a rule.
 const DefaultCooldown = 72 * time.Hour
 
-// Fixes knows which versions repair what is known to be vulnerable; those do not wait. Nothing implements it
-// yet.
-type Fixes interface {
-	// Fixes reports whether the release fixes a vulnerability that an earlier version of its name has.
-	Fixes(ctx context.Context, p purl.PURL) (bool, error)
-}
-
-// WithUpstreamCooldown sets how old versions from upstreams must be, and who knows which need not; fixes may
-// be nil. It is called before the core is used.
-func (c *Core) WithUpstreamCooldown(d time.Duration, fixes Fixes) *Core {
-	c.upstreamCooldown, c.fixes = d, fixes
+// WithUpstreamCooldown sets how old versions from upstreams must be. It is called before the core is used.
+func (c *Core) WithUpstreamCooldown(d time.Duration) *Core {
+	c.upstreamCooldown = d
 	return c
 }
 

@@ -166,7 +166,7 @@ func (p *Pages) Get(ctx context.Context, ecosystem, name, form, state string, re
 }
 
 // State is a word that changes with anything that a name may offer: with its releases and recalls, its
-// cooldown, and whose it is. It is meant to be asked with every request, and reads the database only
+// cooldown, whose it is, and what is known of its vulnerabilities. It is meant to be asked with every request, and reads the database only
 // when something was written since it was asked last.
 func (c *Core) State(ctx context.Context, ecosystem, name string) (string, error) {
 	s, err := c.state(ctx, ecosystem, name)
@@ -191,7 +191,7 @@ func (c *Core) State(ctx context.Context, ecosystem, name string) (string, error
 	if cooldown > 0 && exempt.last > 0 {
 		mark = exempt.mark(c.now())
 	}
-	return fmt.Sprintf("%d.%d.%d.%t.%s", s.revision, s.recall, cooldown, owned, mark), nil
+	return fmt.Sprintf("%d.%d.%d.%t.%s.%s", s.revision, s.recall, cooldown, owned, mark, c.Vulnerabilities().Mark(ecosystem, name)), nil
 }
 
 // state returns what the record says of a name, as of now.

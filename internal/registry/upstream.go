@@ -150,10 +150,8 @@ func (c *Core) Listed(ctx context.Context, ecosystem, name string, all []Listed)
 			l.Published = at
 		}
 		l.Approved = exempt.holds(c.now(), l.PURL)
-		if !l.Approved && c.fixes != nil && c.now().Before(l.Ripe(c.upstreamCooldown)) {
-			if l.Approved, err = c.fixes.Fixes(ctx, l.PURL); err != nil {
-				return err
-			}
+		if !l.Approved && c.now().Before(l.Ripe(c.upstreamCooldown)) {
+			l.Approved = c.repairs(l.PURL)
 		}
 		if r := known[listedKey{l.Version, l.File}]; r != nil {
 			l.Fill(*r)

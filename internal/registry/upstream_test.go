@@ -10,6 +10,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/vuln"
 )
 
 // uncooled is an account package whose namespaces have no cooldown.
@@ -18,10 +19,17 @@ type uncooled struct{}
 func (uncooled) Cooldown(context.Context, string, string) (time.Duration, error) { return 0, nil }
 
 // newProxy is a world whose clock stands at now and whose upstream cooldown is 72 hours.
-func newProxy(t *testing.T, fixes registry.Fixes) (*world, time.Time) {
+func newProxy(t *testing.T, advisories ...string) (*world, time.Time) {
 	t.Helper()
 	w, now := newWorld(t), time.Now().UTC().Truncate(time.Second)
-	w.Core.WithCooldowns(uncooled{}, clock.Func(func() time.Time { return now })).WithUpstreamCooldown(72*time.Hour, fixes)
+	w.Core.WithCooldowns(uncooled{}, clock.Func(func() time.Time { return now })).WithUpstreamCooldown(72 * time.Hour)
+	var records [][]byte
+	for _, one := range advisories {
+		records = append(records, []byte(one))
+	}
+	known, err := vuln.New(records...)
+	check(t, err)
+	w.WithVulnerabilities(known)
 	return w, now
 }
 
@@ -47,7 +55,7 @@ func mirrored(version, content string) registry.Upload {
 
 func TestAMirroredFileIsARelease(t *testing.T) {
 	t.Parallel()
-	w, now := newProxy(t, nil)
+	w, now := newProxy(t)
 	origin := evidence.Origin{Upstream: "https://upstream.example", URL: "https://upstream.example/x.tgz", Published: now.Add(-1000 * time.Hour)}
 	first, err := w.Mirror(t.Context(), mirrored("1.0.0", "a"), origin)
 	check(t, err)
@@ -83,7 +91,7 @@ func TestAMirroredFileIsARelease(t *testing.T) {
 
 func TestTheFilesOfAVersionAreMirroredEachOnItsOwn(t *testing.T) {
 	t.Parallel()
-	w, now := newProxy(t, nil)
+	w, now := newProxy(t)
 	for _, file := range []string{"left_pad-1.0.tar.gz", "left_pad-1.0-py3-none-any.whl"} {
 		u := mirrored("1.0", file)
 		u.File = file
@@ -100,7 +108,7 @@ func TestTheFilesOfAVersionAreMirroredEachOnItsOwn(t *testing.T) {
 
 func TestATimeThatAnUpstreamCannotKnowIsNotBelieved(t *testing.T) {
 	t.Parallel()
-	w, now := newProxy(t, nil)
+	w, now := newProxy(t)
 	hour := time.Hour
 	for _, c := range []struct {
 		version     string
@@ -123,7 +131,7 @@ func TestATimeThatAnUpstreamCannotKnowIsNotBelieved(t *testing.T) {
 
 func TestARecallReachesWhatWasNeverFetched(t *testing.T) {
 	t.Parallel()
-	w, now := newProxy(t, nil)
+	w, now := newProxy(t)
 	_, err := w.Record().Append(t.Context(), nil, evidence.Draft{
 		Subjects: []evidence.Subject{{Name: "pkg:npm/left-pad@1.0.0"}}, Predicate: evidence.Recall{Reason: "worm", Actor: w.admin},
 		Issuer: w.admin.Issuer(), Assurance: evidence.Authenticated,
@@ -154,7 +162,7 @@ func (w *world) except(scope evidence.ExceptionScope, expires time.Time) {
 
 func TestAnExceptionLetsAVersionOrANamePastTheCooldown(t *testing.T) {
 	t.Parallel()
-	w, now := newProxy(t, nil)
+	w, now := newProxy(t)
 	young := now.Add(-time.Hour)
 	before, err := w.State(t.Context(), purl.NPM, "left-pad")
 	check(t, err)
@@ -182,13 +190,10 @@ func TestAnExceptionLetsAVersionOrANamePastTheCooldown(t *testing.T) {
 	}
 }
 
-type fixing map[purl.PURL]bool
-
-func (f fixing) Fixes(_ context.Context, p purl.PURL) (bool, error) { return f[p], nil }
-
 func TestAVersionThatFixesAVulnerabilityDoesNotWait(t *testing.T) {
 	t.Parallel()
-	w, now := newProxy(t, fixing{"pkg:npm/left-pad@1.0.1": true})
+	w, now := newProxy(t, `{"id": "GHSA-1", "modified": "2026-01-01T00:00:00Z", "affected": [{"package": {"ecosystem": "npm", "name": "left-pad"},
+		"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "1.0.1"}]}]}]}`)
 	if got := w.list("1.0.1", now); !got.Ripe(72 * time.Hour).IsZero() {
 		t.Errorf("the fix waits until %s", got.Ripe(72*time.Hour))
 	}
@@ -199,7 +204,7 @@ func TestAVersionThatFixesAVulnerabilityDoesNotWait(t *testing.T) {
 
 func TestTheFirstTimeUnderATagCounts(t *testing.T) {
 	t.Parallel()
-	w, now := newProxy(t, nil)
+	w, now := newProxy(t)
 	for _, at := range []time.Time{now.Add(-time.Hour), now} {
 		check(t, w.SawUnder(t.Context(), purl.OCI, "library/debian", "12", registry.Seen{Version: "sha256:a", At: at}))
 	}

@@ -99,6 +99,19 @@ type Release struct {
 	Published    time.Time `json:"published"`
 	Publisher    string    `json:"publisher"`
 	Seq          int64     `json:"seq"`
+	// Vulnerabilities are what the advisories that the server was given say of the version.
+	Vulnerabilities []Vulnerability `json:"vulnerabilities,omitempty"`
+}
+
+// Vulnerability is an advisory that names a version.
+type Vulnerability struct {
+	ID       string   `json:"id"`
+	Aliases  []string `json:"aliases,omitempty"`
+	Summary  string   `json:"summary"`
+	URL      string   `json:"url"`
+	Severity string   `json:"severity"`
+	Score    float64  `json:"score,omitempty"` // CVSS base score
+	Fixed    []string `json:"fixed,omitempty"` // versions that repair it
 }
 
 // Image is an image with its layers and components.

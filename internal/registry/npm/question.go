@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 )
 
@@ -22,11 +23,12 @@ const (
 	maxAuditing = 4
 )
 
-// question is what an audit asks about, as far as there is an answer: of everything that is not
-// recalled it keeps nothing but the count.
+// question is what an audit asks about, as far as there is an answer: of everything that is neither recalled nor
+// known to be vulnerable it keeps nothing but the count.
 type question struct {
 	recalled map[string][]registry.Recall
-	wanted   map[string][]string // versions by name
+	known    func(name string) bool // whether there is an advisory about any version
+	wanted   map[string][]string    // versions by name
 	total    int
 }
 
@@ -56,6 +58,7 @@ func (r *Registry) readAudit(w http.ResponseWriter, req *http.Request, read func
 		body = http.MaxBytesReader(w, z, maxAudit)
 	}
 	q := &question{recalled: recalled, wanted: map[string][]string{}}
+	q.known = func(name string) bool { return r.core.Vulnerabilities().Mark(purl.NPM, name) != "" }
 	if err := read(q, json.NewDecoder(body)); err != nil {
 		return nil, unreadableAudit(err)
 	}
@@ -69,11 +72,13 @@ func unreadableAudit(err error) error {
 	return fault.New(fault.Invalid, "body-malformed", "the request's body is not the JSON that was expected here").Because(err)
 }
 
+func (q *question) concerns(name string) bool { return q.recalled[name] != nil || q.known(name) }
+
 // list reads {"name": ["1.0.0", …], …}.
 func (q *question) list(dec *json.Decoder) error {
 	return members(dec, func(name string) error {
 		q.total++
-		if q.recalled[name] == nil {
+		if !q.concerns(name) {
 			return pass(dec)
 		}
 		var versions []string
@@ -96,7 +101,7 @@ func (q *question) node(dec *json.Decoder, name string, depth int) error {
 		case "version":
 			var version string
 			err := dec.Decode(&version)
-			if q.recalled[name] != nil {
+			if q.concerns(name) {
 				q.wanted[name] = append(q.wanted[name], version)
 			}
 			return err

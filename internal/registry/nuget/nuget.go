@@ -48,8 +48,6 @@ type Config struct {
 	Trust registry.Exchanger
 	// Upstream is where packages come from that nobody here owns; nil serves what is hosted.
 	Upstream Upstream
-	// Advisories knows vulnerable versions; nil knows none.
-	Advisories Advisories
 	// Limits bound what one request may cost; the zero value means DefaultLimits.
 	Limits Limits
 	// Clock and Random are inputs for tests; nil means the machine's.
@@ -84,7 +82,6 @@ type Registry struct {
 	signer     Countersigner // nil: nothing is countersigned
 	trust      registry.Exchanger
 	upstream   Upstream
-	advisories Advisories
 	base       string // Config.PublicURL
 	limits     Limits
 	clock      clock.Clock
@@ -105,7 +102,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 	}
 	r := &Registry{
 		core: core, owners: cfg.Owners, signatures: cfg.Signatures, trust: cfg.Trust, upstream: cfg.Upstream,
-		advisories: cfg.Advisories, base: cfg.PublicURL, limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
+		base: cfg.PublicURL, limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
 	}
 	if u.Scheme == "https" {
 		r.signer = cfg.Countersigner

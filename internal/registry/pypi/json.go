@@ -10,6 +10,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/purl"
 )
 
 // serveJSON answers GET /pypi/{name}/json and /pypi/{name}/{version}/json. Source: PyPI docs, "JSON API".
@@ -102,11 +103,34 @@ func (r *Registry) document(ctx context.Context, p *project, version string) ([]
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]any{"info": info, "last_serial": newest.Seq, "urls": urls, "vulnerabilities": []any{}}
+	out := map[string]any{"info": info, "last_serial": newest.Seq, "urls": urls, "vulnerabilities": r.vulnerabilities(p.name, newest.Version)}
 	if version == "" {
 		out["releases"] = releases
 	}
 	return json.Marshal(out)
+}
+
+// vulnerability is how the document tells of one: pip-audit reads it. Source: PyPI docs, "JSON API".
+type vulnerability struct {
+	ID        string   `json:"id"`
+	Aliases   []string `json:"aliases"`
+	Link      string   `json:"link"`
+	Source    string   `json:"source"`
+	Summary   string   `json:"summary"`
+	Details   string   `json:"details"`
+	FixedIn   []string `json:"fixed_in"`
+	Withdrawn *string  `json:"withdrawn"`
+}
+
+func (r *Registry) vulnerabilities(name, version string) []vulnerability {
+	out := []vulnerability{}
+	for _, v := range r.core.Vulnerabilities().About(purl.PyPI, name, version) {
+		out = append(out, vulnerability{
+			ID: v.ID, Aliases: append([]string{}, v.Aliases...), Link: v.URL, Source: "osv", Summary: v.Summary, Details: v.Summary,
+			FixedIn: append([]string{}, v.Fixed...),
+		})
+	}
+	return out
 }
 
 // newest returns a file of the newest version that is offered to who asks for none, or -1.
