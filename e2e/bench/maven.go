@@ -36,6 +36,7 @@ func (b *bench) maven(ctx context.Context) error {
 		size       int
 	}{
 		{"maven artifact, 5 MB", "maven/com/bench/large/1.0/large-1.0.bin", 5_000_000},
+		{"maven artifact, 500 KB", "maven/com/bench/middle/1.0/middle-1.0.bin", 500_000},
 		{"maven artifact, 20 KB", "maven/com/bench/small/1.0/small-1.0.bin", 20_000},
 	}
 	for _, f := range files {

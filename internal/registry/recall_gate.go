@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 )
 
 // publishGate selects the recalls that the publish gate enforces.
 const publishGate = `(gates = '' OR gates LIKE '% publish %')`
+
+// pullRecalls selects the recalls that the pull gate enforces.
+const pullRecalls = `(gates = '' OR gates LIKE '% pull %')`
 
 // errRecalled matches the refusal of checkRecalled.
 var errRecalled = &fault.Error{Code: "release-recalled"}
@@ -63,6 +67,21 @@ func checkRecalled(ctx context.Context, tx *sql.Tx, u Upload, files map[string]b
 		}
 	}
 	return rows.Err()
+}
+
+// MayServeBlob is the pull gate for bytes that are no release of their own, a layer: recalled ones, by the digest of the
+// blob or of what it unpacks to, are refused with code release-recalled.
+func (c *Core) MayServeBlob(ctx context.Context, d digest.Digest) error {
+	var reason string
+	err := c.record.DB().Query().QueryRowContext(ctx, `SELECT reason FROM recall WHERE `+pullRecalls+` AND subject IN ($1,
+		(SELECT a.digest FROM layer_blob b JOIN artifact a ON a.id = b.layer_id WHERE b.blob = $1)) LIMIT 1`, d).Scan(&reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for recalls: %w", err)
+	}
+	return fault.New(fault.Policy, "release-recalled", "the layer %s was recalled: %s; use an image without it", d, reason)
 }
 
 func refusal(row *sql.Row) error {

@@ -195,7 +195,7 @@ func (c *Core) Mirrored(ctx context.Context, ecosystem, name string) ([]Release,
 func (c *Core) recalledOf(ctx context.Context, ecosystem, name string) (map[purl.PURL]string, error) {
 	prefix := string(purl.New(ecosystem, name, "")) + "@"
 	rows, err := c.record.DB().Query().QueryContext(ctx, `SELECT subject, reason FROM recall
-		WHERE subject >= $1 AND subject < $2 AND (gates = '' OR gates LIKE '% pull %')`, prefix, prefix[:len(prefix)-1]+"A")
+		WHERE subject >= $1 AND subject < $2 AND `+pullRecalls, prefix, prefix[:len(prefix)-1]+"A")
 	if err != nil {
 		return nil, fmt.Errorf("look for recalls of %s: %w", name, err)
 	}

@@ -124,6 +124,28 @@ func TestRecalledImageIsNotPulled(t *testing.T) {
 	}
 }
 
+func TestARecalledLayerIsNotServedByEitherOfItsDigests(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	first, second, third := archive(t, "a", "first"), archive(t, "b", "second"), archive(t, "c", "third")
+	diffs := []digest.Digest{digest.FromBytes(first), digest.FromBytes(second), digest.FromBytes(third)}
+	packed := [][]byte{gz(t, first), gz(t, second), gz(t, third)}
+	s.publish(t, "acme/app", "v1", s.image(t, "acme/app", diffs, packed...))
+	for _, recalled := range []digest.Digest{digest.FromBytes(packed[0]), diffs[1]} {
+		_, err := s.core.Record().Append(t.Context(), nil, evidence.Draft{
+			Subjects:  []evidence.Subject{evidence.About("", recalled)},
+			Predicate: evidence.Recall{Reason: "it mines coins", Admin: true}, Issuer: s.admin.Issuer(), Assurance: evidence.Authenticated,
+		})
+		must(t, err)
+	}
+	for i, status := range []int{http.StatusForbidden, http.StatusForbidden, http.StatusOK} {
+		r := s.do(t, "GET", "/v2/acme/app/blobs/"+string(digest.FromBytes(packed[i])), nil)
+		if r.StatusCode != status || status == http.StatusForbidden && !strings.Contains(string(r.body), "it mines coins") {
+			t.Errorf("layer %d: %s %s", i, r.Status, r.body)
+		}
+	}
+}
+
 // list follows the Link headers from path on and returns every page's items.
 func (s *server) list(t testing.TB, path, member, auth string) (pages [][]string) {
 	t.Helper()

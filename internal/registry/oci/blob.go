@@ -10,6 +10,9 @@ import (
 
 // getBlob serves a blob, whole or in ranges (end-2).
 func (g *Registry) getBlob(c *call) error {
+	if err := g.core.MayServeBlob(c.r.Context(), c.digest); err != nil {
+		return err
+	}
 	if proxied, err := g.proxied(c.r.Context(), c.name); err != nil {
 		return err
 	} else if proxied {
