@@ -27,6 +27,7 @@ import (
 	"github.com/hullmark/hullmark/internal/recall"
 	"github.com/hullmark/hullmark/internal/recall/report"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/upstream"
 	"github.com/hullmark/hullmark/internal/tlog"
 	"github.com/hullmark/hullmark/internal/trace"
 )
@@ -43,14 +44,15 @@ type Log interface {
 
 // Config is what the interface is made of. All fields but StepUp are needed.
 type Config struct {
-	Core     *registry.Core
-	Accounts *account.Service
-	Tracer   *trace.Tracer
-	Recalls  *recall.Service
-	Reports  *report.Service
-	Policies *policy.Service
-	Publish  *publish.Service
-	Trust    *oidc.Service
+	Core      *registry.Core
+	Accounts  *account.Service
+	Tracer    *trace.Tracer
+	Recalls   *recall.Service
+	Reports   *report.Service
+	Upstreams func() []upstream.State
+	Policies  *policy.Service
+	Publish   *publish.Service
+	Trust     *oidc.Service
 	// Audience returns what an identity token must be for to be exchanged for a token of an ecosystem.
 	Audience func(ecosystem string) string
 	Log      Log

@@ -7,6 +7,7 @@ import (
 	"github.com/hullmark/hullmark/internal/api/resource"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/recall/report"
+	"github.com/hullmark/hullmark/internal/registry/upstream"
 )
 
 func (a *API) listReports(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
@@ -39,6 +40,20 @@ func (a *API) closeReport(w http.ResponseWriter, r *http.Request, actor evidence
 		return err
 	}
 	return reply(w, r, http.StatusOK, reportOf(closed))
+}
+
+// listUpstreams tells how the upstreams answer.
+func (a *API) listUpstreams(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
+	if err := a.Accounts.RequireAdmin(r.Context(), actor); err != nil {
+		return err
+	}
+	var all []upstream.State
+	if a.Upstreams != nil {
+		all = a.Upstreams()
+	}
+	return replyPart(w, r, all, nil, func(s upstream.State) string { return s.Ecosystem + " " + s.URL }, func(s upstream.State) resource.Upstream {
+		return resource.Upstream{Ecosystem: s.Ecosystem, URL: s.URL, Answered: optional(s.Answered), Failed: optional(s.Failed), Problem: s.Problem}
+	})
 }
 
 func reportOf(r report.Report) resource.Report {

@@ -40,6 +40,7 @@ func (a *API) table() []Route {
 		a.namespace("GET", "/recalls/{seq}/receipts", own, a.recallReceipts),
 		a.namespace("DELETE", "/recalls/{subject}", own, a.liftRecall),
 
+		a.admin("GET", "/upstreams", a.listUpstreams),
 		a.admin("GET", "/reports", a.listReports),
 		a.account("POST", "/reports", a.makeReport),
 		a.admin("PUT", "/reports/{report}", a.closeReport),

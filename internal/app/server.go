@@ -145,7 +145,7 @@ func (s *Server) build() error {
 	})
 	s.API = api.New(api.Config{
 		Core: s.app.Core, Accounts: s.app.Accounts, Tracer: trace.New(s.app.DB, s.app.Accounts).WithHosts(s.host()),
-		Recalls: recalls, Reports: s.Reports, URL: s.URL, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish,
+		Recalls: recalls, Reports: s.Reports, Upstreams: s.app.Upstream.States, URL: s.URL, Policies: s.app.Policies.WithHosts(s.host()), Publish: s.app.Publish,
 		Trust: s.app.Trust, Audience: s.audience, Log: s.app.Log, Settled: s.OCI.Settled, StepUp: ask,
 		Version: c.Version, Logger: c.Logger,
 	})

@@ -137,7 +137,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a policy says no, 7 an integrity failure.`
 		newYank(e),
 		newHold(e),
 		newStage(e),
-		newRecall(e), newReport(e), newQuarantine(e), newUpstreamCooldown(e),
+		newRecall(e), newReport(e), newQuarantine(e), newUpstreamCooldown(e), newUpstream(e),
 		newPolicy(e, policyServer(e)...),
 		newException(e),
 		newExplain(e),

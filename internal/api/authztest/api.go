@@ -280,6 +280,7 @@ func (a *API) queries(target Target) map[string]string {
 		"GET /log/checkpoint": "", "GET /log/inclusion": "?index=0", "GET /log/consistency": "?old=0",
 		"GET /recalls/preview":        "?subject=" + url.QueryEscape(string(a.recallable(target))),
 		"GET /recalls/{seq}/receipts": "",
+		"GET /upstreams":              "",
 		"GET /reports":                "", "GET /advisories/osv/{advisory}": "", "GET /advisories/osv/all.zip": "",
 		"GET /advisories/osv/all.ndjson": "", "GET /advisories/osv/modified_id.csv": "",
 		"GET /recalls": "", "DELETE /recalls/{subject}": "?reason=test",

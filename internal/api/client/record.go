@@ -141,6 +141,11 @@ func (c *Client) Reports(ctx context.Context, state string) ([]resource.Report, 
 	return all[resource.Report](ctx, c, "/reports", url.Values{"state": {state}})
 }
 
+// Upstreams returns how the server's upstreams answer.
+func (c *Client) Upstreams(ctx context.Context) ([]resource.Upstream, error) {
+	return all[resource.Upstream](ctx, c, "/upstreams", nil)
+}
+
 // CloseReport decides a report.
 func (c *Client) CloseReport(ctx context.Context, id string, in resource.ReportOutcome) (r resource.Report, err error) {
 	return r, c.do(ctx, http.MethodPut, path("reports", id), nil, in, &r)

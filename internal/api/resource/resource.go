@@ -114,6 +114,15 @@ type Vulnerability struct {
 	Fixed    []string `json:"fixed,omitempty"` // versions that repair it
 }
 
+// Upstream is how an upstream has answered since the server started.
+type Upstream struct {
+	Ecosystem string     `json:"ecosystem"`
+	URL       string     `json:"url"`
+	Answered  *time.Time `json:"answered,omitempty"` // last
+	Failed    *time.Time `json:"failed,omitempty"`   // last
+	Problem   string     `json:"problem,omitempty"`  // what it failed with then
+}
+
 // Image is an image with its layers and components.
 type Image struct {
 	Digest     string      `json:"digest"`

@@ -16,6 +16,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 )
@@ -99,9 +100,10 @@ type source struct {
 	hosts  []string
 	header string // the Authorization header; empty for none
 	client *http.Client
+	heard  *hearing
 }
 
-func (s Source) open(transport http.RoundTripper) (*source, error) {
+func (s Source) open(transport http.RoundTripper, clk clock.Clock) (*source, error) {
 	base, err := s.parse()
 	if err != nil {
 		return nil, err
@@ -112,7 +114,8 @@ func (s Source) open(transport http.RoundTripper) (*source, error) {
 			return nil, err
 		}
 	}
-	auth := &authorizing{source: out, next: transport}
+	out.heard = &hearing{next: transport, clock: clk}
+	auth := &authorizing{source: out, next: out.heard}
 	if s.Ecosystem == purl.OCI {
 		auth.bearer = &bearer{}
 	}

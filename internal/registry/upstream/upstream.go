@@ -111,7 +111,7 @@ func New(core *registry.Core, s Settings, clk clock.Clock, log *slog.Logger) (*C
 	}
 	transport := newTransport(s)
 	for _, one := range s.Sources {
-		src, err := one.open(transport)
+		src, err := one.open(transport, clk)
 		if err != nil {
 			return nil, err
 		}
