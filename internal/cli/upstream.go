@@ -12,7 +12,9 @@ import (
 
 func newUpstream(e *env) *cobra.Command {
 	list := lister(e, "list", "List the upstreams and how they have answered since the server started; for site administrators",
-		func(ctx context.Context, c *client.Client, _ []string) ([]resource.Upstream, error) { return c.Upstreams(ctx) },
+		func(ctx context.Context, c *client.Client, _ []string) ([]resource.Upstream, error) {
+			return c.Upstreams(ctx)
+		},
 		[]string{"ECOSYSTEM", "UPSTREAM", "ANSWERED", "FAILED", "WITH"}, func(u resource.Upstream) []string {
 			return []string{u.Ecosystem, u.URL, ago(u.Answered), ago(u.Failed), clipped(u.Problem, 80)}
 		})
