@@ -107,7 +107,7 @@ func (r *Registry) serveIndex(w http.ResponseWriter, req *http.Request, _ eviden
 			raw, err := p.json(r.config.PublicURL)
 			return raw, form, err
 		}
-		return p.html(), form, nil
+		return p.html(r.config.PublicURL), form, nil
 	})
 	if err != nil {
 		return err
@@ -214,8 +214,7 @@ func (p *project) json(base string) ([]byte, error) {
 			j.Core = map[string]string{"sha256": sum}
 			j.OldCore = j.Core
 		}
-		if f.Provenance != "" {
-			address := base + provenancePath(p.name, f.Version, f.File)
+		if address := p.provenance(base, f); address != "" {
 			j.Provenance = &address
 		}
 		out.Files[i] = j
@@ -232,8 +231,16 @@ func (f file) coreSum() string {
 	return f.Core.Hex()
 }
 
-// html renders the index as PEP 503 has it, with the attributes of PEP 592, 629, 714 and 792.
-func (p *project) html() []byte {
+// provenance is the whole address of a file's attestations, or empty when it has none.
+func (p *project) provenance(base string, f file) string {
+	if f.Provenance == "" {
+		return ""
+	}
+	return base + provenancePath(p.name, f.Version, f.File)
+}
+
+// html renders the index as PEP 503 has it, with the attributes of PEP 592, 629, 714, 740 and 792.
+func (p *project) html(base string) []byte {
 	var b bytes.Buffer
 	b.WriteString("<!DOCTYPE html>\n<html><head>\n<meta name=\"pypi:repository-version\" content=\"" + versionHTML + "\">\n")
 	b.WriteString("<meta name=\"pypi:project-status\" content=\"" + p.status + "\">\n")
@@ -254,6 +261,9 @@ func (p *project) html() []byte {
 		if sum := f.coreSum(); sum != "" {
 			attribute("data-core-metadata", "sha256="+sum)
 			attribute("data-dist-info-metadata", "sha256="+sum)
+		}
+		if address := p.provenance(base, f); address != "" {
+			attribute("data-provenance", address)
 		}
 		if f.Unlisted != "" {
 			attribute("data-yanked", f.Unlisted)

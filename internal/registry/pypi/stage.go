@@ -30,7 +30,7 @@ func (r *Registry) serveStage(w http.ResponseWriter, req *http.Request, _ eviden
 	if err != nil {
 		return err
 	}
-	body := p.html()
+	body := p.html(r.config.PublicURL)
 	if form == typeJSON {
 		if body, err = p.json(r.config.PublicURL); err != nil {
 			return err
