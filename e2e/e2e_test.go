@@ -83,6 +83,7 @@ func (w world) commands() map[string]func(*testscript.TestScript, bool, []string
 		"sigstore":      startSigstore,
 		"attest":        attest,
 		"attest-file":   attestFile,
+		"sign-file":     signFile,
 		"pydist":        pydist,
 		"totp":          totpCode,
 

@@ -4,22 +4,29 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
-	"encoding/json"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"time"
 
+	_ "embed"
+
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/hullmark/hullmark/internal/registry/pypi/pypitest"
 	"github.com/hullmark/hullmark/internal/signing/signingtest"
 )
 
 type sigstoreKey struct{}
 
+//go:embed holds.cjs
+var holdsProgram []byte
+
 // startSigstore makes a Sigstore of the transcript's own and points npm at it in place of the public one,
 // which it cannot be told in a setting: by a proxy, an authority for the proxy's certificate, and the
-// root that npm's caches begin with. It writes trusted_root.json for the server.
+// root that npm's caches begin with. It writes trusted_root.json for the server and holds.cjs, by which npm's own
+// Sigstore client says whether a bundle or an attestation of PEP 740 holds for a file, and who signed it:
+// node holds.cjs BUNDLE FILE.
 //
 //	sigstore
 func startSigstore(ts *testscript.TestScript, neg bool, args []string) {
@@ -36,7 +43,7 @@ func startSigstore(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(server.Close)
 
 	home := ts.Getenv("HOME")
-	files := map[string][]byte{ts.MkAbs("trusted_root.json"): root, filepath.Join(home, "proxy.pem"): proxy.CA()}
+	files := map[string][]byte{ts.MkAbs("trusted_root.json"): root, filepath.Join(home, "proxy.pem"): proxy.CA(), ts.MkAbs("holds.cjs"): holdsProgram}
 	for _, cache := range []string{ts.Getenv("npm_config_cache") + "/_tuf", ts.Getenv("XDG_DATA_HOME") + "/sigstore-js"} {
 		files[filepath.Join(cache, "tuf-repo-cdn.sigstore.dev", "root.json")] = tuf.Root()
 	}
@@ -71,42 +78,41 @@ func attest(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[3]), bundle, 0o600))
 }
 
-// attestFile writes a list with one attestation of a file by its name (PEP 740), as the workflow release.yml of a
-// repository at GitHub makes it.
+// attestFile writes a list with one attestation of a file by its name (PEP 740), signed by whoever the identity
+// token is of.
 //
-//	attest-file REPOSITORY FILE ATTESTATIONS
+//	attest-file TOKEN FILE ATTESTATIONS
 func attestFile(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: attest-file REPOSITORY FILE ATTESTATIONS")
-	}
-	content, err := os.ReadFile(ts.MkAbs(args[1]))
-	ts.Check(err)
+	id, content := signerOf(ts, neg, "attest-file", args)
 	sum := sha256.Sum256(content)
 	statement, err := signingtest.Statement(filepath.Base(args[1]), map[string]string{"sha256": hex.EncodeToString(sum[:])},
 		"https://docs.pypi.org/attestations/publish/v1")
 	ts.Check(err)
-	raw, err := ts.Value(sigstoreKey{}).(*sigstore).authority.Attest(signingtest.GitHubRun(args[0], "release.yml", "refs/heads/main", "1001"), statement)
+	bundle, err := ts.Value(sigstoreKey{}).(*sigstore).authority.Attest(id, statement)
 	ts.Check(err)
-	var bundle struct {
-		Material struct {
-			Certificate struct {
-				Raw string `json:"rawBytes"`
-			} `json:"certificate"`
-			Entries []json.RawMessage `json:"tlogEntries"`
-		} `json:"verificationMaterial"`
-		Envelope struct {
-			Payload    string `json:"payload"`
-			Signatures []struct {
-				Sig string `json:"sig"`
-			} `json:"signatures"`
-		} `json:"dsseEnvelope"`
+	one, err := pypitest.Attestation(bundle)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte("["+string(one)+"]"), 0o600))
+}
+
+// signFile writes a bundle that signs a whole file, by whoever the identity token is of.
+//
+//	sign-file TOKEN FILE BUNDLE
+func signFile(ts *testscript.TestScript, neg bool, args []string) {
+	id, content := signerOf(ts, neg, "sign-file", args)
+	bundle, err := ts.Value(sigstoreKey{}).(*sigstore).authority.SignFile(id, content)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), bundle, 0o600))
+}
+
+// signerOf reads the arguments of the two.
+func signerOf(ts *testscript.TestScript, neg bool, command string, args []string) (signingtest.Identity, []byte) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: %s TOKEN FILE OUTPUT", command)
 	}
-	ts.Check(json.Unmarshal(raw, &bundle))
-	out, err := json.Marshal([]any{map[string]any{
-		"version":               1,
-		"verification_material": map[string]any{"certificate": bundle.Material.Certificate.Raw, "transparency_entries": bundle.Material.Entries},
-		"envelope":              map[string]string{"statement": bundle.Envelope.Payload, "signature": bundle.Envelope.Signatures[0].Sig},
-	}})
+	id, err := signingtest.OfToken(args[0])
 	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[2]), out, 0o600))
+	content, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	return id, content
 }

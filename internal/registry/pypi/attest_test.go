@@ -10,6 +10,7 @@ import (
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/pypi/pypitest"
 	"github.com/hullmark/hullmark/internal/signing"
 	"github.com/hullmark/hullmark/internal/signing/signingtest"
 )
@@ -20,23 +21,6 @@ type verifier struct{ *signing.Verifier }
 func (v verifier) Attestation(bundle []byte, file string, artifact digest.Digest, run *evidence.WorkloadIdentity) (Proof, error) {
 	got, err := v.Verifier.Attestation(bundle, file, artifact, run)
 	return Proof{PredicateType: got.PredicateType, Statement: got.Statement}, err
-}
-
-// asPyPI writes a Sigstore bundle as clients of PyPI send it.
-func asPyPI(t *testing.T, raw []byte) any {
-	t.Helper()
-	var b map[string]any
-	if err := json.Unmarshal(raw, &b); err != nil {
-		t.Fatal(err)
-	}
-	material, envelope := b["verificationMaterial"].(map[string]any), b["dsseEnvelope"].(map[string]any)
-	return map[string]any{
-		"version": 1,
-		"verification_material": map[string]any{
-			"certificate": material["certificate"].(map[string]any)["rawBytes"], "transparency_entries": material["tlogEntries"],
-		},
-		"envelope": map[string]any{"statement": envelope["payload"], "signature": envelope["signatures"].([]any)[0].(map[string]any)["sig"]},
-	}
 }
 
 func TestAttestationsAreTakenOfTheRunThatPublishes(t *testing.T) {
@@ -65,7 +49,11 @@ func TestAttestationsAreTakenOfTheRunThatPublishes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return asPyPI(t, raw)
+		one, err := pypitest.Attestation(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return one
 	}
 	publish, slsa := made("https://docs.pypi.org/attestations/publish/v1"), made(signingtest.Provenance)
 	run := &evidence.WorkloadIdentity{

@@ -32,7 +32,7 @@ func (a *Authority) issue(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	id, err := identityOf(in.Credentials.OIDCIdentityToken)
+	id, err := OfToken(in.Credentials.OIDCIdentityToken)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnauthorized)
 		return
@@ -60,8 +60,8 @@ func (a *Authority) issue(w http.ResponseWriter, r *http.Request) {
 	reply(w, map[string]any{"signedCertificateEmbeddedSct": map[string]any{"chain": map[string]any{"certificates": chain}}})
 }
 
-// identityOf reads who a run of GitHub is, at whichever server's address issues the token.
-func identityOf(token string) (Identity, error) {
+// OfToken returns who a run of GitHub is by its identity token, at whichever server's address issues it.
+func OfToken(token string) (Identity, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return Identity{}, errors.New("not a token")
