@@ -185,9 +185,11 @@ func (r *Registry) proxied(ctx context.Context, spelling, state string, old *off
 	}
 	same := q.Have != "" && doc.Digest == q.Have
 	if same && old.holds(state, r.clock.Now()) {
+		old.remember(doc)
 		return old, nil
 	}
 	o := &offer{name: name, display: spelling, state: state, digest: doc.Digest}
+	o.remember(doc)
 	if same {
 		o.parsed = old.parsed
 	} else if o.parsed, err = r.listed(ctx, name, spelling, doc); err != nil {
@@ -199,6 +201,15 @@ func (r *Registry) proxied(ctx context.Context, spelling, state string, old *off
 	r.offers.Put(o)
 	r.index.foreign.note(o)
 	return o, nil
+}
+
+// remember takes over whether the upstream answers.
+func (o *offer) remember(doc *registry.Document) {
+	var asked int64
+	if doc.Stale {
+		asked = doc.Asked.UnixNano()
+	}
+	o.asked.Store(asked)
 }
 
 // listed parses the upstream's index of a name. Versions without a time of publication, from an upstream that

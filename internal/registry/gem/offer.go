@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -21,7 +22,7 @@ import (
 	"github.com/hullmark/hullmark/internal/registry"
 )
 
-// offer is what a name offers at the moment. It does not change.
+// offer is what a name offers at the moment. It does not change, but for asked.
 type offer struct {
 	name    string // the core's
 	display string // as its authors spell it
@@ -33,6 +34,8 @@ type offer struct {
 
 	parsed []version     // an upstream's, without what the record knows
 	digest digest.Digest // of what the upstream said
+	// asked is when an upstream that does not answer said it, in Unix nanoseconds; 0 while it answers. It alone changes.
+	asked atomic.Int64
 
 	state string
 	until time.Time // when a version ripens; zero for never

@@ -12,6 +12,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // alive answers GET and HEAD /: gem looks here whether there is a compact index.
@@ -25,6 +26,9 @@ func (r *Registry) serveInfo(w http.ResponseWriter, req *http.Request, _ evidenc
 	o, err := r.offer(req.Context(), req.PathValue("name"))
 	if err != nil {
 		return err
+	}
+	if asked := o.asked.Load(); asked != 0 {
+		registry.SayAge(w.Header(), time.Unix(0, asked), r.clock.Now())
 	}
 	o.info.Serve(w, req)
 	return nil

@@ -45,8 +45,8 @@ func parseMetadata(raw []byte) (metadata, error) {
 }
 
 // upstreamPage renders the metadata of an artifact of an upstream's: without the versions that were recalled, wait for a
-// person, or are too young, and with the newest of the others as the latest.
-func (r *Registry) upstreamPage(ctx context.Context, name string) (*registry.Page, error) {
+// person, or are too young, and with the newest of the others as the latest. h takes its age where that has to be said.
+func (r *Registry) upstreamPage(ctx context.Context, h http.Header, name string) (*registry.Page, error) {
 	group, artifact, _ := strings.Cut(name, "/")
 	// The same address is that of a group; whose group it is here is nobody's business elsewhere.
 	if hosted, err := r.core.Hosted(ctx, purl.Maven, groupName(group+"."+artifact)); err != nil || hosted {
@@ -60,6 +60,7 @@ func (r *Registry) upstreamPage(ctx context.Context, name string) (*registry.Pag
 	if err != nil {
 		return nil, err
 	}
+	r.sayAge(h, doc)
 	return r.pages.Get(ctx, purl.Maven, name, "artifact", state+" "+string(doc.Digest), func(ctx context.Context) (*registry.Page, error) {
 		m, err := parseMetadata(doc.Body)
 		if err != nil {
@@ -174,16 +175,18 @@ func (r *Registry) serveUpstreamSnapshot(w http.ResponseWriter, req *http.Reques
 	if err != nil {
 		return err
 	}
+	r.sayAge(w.Header(), doc)
 	servePage(w, req, t, page)
 	return nil
 }
 
-// upstreamGroup renders the metadata of a group of an upstream's: its plugins.
-func (r *Registry) upstreamGroup(ctx context.Context, group string) (*registry.Page, error) {
+// upstreamGroup renders the metadata of a group of an upstream's: its plugins. h takes its age where that has to be said.
+func (r *Registry) upstreamGroup(ctx context.Context, h http.Header, group string) (*registry.Page, error) {
 	doc, err := r.ask(ctx, groupName(group), strings.ReplaceAll(group, ".", "/")+"/"+metadataFile, maxMetadata)
 	if err != nil {
 		return nil, err
 	}
+	r.sayAge(h, doc)
 	return r.pages.Get(ctx, purl.Maven, groupName(group), "group", string(doc.Digest), func(context.Context) (*registry.Page, error) {
 		m, err := parseMetadata(doc.Body)
 		if err != nil {
@@ -194,6 +197,13 @@ func (r *Registry) upstreamGroup(ctx context.Context, group string) (*registry.P
 		}
 		return metadata{Plugins: m.Plugins}.page(time.Time{})
 	})
+}
+
+// sayAge tells how old a document is whose upstream does not answer.
+func (r *Registry) sayAge(h http.Header, doc *registry.Document) {
+	if doc.Stale {
+		registry.SayAge(h, doc.Asked, r.clock.Now())
+	}
 }
 
 // groupName is the name under which a group's rights are asked for: any name in it will do.

@@ -195,7 +195,7 @@ func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, actor
 	if name != "" {
 		denied = r.core.MayRead(ctx, actor, purl.Maven, name)
 		if denied == nil {
-			page, err := r.artifactPage(ctx, req, name)
+			page, err := r.artifactPage(ctx, w.Header(), name)
 			if err == nil {
 				servePage(w, req, t, page)
 				return nil
@@ -212,7 +212,7 @@ func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, actor
 		}
 		return denied
 	}
-	page, err := r.groupPage(ctx, group)
+	page, err := r.groupPage(ctx, w.Header(), group)
 	if err != nil {
 		if denied != nil {
 			return denied
@@ -223,14 +223,14 @@ func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, actor
 	return nil
 }
 
-// artifactPage renders the metadata of an artifact.
-func (r *Registry) artifactPage(ctx context.Context, req *http.Request, name string) (*registry.Page, error) {
+// artifactPage renders the metadata of an artifact. h takes the age of an upstream's where that has to be said.
+func (r *Registry) artifactPage(ctx context.Context, h http.Header, name string) (*registry.Page, error) {
 	o, err := r.offer(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	if len(o.releases) == 0 {
-		return r.upstreamPage(ctx, name)
+		return r.upstreamPage(ctx, h, name)
 	}
 	return r.pages.Get(ctx, purl.Maven, name, "artifact", o.state, func(ctx context.Context) (*registry.Page, error) {
 		versions, until, err := r.versions(ctx, o)
@@ -258,13 +258,13 @@ func (o *offer) nothingLeft() error {
 const maxNames = 10_000
 
 // groupPage renders the metadata of a group: its plugins.
-func (r *Registry) groupPage(ctx context.Context, group string) (*registry.Page, error) {
+func (r *Registry) groupPage(ctx context.Context, h http.Header, group string) (*registry.Page, error) {
 	found, err := r.plugins(ctx, group)
 	if err != nil {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return r.upstreamGroup(ctx, group)
+		return r.upstreamGroup(ctx, h, group)
 	}
 	return metadata{Plugins: &plugins{found}}.page(time.Time{})
 }

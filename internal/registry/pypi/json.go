@@ -20,14 +20,14 @@ func (r *Registry) serveJSON(w http.ResponseWriter, req *http.Request, _ evidenc
 		return versionUnknown(name, version)
 	}
 	ctx := req.Context()
-	page, age, err := r.page(ctx, name, "json "+version, func(p *project) ([]byte, string, error) {
+	page, asked, err := r.page(ctx, name, "json "+version, func(p *project) ([]byte, string, error) {
 		body, err := r.document(ctx, p, version)
 		return body, "application/json", err
 	})
 	if err != nil {
 		return err
 	}
-	serve(w, req, page, age)
+	r.serve(w, req, page, asked)
 	return nil
 }
 

@@ -102,7 +102,7 @@ func (r *Registry) serveIndex(w http.ResponseWriter, req *http.Request, _ eviden
 	if err != nil {
 		return err
 	}
-	page, age, err := r.page(req.Context(), name, form, func(p *project) ([]byte, string, error) {
+	page, asked, err := r.page(req.Context(), name, form, func(p *project) ([]byte, string, error) {
 		if form == typeJSON {
 			raw, err := p.json(r.config.PublicURL)
 			return raw, form, err
@@ -112,28 +112,28 @@ func (r *Registry) serveIndex(w http.ResponseWriter, req *http.Request, _ eviden
 	if err != nil {
 		return err
 	}
-	serve(w, req, page, age)
+	r.serve(w, req, page, asked)
 	return nil
 }
 
-// page returns a rendered page of a project, hosted or an upstream's, with how old what it was made from is
-// when an upstream does not answer.
-func (r *Registry) page(ctx context.Context, name, form string, render func(*project) ([]byte, string, error)) (*registry.Page, time.Duration, error) {
+// page returns a rendered page of a project, hosted or an upstream's, and when an upstream that does not answer said
+// what it was made from; else zero.
+func (r *Registry) page(ctx context.Context, name, form string, render func(*project) ([]byte, string, error)) (*registry.Page, time.Time, error) {
+	var asked time.Time
 	state, err := r.core.State(ctx, purl.PyPI, name)
 	if err != nil {
-		return nil, 0, err
+		return nil, asked, err
 	}
 	find := r.project
-	var age time.Duration
 	if hosted, err := r.core.Hosted(ctx, purl.PyPI, name); err != nil {
-		return nil, 0, err
+		return nil, asked, err
 	} else if !hosted && r.config.Upstream != nil {
 		l, doc, err := r.listing(ctx, name)
 		if err != nil {
-			return nil, 0, err
+			return nil, asked, err
 		}
 		if doc.Stale {
-			age = max(r.clock.Now().Sub(doc.Asked), time.Second)
+			asked = doc.Asked
 		}
 		state += " " + string(l.digest)
 		find = func(ctx context.Context, name string) (*project, error) { return r.upstreamProject(ctx, name, l) }
@@ -149,14 +149,13 @@ func (r *Registry) page(ctx context.Context, name, form string, render func(*pro
 		}
 		return registry.NewPage(contentType, body, p.until, nil), nil
 	})
-	return page, age, err
+	return page, asked, err
 }
 
-// serve sends a page; a stale one says its age. Source: RFC 9111, 5.1 and 5.5.
-func serve(w http.ResponseWriter, req *http.Request, page *registry.Page, age time.Duration) {
-	if age > 0 {
-		w.Header().Set("Age", strconv.Itoa(int(age.Seconds())))
-		w.Header().Set("Warning", `110 - "the upstream does not answer"`)
+// serve sends a page; a stale one says its age.
+func (r *Registry) serve(w http.ResponseWriter, req *http.Request, page *registry.Page, asked time.Time) {
+	if !asked.IsZero() {
+		registry.SayAge(w.Header(), asked, r.clock.Now())
 	}
 	page.Serve(w, req)
 }
