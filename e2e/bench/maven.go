@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -20,15 +17,11 @@ func (b *bench) maven(ctx context.Context) error {
 		return err
 	}
 	defer ours.stop()
-	for _, args := range [][]string{
-		{"namespace", "claim", "maven", "com.bench", "--org", "bench", "--public"},
-		{"namespace", "prove", "maven", "com.bench", "--vouch"},
-	} {
-		cmd := exec.CommandContext(ctx, b.hullmark, args...)
-		cmd.Env = append(os.Environ(), "HULLMARK_URL="+ours.url, "HULLMARK_TOKEN="+ours.token)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("hullmark %s: %w: %s", strings.Join(args, " "), err, out)
-		}
+	err = b.tell(ctx, ours,
+		[]string{"namespace", "claim", "maven", "com.bench", "--org", "bench", "--public"},
+		[]string{"namespace", "prove", "maven", "com.bench", "--vouch"})
+	if err != nil {
+		return err
 	}
 	folder := filepath.Join(b.scratch, "nginx")
 	files := []struct {
@@ -72,18 +65,8 @@ func (b *bench) mavenFixture(ctx context.Context, ours *server, folder, path str
 	content := make([]byte, size)
 	random := rand.NewChaCha8([32]byte{1})
 	random.Read(content)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, ours.url+"/"+path, strings.NewReader(string(content)))
-	if err != nil {
+	if err := ours.deploy(ctx, "/"+path, content); err != nil {
 		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+ours.token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusCreated {
-		return fmt.Errorf("deploy %s: %s", path, resp.Status)
 	}
 	file := filepath.Join(folder, path)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/registry/nuget/nugettest"
@@ -26,10 +24,8 @@ func (b *bench) nuget(ctx context.Context) error {
 		return err
 	}
 	defer ours.stop()
-	claim := exec.CommandContext(ctx, b.hullmark, "namespace", "claim", "nuget", "bench.*", "--org", "bench", "--public")
-	claim.Env = append(os.Environ(), "HULLMARK_URL="+ours.url, "HULLMARK_TOKEN="+ours.token)
-	if out, err := claim.CombinedOutput(); err != nil {
-		return fmt.Errorf("claim the packages: %w: %s", err, out)
+	if err := b.tell(ctx, ours, []string{"namespace", "claim", "nuget", "bench.*", "--org", "bench", "--public"}); err != nil {
+		return err
 	}
 	say("  publishing %d versions", nugetVersions)
 	for i := range nugetVersions {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,10 +27,8 @@ func (b *bench) pypi(ctx context.Context) error {
 		return err
 	}
 	defer ours.stop()
-	cmd := exec.CommandContext(ctx, b.hullmark, "namespace", "claim", "pypi", "bench-*", "--org", "bench", "--public")
-	cmd.Env = append(os.Environ(), "HULLMARK_URL="+ours.url, "HULLMARK_TOKEN="+ours.token)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("claim: %w: %s", err, out)
+	if err := b.tell(ctx, ours, []string{"namespace", "claim", "pypi", "bench-*", "--org", "bench", "--public"}); err != nil {
+		return err
 	}
 	say("  publishing %d wheels", wheelVersions*wheelsEach)
 	began := time.Now()

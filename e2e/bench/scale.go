@@ -11,15 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-
 	"github.com/hullmark/hullmark/internal/app"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/gem"
 )
 
 const (
@@ -27,6 +23,7 @@ const (
 	scaleVersions = 20  // of a name
 	scaleBatch    = 500 // releases of an append
 	scaleLoad     = 2 * time.Second
+	tailBytes     = 40 // of a list: less than a list with one name has
 )
 
 // scale measures whether a full store answers as an empty one does. The peer is the same program with the
@@ -59,39 +56,16 @@ func (b *bench) scale(ctx context.Context) error {
 		return err
 	}
 	b.report.add(judge(fmt.Sprintf("start with %d releases", scaleReleases), "s", target{atMost: 2}, []float64{full.ready.Seconds()}, []float64{hollow.ready.Seconds()}))
-	for _, route := range []struct {
-		name, path string
-		headers    []string
-	}{
-		{"npm packument", "/npm/" + escape(smallPackage), nil},
-		{"npm packument, abbreviated, gzip", "/npm/" + escape(smallPackage), []string{"Accept: application/vnd.npm.install-v1+json", "Accept-Encoding: gzip"}},
-		{"npm tarball", "/npm/" + smallPackage + "/-/small-1.0.0.tgz", nil},
-		{"npm dist-tags", "/npm/-/package/" + escape(smallPackage) + "/dist-tags", nil},
-		{"npm search", "/npm/-/v1/search?text=small", nil},
-		{"OCI manifest by tag", "/v2/bench/small/manifests/1", []string{"Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"}},
-		{"OCI tags", "/v2/bench/small/tags/list", nil},
-		{"trace of a release", "/api/v1/trace?q=pkg:npm/%2540bench/small@1.0.0", nil},
-	} {
+	for _, route := range scaleRoutes() {
 		p99 := func(s *server) func(context.Context, int) (float64, error) {
-			return func(ctx context.Context, _ int) (float64, error) {
-				headers := route.headers
-				if strings.HasPrefix(route.path, "/v2/") {
-					token, err := s.pullToken(ctx, "bench/small")
-					if err != nil {
-						return 0, err
-					}
-					headers = append(slices.Clone(headers), "Authorization: Bearer "+token)
-				}
-				got, err := load{8, scaleLoad, headers}.run(ctx, s.url+route.path)
-				return float64(got.p99.Microseconds()) / 1000, err
-			}
+			return func(ctx context.Context, _ int) (float64, error) { return s.p99(ctx, route) }
 		}
 		our, their, err := b.inTurn(ctx, p99(full), p99(hollow))
 		if err != nil {
 			return err
 		}
 		r := judge(fmt.Sprintf("p99 of %s among %d releases", route.name, scaleReleases), "ms", target{ratio: 0.5, less: true}, our, their)
-		r.Note = "the peer is the same program with 10 releases; wrk -t1 -c8"
+		r.Note = "the peer is the same program with what is read and nothing else; wrk -t1 -c8"
 		b.report.add(r)
 	}
 	most, err := full.memory("VmHWM")
@@ -102,18 +76,54 @@ func (b *bench) scale(ctx context.Context) error {
 	return nil
 }
 
-// scaleFixtures publishes what is read.
-func (b *bench) scaleFixtures(ctx context.Context, s *server) error {
-	for i := range smallCount {
-		if _, err := s.publish(ctx, release{name: smallPackage, version: fmt.Sprintf("1.%d.0", i), bulk: 380, tarball: 58_600}); err != nil {
-			return err
+// scaleRoute is what is read. Of a list of everything that is its end, as bundler asks for it.
+type scaleRoute struct {
+	name, path string
+	headers    []string
+	tail       bool
+}
+
+func scaleRoutes() []scaleRoute {
+	image := []string{"Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"}
+	return []scaleRoute{
+		{name: "npm packument", path: "/npm/" + escape(smallPackage)},
+		{name: "npm packument, abbreviated, gzip", path: "/npm/" + escape(smallPackage),
+			headers: []string{"Accept: application/vnd.npm.install-v1+json", "Accept-Encoding: gzip"}},
+		{name: "npm tarball", path: "/npm/" + smallPackage + "/-/small-1.0.0.tgz"},
+		{name: "npm dist-tags", path: "/npm/-/package/" + escape(smallPackage) + "/dist-tags"},
+		{name: "npm search", path: "/npm/-/v1/search?text=small"},
+		{name: "PyPI index", path: "/pypi/simple/" + smallProject + "/", headers: []string{"Accept: application/vnd.pypi.simple.v1+json"}},
+		{name: "gem info", path: "/gems/info/" + smallProject},
+		{name: "the end of gem versions", path: "/gems/versions", tail: true},
+		{name: "Maven metadata", path: smallArtifact + "maven-metadata.xml"},
+		{name: "Maven file", path: smallArtifact + "1.0/small-1.0.bin"},
+		{name: "NuGet registration", path: nugetHive + "/index.json"},
+		{name: "NuGet versions", path: "/nuget/v3/flat/" + nugetPackage + "/index.json"},
+		{name: "OCI manifest by tag", path: "/v2/bench/small/manifests/1", headers: image},
+		{name: "OCI tags", path: "/v2/bench/small/tags/list"},
+		{name: "trace of a release", path: "/api/v1/trace?q=pkg:npm/%2540bench/small@1.0.0"},
+	}
+}
+
+// p99 loads a route and returns the 99th percentile in milliseconds.
+func (s *server) p99(ctx context.Context, route scaleRoute) (float64, error) {
+	headers := slices.Clone(route.headers)
+	if strings.HasPrefix(route.path, "/v2/") {
+		token, err := s.pullToken(ctx, "bench/small")
+		if err != nil {
+			return 0, err
 		}
+		headers = append(headers, "Authorization: Bearer "+token)
 	}
-	image, err := mutate.AppendLayers(empty.Image, static.NewLayer(noise("layer", 100_000), types.OCILayer))
-	if err != nil {
-		return err
+	if route.tail {
+		size, err := sizeOf(ctx, s.url+route.path)
+		if err != nil {
+			return 0, err
+		}
+		headers = append(headers, fmt.Sprintf("Range: bytes=%d-", size-tailBytes))
 	}
-	return s.push(ctx, "bench/small:1", image)
+	got, err := load{8, scaleLoad, headers}.run(ctx, s.url+route.path)
+	return float64(got.p99.Microseconds()) / 1000, err
 }
 
 // startAgain starts the program on the folder that startOurs made.
@@ -186,8 +196,9 @@ func (s *server) getJSON(ctx context.Context, path string, v any) error {
 	return json.NewDecoder(resp.Body).Decode(v)
 }
 
-// fill writes releases of five ecosystems into the record of a server that is stopped, as publications
-// would, but without their bytes: reads of other names must not care.
+// fill writes releases of five ecosystems into the record of a server that is stopped, as publications would, but
+// without their bytes: reads of other names must not care. The list of all gems is made from what each of them says
+// of itself, so that these have that.
 func fill(ctx context.Context, data string) error {
 	a, err := app.Open(ctx, app.Config{Data: data})
 	if err != nil {
@@ -196,20 +207,30 @@ func fill(ctx context.Context, data string) error {
 	defer a.Close()
 	actor := evidence.Actor{Account: "admin", Method: "token"}
 	ecosystems := []string{purl.NPM, purl.NPM, purl.PyPI, purl.Maven, purl.NuGet, purl.Gem}
+	var spec digest.Digest // of the gem whose versions come
 	for first := 0; first < scaleReleases; first += scaleBatch {
 		var drafts []evidence.Draft
 		for i := first; i < first+scaleBatch; i++ {
 			name, version := fmt.Sprintf("filler-%d", i/scaleVersions), fmt.Sprintf("1.%d.0", i%scaleVersions)
 			ecosystem := ecosystems[i/scaleVersions%len(ecosystems)]
-			if ecosystem == purl.Maven {
+			var metadata digest.Digest
+			switch ecosystem {
+			case purl.Maven:
 				name = "com.bench/" + name
+			case purl.Gem:
+				if i%scaleVersions == 0 {
+					if spec, err = storeSpec(ctx, a, name); err != nil {
+						return err
+					}
+				}
+				metadata = spec
 			}
 			artifact := digest.FromBytes(fmt.Appendf(nil, "%s %d", ecosystem, i))
 			drafts = append(drafts, evidence.Draft{
 				Subjects: []evidence.Subject{evidence.About(purl.New(ecosystem, name, version), artifact)},
 				Predicate: evidence.Publication{
 					Event: evidence.Published, Ecosystem: ecosystem, Name: name, Version: version, File: fmt.Sprintf("%d.tgz", i),
-					Artifact: artifact, Size: 1000, Tags: []string{"latest"}, Actor: actor,
+					Artifact: artifact, Size: 1000, Metadata: metadata, Tags: []string{"latest"}, Actor: actor,
 				},
 				Issuer: actor.Issuer(), Assurance: evidence.Authenticated,
 			})
@@ -219,4 +240,21 @@ func fill(ctx context.Context, data string) error {
 		}
 	}
 	return nil
+}
+
+// storeSpec stores what a gem says of itself, once for all its versions.
+func storeSpec(ctx context.Context, a *app.App, name string) (digest.Digest, error) {
+	raw, err := json.Marshal(gem.Spec{Name: name, Version: "1.0.0", Platform: "ruby"})
+	if err != nil {
+		return "", err
+	}
+	u, err := a.Blobs.Create(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := u.Write(raw); err != nil {
+		u.Abort()
+		return "", err
+	}
+	return u.Commit(ctx, "")
 }

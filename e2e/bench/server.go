@@ -35,19 +35,27 @@ func (b *bench) startOurs(ctx context.Context, name string, flags ...string) (*s
 	if err != nil {
 		return nil, err
 	}
-	for _, args := range [][]string{
-		{"org", "create", "bench"},
-		{"namespace", "claim", "npm", "@bench", "--org", "bench", "--public"},
-		{"namespace", "claim", "oci", "bench", "--org", "bench", "--public"},
-	} {
+	err = b.tell(ctx, s,
+		[]string{"org", "create", "bench"},
+		[]string{"namespace", "claim", "npm", "@bench", "--org", "bench", "--public"},
+		[]string{"namespace", "claim", "oci", "bench", "--org", "bench", "--public"})
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// tell runs commands of hullmark's against a server.
+func (b *bench) tell(ctx context.Context, s *server, commands ...[]string) error {
+	for _, args := range commands {
 		cmd := exec.CommandContext(ctx, b.hullmark, args...)
 		cmd.Env = append(os.Environ(), "HULLMARK_URL="+s.url, "HULLMARK_TOKEN="+s.token)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			s.stop()
-			return nil, fmt.Errorf("hullmark %s: %w: %s", strings.Join(args, " "), err, out)
+			return fmt.Errorf("hullmark %s: %w: %s", strings.Join(args, " "), err, out)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // startEmpty starts a fresh `hullmark dev` in which nobody owns anything.
