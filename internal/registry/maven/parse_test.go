@@ -28,6 +28,8 @@ func TestPathsOfARepository(t *testing.T) {
 		"com/acme/ui/1.0/ui-1.0":                                       "",
 		"com/acme/ui/1.0/ui-1.0-.jar":                                  "",
 		"com/acme/ui/1.0/ui-1.0.":                                      "",
+		"com.acme/ui/1.0/ui-1.0.jar":                                   "",
+		"com/acme/ui.kit/1.0/ui.kit-1.0.jar":                           "com.acme ui.kit 1.0 1.0 jar",
 		"com/acme/ui/1.0/ui-1.0x.jar":                                  "",
 		"com/acme/ui/1.0-SNAPSHOT/ui-1.0-2026.jar":                     "",
 		"ui/1.0/ui-1.0.jar":                                            "",

@@ -113,6 +113,13 @@ func parsePath(path string) (target, error) {
 			break
 		}
 	}
+	group := max(0, last-2) // how many folders are the group's
+	if parts[last] == metadataFile && !isSnapshot(parts[max(0, last-1)]) {
+		group = max(0, last-1)
+	}
+	if strings.Contains(strings.Join(parts[:group], ""), ".") {
+		return target{}, pathUnknown() // a group has one address
+	}
 	switch {
 	case len(parts) == 1 && parts[0] == catalogFile:
 		t.shape = shapeCatalog
