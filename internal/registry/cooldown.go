@@ -43,7 +43,7 @@ func (c *Core) Cooldown(ctx context.Context, ecosystem, name string) (time.Durat
 
 func (c *Core) cooldownUpstream(ctx context.Context, ecosystem, name string) (time.Duration, error) {
 	exempt, err := c.exempted(ctx)
-	if err != nil || exempt.holds(c.now(), purl.New(ecosystem, name, "")) {
+	if err != nil || exempt.of(c.now(), purl.New(ecosystem, name, "")) != none {
 		return 0, err
 	}
 	return c.upstreamCooldown, nil

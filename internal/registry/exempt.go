@@ -32,7 +32,13 @@ func (c *Core) UpstreamCooldown() time.Duration { return c.upstreamCooldown }
 type exemptions struct {
 	head  int64
 	last  int64                   // the newest statement about one
-	until map[purl.PURL]time.Time // by release, or by name
+	until map[purl.PURL]exemption // by release, or by name
+}
+
+// exemption is an exception from the cooldown.
+type exemption struct {
+	id    int64
+	until time.Time
 }
 
 // exempted returns the exceptions from the cooldown that were approved and not revoked.
@@ -41,8 +47,8 @@ func (c *Core) exempted(ctx context.Context) (*exemptions, error) {
 	if known := c.exempt.Load(); known != nil && known.head == head {
 		return known, nil
 	}
-	found := &exemptions{head: head, until: map[purl.PURL]time.Time{}}
-	rows, err := c.record.DB().Query().QueryContext(ctx, `SELECT scope, expires, approved_seq, revoked_seq FROM exception
+	found := &exemptions{head: head, until: map[purl.PURL]exemption{}}
+	rows, err := c.record.DB().Query().QueryContext(ctx, `SELECT id, scope, expires, approved_seq, revoked_seq FROM exception
 		WHERE policy = $1 AND approved_seq > 0`, CooldownPolicy)
 	if err != nil {
 		return nil, fmt.Errorf("exceptions from the cooldown: %w", err)
@@ -50,9 +56,9 @@ func (c *Core) exempted(ctx context.Context) (*exemptions, error) {
 	defer rows.Close()
 	for rows.Next() {
 		var raw, expires string
-		var approved, revoked int64
+		var id, approved, revoked int64
 		var scope evidence.ExceptionScope
-		if err := rows.Scan(&raw, &expires, &approved, &revoked); err != nil {
+		if err := rows.Scan(&id, &raw, &expires, &approved, &revoked); err != nil {
 			return nil, fmt.Errorf("exceptions from the cooldown: %w", err)
 		}
 		found.last = max(found.last, approved, revoked)
@@ -62,8 +68,8 @@ func (c *Core) exempted(ctx context.Context) (*exemptions, error) {
 		until, terr := time.Parse(time.RFC3339Nano, expires)
 		p, perr := purl.Parse(scope.Component)
 		only := evidence.ExceptionScope{Component: scope.Component} // the gate knows no cluster and no workload
-		if revoked == 0 && terr == nil && perr == nil && scope == only && until.After(found.until[p]) {
-			found.until[p] = until
+		if revoked == 0 && terr == nil && perr == nil && scope == only && until.After(found.until[p].until) {
+			found.until[p] = exemption{id, until}
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -76,24 +82,40 @@ func (c *Core) exempted(ctx context.Context) (*exemptions, error) {
 // Exempted reports whether a release, or its name, is let past the cooldown now.
 func (c *Core) Exempted(ctx context.Context, p purl.PURL) (bool, error) {
 	e, err := c.exempted(ctx)
-	return err == nil && e.holds(c.now(), p), err
+	return err == nil && e.of(c.now(), p) != none, err
 }
 
-// holds reports whether one of the names is exempt at a time.
-func (e *exemptions) holds(at time.Time, names ...purl.PURL) bool {
+// none is no exception's number: that is its statement's place in the record, which may be 0.
+const none = -1
+
+// of returns the number of the exception by which one of the names is exempt at a time, or none.
+func (e *exemptions) of(at time.Time, names ...purl.PURL) int64 {
 	for _, p := range names {
-		if at.Before(e.until[p]) {
-			return true
+		if one := e.until[p]; at.Before(one.until) {
+			return one.id
 		}
 	}
-	return false
+	return none
+}
+
+// exceptionUsed returns the number of the exception without which a release of an upstream's would have to wait,
+// or none.
+func (c *Core) exceptionUsed(ctx context.Context, ecosystem, name string, r Release) int64 {
+	if r.Origin == "" || c.upstreamCooldown <= 0 || !c.now().Before(r.Published.Add(c.upstreamCooldown)) {
+		return none
+	}
+	exempt, err := c.exempted(ctx)
+	if err != nil {
+		return none // it was asked a moment ago; the decision stands, and is counted without it
+	}
+	return exempt.of(c.now(), r.PURL, purl.New(ecosystem, name, ""))
 }
 
 // mark is a word that changes with the exceptions that are in force.
 func (e *exemptions) mark(at time.Time) string {
 	n := 0
 	for _, until := range e.until {
-		if at.Before(until) {
+		if at.Before(until.until) {
 			n++
 		}
 	}

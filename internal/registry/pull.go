@@ -22,7 +22,7 @@ func (c *Core) MayRead(ctx context.Context, actor evidence.Actor, ecosystem, nam
 // One that is younger than the name's cooldown is refused with code release-too-young. The caller has
 // asked MayRead. The decision is counted and reaches the record with the next flush.
 func (c *Core) MayDownload(ctx context.Context, actor evidence.Actor, ecosystem, name string, r Release) error {
-	p := pull{release: r.PURL, verdict: "allow", account: actor.Account, credential: actor.Credential}
+	p := pull{release: r.PURL, verdict: "allow", exception: none, account: actor.Account, credential: actor.Credential}
 	err := c.pullGate(ctx, actor, ecosystem, name, r)
 	if err != nil {
 		f := fault.As(err)
@@ -30,6 +30,8 @@ func (c *Core) MayDownload(ctx context.Context, actor evidence.Actor, ecosystem,
 			return err // not a decision
 		}
 		p.verdict, p.code = "deny", f.Code
+	} else {
+		p.exception = c.exceptionUsed(ctx, ecosystem, name, r)
 	}
 	c.pulls.add(p, 1)
 	return err

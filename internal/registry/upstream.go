@@ -149,7 +149,7 @@ func (c *Core) Listed(ctx context.Context, ecosystem, name string, all []Listed)
 		if at, ok := times[listedKey{l.Version, l.File}]; ok && (at.After(l.Published) || l.Published.After(c.now())) {
 			l.Published = at
 		}
-		l.Approved = exempt.holds(c.now(), l.PURL)
+		l.Approved = exempt.of(c.now(), l.PURL) != none
 		if !l.Approved && c.now().Before(l.Ripe(c.upstreamCooldown)) {
 			l.Approved = c.repairs(l.PURL)
 		}

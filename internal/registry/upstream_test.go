@@ -190,6 +190,21 @@ func TestAnExceptionLetsAVersionOrANamePastTheCooldown(t *testing.T) {
 	}
 }
 
+func TestADownloadCountsAsAUseOfTheExceptionThatItNeeded(t *testing.T) {
+	t.Parallel()
+	w, now := newProxy(t)
+	w.except(evidence.ExceptionScope{Component: "pkg:npm/left-pad@1.1.0"}, now.Add(time.Hour))
+	for _, l := range []registry.Listed{w.list("1.0.0", now.Add(-1000*time.Hour)), w.list("1.1.0", now.Add(-time.Hour)), w.list("1.1.0", now.Add(-time.Hour))} {
+		check(t, w.MayDownload(t.Context(), evidence.Actor{}, purl.NPM, "left-pad", l.Release))
+	}
+	check(t, w.FlushPulls(t.Context()))
+	var uses, decisions int
+	check(t, w.Record().DB().Query().QueryRowContext(t.Context(), `SELECT sum(count), count(*) FROM exception_use`).Scan(&uses, &decisions))
+	if uses != 2 || decisions != 1 {
+		t.Errorf("%d uses in %d decisions, want 2 in 1", uses, decisions)
+	}
+}
+
 func TestAVersionThatFixesAVulnerabilityDoesNotWait(t *testing.T) {
 	t.Parallel()
 	w, now := newProxy(t, `{"id": "GHSA-1", "modified": "2026-01-01T00:00:00Z", "affected": [{"package": {"ecosystem": "npm", "name": "left-pad"},
