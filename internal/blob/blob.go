@@ -7,6 +7,8 @@ package blob
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/hullmark/hullmark/internal/digest"
@@ -50,9 +52,11 @@ type Upload interface {
 	ID() string
 	// Size returns how many bytes have been written, over all sittings.
 	Size() int64
+	// Digest returns the SHA-256 of what has been written so far.
+	Digest() digest.Digest
 	// Content returns a reader over what has been written so far, from the start; it is how an
 	// upload that was resumed after a restart is read again.
-	Content() (io.ReadCloser, error)
+	Content() (Reader, error)
 	// Commit makes the bytes durable under their digest: the file is fsynced, then the folder
 	// that names it. want is the digest that the bytes must have (its algorithm is the one
 	// computed); empty means "whatever sha256 they have". On a mismatch the upload is gone and
@@ -62,4 +66,30 @@ type Upload interface {
 	Suspend() error
 	// Abort forgets the bytes.
 	Abort() error
+}
+
+// Put makes data durable, and returns its digest.
+func Put(ctx context.Context, s Store, data []byte) (digest.Digest, error) {
+	u, err := s.Create(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := u.Write(data); err != nil {
+		return "", errors.Join(err, u.Abort())
+	}
+	return u.Commit(ctx, "")
+}
+
+// Get returns the bytes of a blob that is known to be small.
+func Get(ctx context.Context, s Store, d digest.Digest) ([]byte, error) {
+	r, err := s.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data := make([]byte, r.Size())
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, fmt.Errorf("read blob %s: %w", d, err)
+	}
+	return data, nil
 }

@@ -79,6 +79,20 @@ type DraftFile struct {
 	Inventory digest.Digest `json:"inventory,omitempty"` // a stored evidence.Inventory
 }
 
+// DraftFile is an upload that was stored, as a file of a draft.
+func (u Upload) DraftFile() DraftFile {
+	f := DraftFile{
+		Name: u.Name, Version: u.Version, File: u.File, PURL: u.PURL, Type: u.ArtifactType, Artifact: u.Artifact, Size: u.Size,
+		MediaType: u.MediaType, Metadata: u.Metadata,
+	}
+	for _, d := range u.Contents {
+		if contents, ok := d.Predicate.(evidence.Contents); ok {
+			f.Inventory = contents.Inventory
+		}
+	}
+	return f
+}
+
 // OpenDraft makes a draft that lives for life. The actor must be allowed to stage what it will hold: the
 // caller has asked. random gives its id. An open draft of the same subject is Conflict with code draft-exists.
 func (c *Core) OpenDraft(ctx context.Context, actor evidence.Actor, d Draft, life time.Duration, random io.Reader) (Draft, error) {

@@ -70,6 +70,9 @@ func content(t *testing.T, reopen func() blob.Store) {
 		}
 		r.Close()
 		wantBytes(t, "content", got, data)
+		if d := u.Digest(); d != digest.FromBytes(data) {
+			t.Errorf("digest %s, want that of what was written, %s", d, digest.FromBytes(data))
+		}
 	}
 	if _, err := u.Commit(t.Context(), digest.FromBytes(data)); err != nil {
 		t.Errorf("commit after reading: %v", err)

@@ -152,6 +152,9 @@ func (s *Store) release(id string, keep *running) {
 func (u *upload) ID() string  { return u.id }
 func (u *upload) Size() int64 { return u.size }
 
+// Digest implements [blob.Upload].
+func (u *upload) Digest() digest.Digest { return digest.Sum(digest.SHA256, u.hash) }
+
 // Write appends p. After a short write (a full disk) hash and size still describe the file.
 func (u *upload) Write(p []byte) (int, error) {
 	n, err := u.file.Write(p)
@@ -190,12 +193,12 @@ func (u *upload) ReadFrom(r io.Reader) (total int64, err error) {
 var buffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
 
 // Content implements [blob.Upload]. It reads the file through a handle of its own.
-func (u *upload) Content() (io.ReadCloser, error) {
+func (u *upload) Content() (blob.Reader, error) {
 	f, err := os.Open(u.file.Name())
 	if err != nil {
 		return nil, fmt.Errorf("read upload: %w", err)
 	}
-	return f, nil
+	return &File{File: f, size: u.size}, nil
 }
 
 // Commit implements [blob.Upload]. Whatever the error, the upload is gone afterwards: after a
@@ -223,7 +226,7 @@ func (u *upload) Commit(ctx context.Context, want digest.Digest) (digest.Digest,
 // rare SHA-512 is computed by reading the file again.
 func (u *upload) sum(ctx context.Context, want digest.Digest) (digest.Digest, error) {
 	if want.Algorithm() != digest.SHA512 {
-		return digest.Sum(digest.SHA256, u.hash), nil
+		return u.Digest(), nil
 	}
 	r, err := hashFile(ctx, u.file, digest.SHA512)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"mime/multipart"
 	"net/http"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -110,12 +111,7 @@ func (p *pushed) prove(artifact digest.Digest) error {
 func (r *Registry) readBundles(ctx context.Context, all []digest.Digest) ([]json.RawMessage, error) {
 	out := []json.RawMessage{}
 	for _, d := range all {
-		blob, err := r.core.Blobs().Open(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		data, err := io.ReadAll(blob)
-		blob.Close()
+		data, err := blob.Get(ctx, r.core.Blobs(), d)
 		if err != nil {
 			return nil, err
 		}

@@ -2,14 +2,10 @@ package gem
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"mime/multipart"
 	"net/http"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
@@ -25,10 +21,9 @@ const mediaType = "application/vnd.rubygems.gem"
 type pushed struct {
 	r         *Registry
 	actor     evidence.Actor
-	upload    blob.Upload // nil once it was committed
+	file      *registry.Incoming
 	spec      *Spec
 	inventory *evidence.Inventory
-	sum       digest.Digest     // of the gem
 	parts     *multipart.Reader // nil where the gem is the whole body
 	bundles   []json.RawMessage
 	already   bool // that it is here, the same to the byte
@@ -39,7 +34,7 @@ type pushed struct {
 // known whether its sender may publish it; nobody sees it until then.
 func (r *Registry) push(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	p := &pushed{r: r, actor: actor}
-	defer p.close()
+	defer func() { p.file.Close() }()
 	if err := p.receive(req); err != nil {
 		return err
 	}
@@ -78,36 +73,16 @@ func (p *pushed) receive(req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx := req.Context()
-	if p.upload, err = p.r.core.Blobs().Create(ctx); err != nil {
-		return fmt.Errorf("receive gem: %w", err)
+	if p.file, err = p.r.core.Receive(req.Context(), "the gem", body, p.r.limits.Archive.Packed); err != nil {
+		return err
 	}
-	limit := p.r.limits.Archive.Packed
-	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(p.upload, sum), io.LimitReader(body, limit+1))
-	if err != nil {
-		return malformed("it broke off").Because(err)
-	}
-	if n > limit {
-		return fault.New(fault.TooLarge, "archive-too-large", "the gem is larger than the %d bytes that are taken; leave out what is not needed to use it", limit)
-	}
-	p.sum = digest.Sum(digest.SHA256, sum)
 	if err := p.receiveBundles(); err != nil {
 		return err
 	}
-	content, err := p.upload.Content()
-	if err != nil {
-		return fmt.Errorf("read gem: %w", err)
-	}
-	defer content.Close()
-	p.spec, p.inventory, err = readGem(content, p.r.limits)
-	return err
-}
-
-func (p *pushed) close() {
-	if p.upload != nil {
-		p.upload.Abort()
-	}
+	return p.file.Look(func(content blob.Reader) (err error) {
+		p.spec, p.inventory, err = readGem(content, p.r.limits)
+		return err
+	})
 }
 
 // refuse records that the gate said no, when it did.
@@ -122,12 +97,12 @@ func (p *pushed) publish(ctx context.Context, name string) (*registry.Hold, erro
 	if err := p.checkSpelling(ctx, name); err != nil {
 		return nil, err
 	}
-	if err := p.prove(p.sum); err != nil {
+	if err := p.prove(p.file.Digest()); err != nil {
 		return nil, err
 	}
 	u := registry.Upload{
 		Ecosystem: purl.Gem, Name: name, Version: p.spec.key(), PURL: purlOf(name, p.spec.Version, p.spec.Platform),
-		Size: p.upload.Size(), MediaType: mediaType, ArtifactType: p.spec.Platform, Inventory: p.inventory, Order: compareKeys,
+		MediaType: mediaType, ArtifactType: p.spec.Platform, Inventory: p.inventory, Order: compareKeys,
 	}
 	if err := p.store(ctx, &u); err != nil {
 		return nil, err
@@ -183,52 +158,14 @@ func (p *pushed) again(ctx context.Context, u registry.Upload, exists error) err
 		"Repushing of gem versions is not allowed. %s %s was published before, and a version is never reused; publish a new version number.", p.spec.Name, u.Version).Because(exists)
 }
 
-// store makes gem, metadata, attestations and file index durable, all at once: each costs an fsync of its own.
+// store makes the gem durable, with what is told of it and what came with it.
 func (p *pushed) store(ctx context.Context, u *registry.Upload) error {
+	var beside [][]byte
 	for _, b := range p.bundles {
 		p.spec.Attestations = append(p.spec.Attestations, digest.FromBytes(b))
+		beside = append(beside, b)
 	}
-	metadata, err := json.Marshal(p.spec)
-	if err != nil {
-		return fmt.Errorf("store %s: %w", u.PURL, err)
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	var stored digest.Digest
-	g.Go(func() (err error) {
-		upload := p.upload
-		p.upload = nil // Commit ends it, whatever comes out
-		u.Artifact, err = upload.Commit(gctx, "")
-		return err
-	})
-	g.Go(func() (err error) {
-		u.Metadata, err = p.r.storeBlob(gctx, metadata)
-		return err
-	})
-	g.Go(func() (err error) {
-		stored, err = p.r.core.Record().StoreInventory(gctx, p.inventory)
-		return err
-	})
-	for _, b := range p.bundles {
-		g.Go(func() error {
-			_, err := p.r.storeBlob(gctx, b)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return fmt.Errorf("store %s: %w", u.PURL, err)
-	}
-	u.Contents = append([]evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, p.inventory)}, p.proofs...)
-	return nil
-}
-
-func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
-	u, err := r.core.Blobs().Create(ctx)
-	if err != nil {
-		return "", err
-	}
-	if _, err := u.Write(data); err != nil {
-		u.Abort()
-		return "", err
-	}
-	return u.Commit(ctx, "")
+	err := p.r.core.Store(ctx, p.file, u, p.spec, beside...)
+	u.Contents = append(u.Contents, p.proofs...)
+	return err
 }

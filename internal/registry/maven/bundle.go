@@ -3,12 +3,11 @@ package maven
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -92,33 +91,17 @@ type bundled struct {
 
 // read takes the archive apart, twice: what signatures and checksums are about may come after them.
 func (b *bundle) read(ctx context.Context, part io.Reader) error {
-	upload, err := b.r.core.Blobs().Create(ctx)
+	f, err := b.r.core.Receive(ctx, "the bundle", part, b.r.limits.Archive.Packed)
 	if err != nil {
-		return fmt.Errorf("receive a bundle: %w", err)
+		return err
 	}
-	defer upload.Abort()
-	source := &blame{r: part}
-	limit := b.r.limits.Archive.Packed
-	n, err := io.Copy(upload, io.LimitReader(source, limit+1))
-	switch {
-	case source.err != nil:
-		return fault.New(fault.Invalid, "body-malformed", "the request broke off").Because(source.err)
-	case err != nil:
-		return fmt.Errorf("receive a bundle: %w", err)
-	case n > limit:
-		return fault.New(fault.TooLarge, "body-too-large", "the bundle is larger than %d MiB; upload its projects one by one", limit>>20)
-	}
-	content, err := upload.Content()
-	if err != nil {
-		return fmt.Errorf("read a bundle: %w", err)
-	}
-	defer content.Close()
-	at, ok := content.(io.ReaderAt)
-	if !ok {
-		return errors.New("read a bundle: the store's uploads cannot be read at an offset")
-	}
+	defer f.Close()
+	return f.Look(func(content blob.Reader) error { return b.walk(ctx, content) })
+}
+
+func (b *bundle) walk(ctx context.Context, archive blob.Reader) error {
 	for _, pass := range []func(context.Context, target, io.Reader) error{b.takeFile, b.takeSidecar} {
-		err := safearchive.WalkZip(at, n, b.r.limits.Archive, func(e safearchive.Entry, content io.Reader) error {
+		err := safearchive.WalkZip(archive, archive.Size(), b.r.limits.Archive, func(e safearchive.Entry, content io.Reader) error {
 			if e.Kind != safearchive.File {
 				return nil
 			}
@@ -221,7 +204,7 @@ func (b *bundle) take(ctx context.Context, t target, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	defer f.close()
+	defer f.Close()
 	o, err := b.r.offer(ctx, t.name())
 	if err != nil {
 		return err
@@ -236,14 +219,7 @@ func (b *bundle) take(ctx context.Context, t target, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	d := registry.DraftFile{
-		Name: u.Name, Version: u.Version, File: u.File, PURL: u.PURL, Type: u.ArtifactType, Artifact: u.Artifact, Size: u.Size,
-		MediaType: u.MediaType, Metadata: u.Metadata,
-	}
-	if f.inv != nil {
-		d.Inventory = u.Contents[0].Predicate.(evidence.Contents).Inventory
-	}
-	b.files[t.name()+" "+t.file] = &bundled{d, f.facts}
+	b.files[t.name()+" "+t.file] = &bundled{u.DraftFile(), f.facts}
 	return nil
 }
 

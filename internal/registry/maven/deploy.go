@@ -5,20 +5,14 @@ import (
 	"context"
 	"crypto/md5"
 	"crypto/sha1"
-	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"hash"
 	"io"
 	"net/http"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/hullmark/hullmark/internal/blob"
-	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -44,7 +38,7 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 	if err != nil {
 		return r.refuse(req.Context(), actor, t.coordinates, err)
 	}
-	defer f.close()
+	defer f.Close()
 	if known, err := r.identical(req.Context(), f); known || err != nil {
 		return r.answerPut(w, nil, err)
 	}
@@ -77,12 +71,9 @@ func (r *Registry) forget(w http.ResponseWriter, _ *http.Request, _ evidence.Act
 // incoming is a file on its way in.
 type incoming struct {
 	coordinates
-	upload blob.Upload // nil once it is stored
-	size   int64
-	sums   map[string]hash.Hash
-	sha256 string // hex
-	facts  facts
-	inv    *evidence.Inventory
+	*registry.Incoming
+	facts facts
+	inv   *evidence.Inventory
 }
 
 // receive reads a file into the blob store. Nothing is believed of it yet.
@@ -94,67 +85,17 @@ func (r *Registry) receive(ctx context.Context, c coordinates, body io.Reader) (
 	case c.extension == "pom" || c.extension == "module":
 		limit = r.limits.POM
 	}
-	upload, err := r.core.Blobs().Create(ctx)
+	sum5, sum1, sum512 := md5.New(), sha1.New(), sha512.New()
+	in, err := r.core.Receive(ctx, clip(c.file), body, limit, sum5, sum1, sum512)
 	if err != nil {
-		return nil, fmt.Errorf("receive %s: %w", c.file, err)
-	}
-	f := &incoming{coordinates: c, upload: upload, sums: newSums()}
-	sum256 := sha256.New()
-	writers := []io.Writer{upload, sum256}
-	for _, h := range f.sums {
-		writers = append(writers, h)
-	}
-	source := &blame{r: body}
-	f.size, err = io.Copy(io.MultiWriter(writers...), io.LimitReader(source, limit+1))
-	switch {
-	case source.err != nil:
-		err = fault.New(fault.Invalid, "body-malformed", "the request broke off").Because(source.err)
-	case err != nil:
-		err = fmt.Errorf("receive %s: %w", c.file, err)
-	case f.size > limit:
-		err = fault.New(fault.TooLarge, "body-too-large", "%s is larger than the %d MiB that are taken", clip(c.file), limit>>20)
-	case f.size == 0:
-		err = fault.New(fault.Invalid, "body-malformed", "%s is empty; build it again", clip(c.file))
-	}
-	if err != nil {
-		f.close()
 		return nil, err
 	}
-	f.sha256 = hex.EncodeToString(sum256.Sum(nil))
-	f.facts.MD5, f.facts.SHA1, f.facts.SHA512 = f.sum("md5"), f.sum("sha1"), f.sum("sha512")
-	return f, nil
-}
-
-func newSums() map[string]hash.Hash {
-	return map[string]hash.Hash{"md5": md5.New(), "sha1": sha1.New(), "sha512": sha512.New()}
-}
-
-func (f *incoming) sum(algorithm string) string {
-	return hex.EncodeToString(f.sums[algorithm].Sum(nil))
-}
-
-func (f *incoming) digest() digest.Digest { return digest.Digest(digest.SHA256 + ":" + f.sha256) }
-
-// close forgets a file that was not stored.
-func (f *incoming) close() {
-	if f.upload != nil {
-		f.upload.Abort()
-		f.upload = nil
+	if in.Size() == 0 {
+		in.Close()
+		return nil, fault.New(fault.Invalid, "body-malformed", "%s is empty; build it again", clip(c.file))
 	}
-}
-
-// blame remembers an error of the reader below, to tell it from one of the writer.
-type blame struct {
-	r   io.Reader
-	err error
-}
-
-func (b *blame) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF {
-		b.err = err
-	}
-	return n, err
+	hexOf := func(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
+	return &incoming{coordinates: c, Incoming: in, facts: facts{MD5: hexOf(sum5), SHA1: hexOf(sum1), SHA512: hexOf(sum512)}}, nil
 }
 
 // identical reports whether the very same file was published before: a deployment that broke off half-way
@@ -165,7 +106,7 @@ func (r *Registry) identical(ctx context.Context, f *incoming) (bool, error) {
 		return false, err
 	}
 	i, ok := o.at[fileKey{f.build, f.file}]
-	return ok && o.releases[i].Artifact == f.digest() && o.releases[i].State != registry.Withdrawn, nil
+	return ok && o.releases[i].Artifact == f.Digest() && o.releases[i].State != registry.Withdrawn, nil
 }
 
 // publish checks a file and puts it on the record.
@@ -211,7 +152,7 @@ func (r *Registry) inspect(ctx context.Context, actor evidence.Actor, f *incomin
 			return nil, err
 		}
 		f.facts.Packaging, f.facts.Title, f.facts.Description = p.Packaging, clip(p.Name), clip(strings.Join(strings.Fields(p.Description), " "))
-		f.inv = p.inventory(evidence.File{Path: f.file, Size: f.size, Mode: 0o644, SHA256: f.digest()})
+		f.inv = p.inventory(evidence.File{Path: f.file, Size: f.Size(), Mode: 0o644, SHA256: f.Digest()})
 	case f.extension == "module":
 		raw, err := f.content()
 		if err != nil {
@@ -225,66 +166,22 @@ func (r *Registry) inspect(ctx context.Context, actor evidence.Actor, f *incomin
 }
 
 // content returns the bytes of a small file.
-func (f *incoming) content() ([]byte, error) {
-	in, err := f.upload.Content()
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.file, err)
-	}
-	defer in.Close()
-	raw, err := io.ReadAll(in)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.file, err)
-	}
-	return raw, nil
+func (f *incoming) content() (raw []byte, err error) {
+	err = f.Look(func(content blob.Reader) (err error) {
+		raw, err = io.ReadAll(content)
+		return err
+	})
+	return raw, err
 }
 
-// store makes the file, what is kept about it and its inventory durable, all at once, and returns the
-// upload that names them.
+// store makes the file durable, with what is kept about it, and returns the upload that names it.
 func (r *Registry) store(ctx context.Context, f *incoming) (registry.Upload, error) {
 	u := registry.Upload{
-		Ecosystem: purl.Maven, Name: f.name(), Version: f.build, File: f.file, PURL: f.purl(), Size: f.size,
+		Ecosystem: purl.Maven, Name: f.name(), Version: f.build, File: f.file, PURL: f.purl(),
 		MediaType: contentType(f.coordinates), ArtifactType: f.sort(), Inventory: f.inv, Order: compareVersions,
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		upload := f.upload
-		f.upload = nil // Commit ends it, whatever comes out
-		u.Artifact, err = upload.Commit(gctx, "")
-		return err
-	})
-	g.Go(func() (err error) {
-		raw, err := json.Marshal(f.facts)
-		if err == nil {
-			u.Metadata, err = r.storeBlob(gctx, raw)
-		}
-		return err
-	})
-	var inventory digest.Digest
-	if f.inv != nil {
-		g.Go(func() (err error) {
-			inventory, err = r.core.Record().StoreInventory(gctx, f.inv)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return u, fmt.Errorf("store %s: %w", u.PURL, err)
-	}
-	if f.inv != nil {
-		u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, inventory, f.inv)}
-	}
-	return u, nil
-}
-
-func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
-	u, err := r.core.Blobs().Create(ctx)
-	if err != nil {
-		return "", err
-	}
-	if _, err := u.Write(data); err != nil {
-		u.Abort()
-		return "", err
-	}
-	return u.Commit(ctx, "")
+	err := r.core.Store(ctx, f.Incoming, &u, f.facts)
+	return u, err
 }
 
 // refuse records that the gate said no, when it did: what the network cut off, or what failed on

@@ -3,12 +3,11 @@ package maven
 import (
 	"bufio"
 	"bytes"
-	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -148,19 +147,12 @@ func readJar(r io.ReaderAt, size int64, c coordinates, limits Limits) (*evidence
 
 // inspectJar looks into an archive on its way in.
 func (r *Registry) inspectJar(f *incoming) error {
-	in, err := f.upload.Content()
-	if err != nil {
-		return fmt.Errorf("read %s: %w", f.file, err)
-	}
-	defer in.Close()
-	at, ok := in.(io.ReaderAt)
-	if !ok {
-		return errors.New("read a jar: the store's uploads cannot be read at an offset")
-	}
-	inv, j, err := readJar(at, f.size, f.coordinates, r.limits)
-	if err != nil {
-		return err
-	}
-	f.inv, f.facts.Goal = inv, j.goal
-	return j.check(f.coordinates)
+	return f.Look(func(content blob.Reader) error {
+		inv, j, err := readJar(content, content.Size(), f.coordinates, r.limits)
+		if err != nil {
+			return err
+		}
+		f.inv, f.facts.Goal = inv, j.goal
+		return j.check(f.coordinates)
+	})
 }

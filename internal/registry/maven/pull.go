@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -141,28 +142,28 @@ func (r *Registry) serveUpstreamSum(w http.ResponseWriter, req *http.Request, t 
 // look makes the inventory of a file that was fetched. What cannot be read is said to be so: the upstream's users have
 // it anyway, and nobody here can mend it.
 func (r *Registry) look(ctx context.Context, c coordinates, artifact digest.Digest) (*evidence.Inventory, error) {
-	blob, err := r.core.Blobs().Open(ctx, artifact)
-	if err != nil {
-		return nil, err
-	}
-	defer blob.Close()
 	inv := &evidence.Inventory{Analyser: registry.ReleaseAnalyser}
-	switch {
-	case c.extension == "pom" && c.classifier == "":
-		var p pom
-		if p, err = readPOM(blob, r.limits.POM); err == nil {
-			inv = p.inventory(evidence.File{Path: c.file, Size: blob.Size(), Mode: 0o644, SHA256: artifact})
-		}
-	case isZip(c.extension):
-		var found *evidence.Inventory
-		if found, _, err = readJar(blob, blob.Size(), c, r.limits); err == nil {
+	err := r.core.Look(ctx, artifact, func(content blob.Reader) error {
+		switch {
+		case c.extension == "pom" && c.classifier == "":
+			p, err := readPOM(content, r.limits.POM)
+			if err != nil {
+				return err
+			}
+			inv = p.inventory(evidence.File{Path: c.file, Size: content.Size(), Mode: 0o644, SHA256: artifact})
+		case isZip(c.extension):
+			found, _, err := readJar(content, content.Size(), c, r.limits)
+			if err != nil {
+				return err
+			}
 			inv = found
 		}
+		return nil
+	})
+	if err != nil && fault.KindOf(err) == fault.Internal {
+		return nil, err
 	}
 	if err != nil {
-		if fault.KindOf(err) == fault.Internal {
-			return nil, err
-		}
 		inv.Incomplete = fault.As(err).Code
 	}
 	return inv, nil

@@ -47,7 +47,7 @@ func (r *Registry) inspectSidecar(ctx context.Context, actor evidence.Actor, f *
 	if err != nil {
 		return nil, err
 	}
-	proof.Evidence = f.digest()
+	proof.Evidence = f.Digest()
 	f.facts.Proof, f.facts.Signed = &proof, of
 	return []evidence.Draft{f.facts.verification(f.purl())}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -66,14 +67,11 @@ func (p *publication) receiveBundle(name string, data io.Reader) error {
 	if p.provenance != nil {
 		return malformed("it holds more than one provenance bundle")
 	}
-	source := &blame{r: data}
-	bundle, err := io.ReadAll(io.LimitReader(source, maxBundle+1))
-	switch {
-	case source.err != nil && fault.KindOf(source.err) == fault.Invalid:
-		return source.err
-	case err != nil:
-		return fmt.Errorf("receive provenance: %w", err)
-	case len(bundle) > maxBundle:
+	bundle, err := io.ReadAll(io.LimitReader(data, maxBundle+1))
+	if err != nil {
+		return err
+	}
+	if len(bundle) > maxBundle {
 		return fault.New(fault.TooLarge, "attestation-too-large", "the attestation is larger than %d KiB", maxBundle>>10)
 	}
 	p.provenance = &provenance{name: name, bundle: bundle}
@@ -193,7 +191,7 @@ func (r *Registry) serveAttestations(w http.ResponseWriter, req *http.Request, _
 	}
 	list := []attestation{}
 	if d.Attestations != nil && d.Attestations.Bundle != nil {
-		bundle, err := r.readBlob(req.Context(), *d.Attestations.Bundle)
+		bundle, err := blob.Get(req.Context(), r.core.Blobs(), *d.Attestations.Bundle)
 		if err != nil {
 			return err
 		}
@@ -214,7 +212,7 @@ func splitRelease(release string) (name, version string) {
 
 // storedDist reads the dist of a stored manifest.
 func (r *Registry) storedDist(ctx context.Context, metadata digest.Digest) (dist, error) {
-	data, err := r.readBlob(ctx, metadata)
+	data, err := blob.Get(ctx, r.core.Blobs(), metadata)
 	if err != nil {
 		return dist{}, err
 	}
@@ -225,18 +223,4 @@ func (r *Registry) storedDist(ctx context.Context, metadata digest.Digest) (dist
 		return dist{}, fmt.Errorf("stored manifest %s: %w", metadata, err)
 	}
 	return m.Dist, nil
-}
-
-// readBlob reads a blob that is known to be small.
-func (r *Registry) readBlob(ctx context.Context, d digest.Digest) ([]byte, error) {
-	blob, err := r.core.Blobs().Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer blob.Close()
-	data := make([]byte, blob.Size())
-	if _, err := io.ReadFull(blob, data); err != nil {
-		return nil, fmt.Errorf("read blob %s: %w", d, err)
-	}
-	return data, nil
 }

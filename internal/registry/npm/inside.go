@@ -2,11 +2,11 @@ package npm
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"path"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -30,13 +30,12 @@ type inside struct {
 }
 
 // readTarball reads the received tarball, before it has a name in the blob store.
-func (p *publication) readTarball() (*inside, error) {
-	content, err := p.tarball.upload.Content()
-	if err != nil {
-		return nil, fmt.Errorf("read tarball: %w", err)
-	}
-	defer content.Close()
-	return readInside(content, p.r.limits)
+func (p *publication) readTarball() (in *inside, err error) {
+	err = p.tarball.Look(func(content blob.Reader) (err error) {
+		in, err = readInside(content, p.r.limits)
+		return err
+	})
+	return in, err
 }
 
 func readInside(r io.Reader, limits Limits) (*inside, error) {

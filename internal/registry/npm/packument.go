@@ -12,6 +12,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -227,7 +228,7 @@ func (r *Registry) describe(ctx context.Context, o *offer, p *packument) error {
 
 // manifest returns the manifest of a version as it is served, with its readme.
 func (r *Registry) manifest(ctx context.Context, name string, rel registry.Release) (object, error) {
-	data, err := r.readBlob(ctx, rel.Metadata)
+	data, err := blob.Get(ctx, r.core.Blobs(), rel.Metadata)
 	if err != nil {
 		return nil, err
 	}

@@ -9,9 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -119,8 +116,8 @@ func (r *Registry) readDocument(ctx context.Context, body io.Reader, attach func
 
 // close forgets a tarball that was not published.
 func (p *publication) close() {
-	if p.tarball != nil && p.tarball.upload != nil {
-		p.tarball.upload.Abort()
+	if p.tarball != nil {
+		p.tarball.Close()
 	}
 }
 
@@ -164,10 +161,10 @@ func (p *publication) publish(ctx context.Context, doc document) (*registry.Hold
 	}
 	upload := registry.Upload{
 		Ecosystem: purl.NPM, Name: p.name, Version: version, PURL: purl.New(purl.NPM, p.name, version),
-		Tags: tags, Size: p.tarball.upload.Size(), MediaType: tarballType,
+		Tags: tags, MediaType: tarballType,
 		Inventory: inside.inventory, Order: compareVersions, Stage: p.stage,
 	}
-	if err := p.store(ctx, &upload, metadata, inside.inventory); err != nil {
+	if err := p.store(ctx, &upload, metadata); err != nil {
 		return nil, err
 	}
 	hold, err := p.r.core.Submit(ctx, p.actor, upload)
@@ -222,51 +219,14 @@ func withLatest(tags []string) []string {
 	return append(tags, latest)
 }
 
-// store makes tarball, metadata, file index and provenance durable, all at once: each costs an fsync of its
-// own. It fills in what the upload names them by.
-func (p *publication) store(ctx context.Context, u *registry.Upload, metadata []byte, inv *evidence.Inventory) error {
-	g, gctx := errgroup.WithContext(ctx)
-	var stored digest.Digest
-	g.Go(func() (err error) {
-		upload := p.tarball.upload
-		p.tarball.upload = nil // Commit ends it, whatever comes out
-		u.Artifact, err = upload.Commit(gctx, "")
-		return err
-	})
-	g.Go(func() (err error) {
-		u.Metadata, err = p.r.storeBlob(gctx, metadata)
-		return err
-	})
-	g.Go(func() (err error) {
-		stored, err = p.r.core.Record().StoreInventory(gctx, inv)
-		return err
-	})
-	if p.provenance != nil {
-		g.Go(func() error {
-			_, err := p.r.storeBlob(gctx, p.provenance.bundle)
-			return err
-		})
+// store makes the tarball durable, with its metadata and its provenance.
+func (p *publication) store(ctx context.Context, u *registry.Upload, metadata []byte) error {
+	if p.provenance == nil {
+		return p.r.core.Store(ctx, p.tarball.Incoming, u, metadata)
 	}
-	if err := g.Wait(); err != nil {
-		return fmt.Errorf("store %s: %w", u.PURL, err)
-	}
-	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, inv)}
-	if p.provenance != nil {
-		u.Contents = append(u.Contents, p.provenance.proof.Statement(u.PURL, u.Artifact, p.provenance.digest()))
-	}
-	return nil
-}
-
-func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
-	u, err := r.core.Blobs().Create(ctx)
-	if err != nil {
-		return "", err
-	}
-	if _, err := u.Write(data); err != nil {
-		u.Abort()
-		return "", err
-	}
-	return u.Commit(ctx, "")
+	err := p.r.core.Store(ctx, p.tarball.Incoming, u, metadata, p.provenance.bundle)
+	u.Contents = append(u.Contents, p.provenance.proof.Statement(u.PURL, u.Artifact, p.provenance.digest()))
+	return err
 }
 
 // ascii makes a sentence fit a header: one line of ASCII.

@@ -6,19 +6,18 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
+	"errors"
 	"hash"
 	"io"
 	"strings"
 
-	"github.com/hullmark/hullmark/internal/blob"
-	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // tarball is the attachment of a publish request on its way into the blob store.
 type tarball struct {
+	*registry.Incoming
 	name   string // as the request calls it
-	upload blob.Upload
 	sha512 hash.Hash
 	sha1   hash.Hash // npm's legacy shasum; compared and served, never trusted
 }
@@ -32,26 +31,14 @@ func (p *publication) receive(ctx context.Context, name string, data io.Reader) 
 	if p.tarball != nil {
 		return malformed("it holds more than one tarball")
 	}
-	upload, err := p.r.core.Blobs().Create(ctx)
-	if err != nil {
-		return fmt.Errorf("receive tarball: %w", err)
-	}
-	t := &tarball{name: name, upload: upload, sha512: sha512.New(), sha1: sha1.New()}
+	t := &tarball{name: name, sha512: sha512.New(), sha1: sha1.New()}
 	p.tarball = t
-	limit := p.r.limits.Archive.Packed
-	source := &blame{r: base64.NewDecoder(base64.StdEncoding, data)}
-	n, err := io.Copy(io.MultiWriter(upload, t.sha512, t.sha1), io.LimitReader(source, limit+1))
-	switch {
-	case source.err != nil && fault.KindOf(source.err) == fault.Invalid:
-		return source.err
-	case source.err != nil:
-		return malformed("the attachment %q is not base64", clip(name)).Because(source.err)
-	case err != nil:
-		return fmt.Errorf("receive tarball: %w", err)
-	case n > limit:
-		return fault.New(fault.TooLarge, "body-too-large", "the tarball is larger than %d MiB; leave out what is not needed to use it", limit>>20)
+	var err error
+	t.Incoming, err = p.r.core.Receive(ctx, "the tarball", base64.NewDecoder(base64.StdEncoding, data), p.r.limits.Archive.Packed, t.sha512, t.sha1)
+	if _, corrupt := errors.AsType[base64.CorruptInputError](err); corrupt || errors.Is(err, io.ErrUnexpectedEOF) {
+		return malformed("the attachment %q is not base64", clip(name)).Because(err)
 	}
-	return nil
+	return err
 }
 
 // integrity returns the tarball's Subresource Integrity string, and shasum the hex SHA-1.
@@ -60,17 +47,3 @@ func (t *tarball) integrity() string {
 }
 
 func (t *tarball) shasum() string { return hex.EncodeToString(t.sha1.Sum(nil)) }
-
-// blame remembers an error of the reader below, to tell it from one of the writer.
-type blame struct {
-	r   io.Reader
-	err error
-}
-
-func (b *blame) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF {
-		b.err = err
-	}
-	return n, err
-}

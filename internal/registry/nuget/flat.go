@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -111,7 +112,7 @@ func (r *Registry) smallDocument(ctx context.Context, name string, e *entry, fil
 	if d == "" {
 		return nil, fileUnknown(name, file)
 	}
-	return r.readBlob(ctx, d)
+	return blob.Get(ctx, r.core.Blobs(), d)
 }
 
 // gate is the pull gate for what tells of a version.

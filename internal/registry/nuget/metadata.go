@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 )
 
@@ -55,7 +55,7 @@ func described(n *nuspec) *metadata {
 }
 
 func (r *Registry) readMetadata(ctx context.Context, d digest.Digest) (*metadata, error) {
-	data, err := r.readBlob(ctx, d)
+	data, err := blob.Get(ctx, r.core.Blobs(), d)
 	if err != nil {
 		return nil, err
 	}
@@ -64,30 +64,4 @@ func (r *Registry) readMetadata(ctx context.Context, d digest.Digest) (*metadata
 		return nil, fmt.Errorf("stored metadata %s: %w", d, err)
 	}
 	return m, nil
-}
-
-// readBlob reads a blob that is known to be small.
-func (r *Registry) readBlob(ctx context.Context, d digest.Digest) ([]byte, error) {
-	blob, err := r.core.Blobs().Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer blob.Close()
-	data := make([]byte, blob.Size())
-	if _, err := io.ReadFull(blob, data); err != nil {
-		return nil, fmt.Errorf("read blob %s: %w", d, err)
-	}
-	return data, nil
-}
-
-func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
-	u, err := r.core.Blobs().Create(ctx)
-	if err != nil {
-		return "", err
-	}
-	if _, err := u.Write(data); err != nil {
-		u.Abort()
-		return "", err
-	}
-	return u.Commit(ctx, "")
 }

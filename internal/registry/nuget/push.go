@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/sha512"
 	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -14,8 +11,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
@@ -34,56 +29,16 @@ const (
 
 // push is a package on its way in.
 type push struct {
-	r     *Registry
-	actor evidence.Actor
-	*received
+	r       *Registry
+	actor   evidence.Actor
+	file    *registry.Incoming
+	sha512  hash.Hash
 	sort    string // packageType or symbolsType
 	inside  *inside
 	stage   bool
 	author  *Signature // nil: none that was verified
 	checked []byte     // the signature that it was
 	pushed  digest.Digest
-}
-
-// received is a file on its way into the blob store.
-type received struct {
-	upload blob.Upload // nil once it is committed
-	sha512 hash.Hash
-}
-
-func (r *Registry) newReceived(ctx context.Context) (*received, error) {
-	upload, err := r.core.Blobs().Create(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("receive package: %w", err)
-	}
-	return &received{upload: upload, sha512: sha512.New()}, nil
-}
-
-// Write implements io.Writer.
-func (f *received) Write(b []byte) (int, error) {
-	f.sha512.Write(b)
-	return f.upload.Write(b)
-}
-
-// content opens what was received, before it has a name in the blob store.
-func (f *received) content() (io.ReaderAt, int64, func() error, error) {
-	content, err := f.upload.Content()
-	if err != nil {
-		return nil, 0, nil, fmt.Errorf("read package: %w", err)
-	}
-	at, ok := content.(io.ReaderAt)
-	if !ok {
-		content.Close()
-		return nil, 0, nil, errors.New("read package: the blob store's uploads cannot be read at a place")
-	}
-	return at, f.upload.Size(), content.Close, nil
-}
-
-// close forgets what was not committed.
-func (f *received) close() {
-	if f != nil && f.upload != nil {
-		f.upload.Abort()
-	}
 }
 
 // pushPackage answers PUT api/v2/package. Source: NuGet docs, "Push and delete".
@@ -97,7 +52,7 @@ func (r *Registry) push(w http.ResponseWriter, req *http.Request, p *push) error
 	if p.actor.Anonymous() {
 		return fault.New(fault.Unauthenticated, "login-required", "pushing needs a token of this registry; give it to nuget push as -ApiKey")
 	}
-	defer p.close()
+	defer func() { p.file.Close() }()
 	hold, err := p.take(req)
 	if err != nil {
 		return err
@@ -155,65 +110,37 @@ func (p *push) receive(req *http.Request) error {
 	if err != nil {
 		return malformed("it must be a multipart form with one file, as nuget push sends it").Because(err)
 	}
-	if p.received, err = p.r.newReceived(req.Context()); err != nil {
-		return err
-	}
-	limit := p.r.limits.Archive.Packed
-	source := &blame{r: part}
-	n, err := io.Copy(p.received, io.LimitReader(source, limit+1))
-	switch {
-	case source.err != nil:
-		return malformed("it broke off").Because(source.err)
-	case err != nil:
-		return fmt.Errorf("receive package: %w", err)
-	case n > limit:
-		return fault.New(fault.TooLarge, "body-too-large", "the package is larger than %d MiB; leave out what is not needed to use it", limit>>20)
-	}
-	return nil
+	p.sha512 = sha512.New()
+	p.file, err = p.r.core.Receive(req.Context(), "the package", part, p.r.limits.Archive.Packed, p.sha512)
+	return err
 }
 
 func malformed(format string, args ...any) *fault.Error {
 	return fault.New(fault.Invalid, "body-malformed", "the request cannot be read: "+format, args...)
 }
 
-// blame remembers an error of the reader below, to tell it from one of the writer.
-type blame struct {
-	r   io.Reader
-	err error
-}
-
-func (b *blame) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF {
-		b.err = err
-	}
-	return n, err
-}
-
 // read reads the received package.
 func (p *push) read() error {
-	at, size, done, err := p.content()
-	if err != nil {
+	return p.file.Look(func(content blob.Reader) (err error) {
+		p.inside, err = readInside(content, content.Size(), p.r.limits.Archive)
 		return err
-	}
-	defer done()
-	p.inside, err = readInside(at, size, p.r.limits.Archive)
-	return err
+	})
 }
 
 // replace puts another file in the place of the received one.
-func (p *push) replace(ctx context.Context, write func(*received) error) error {
-	before := hex.EncodeToString(p.sha512.Sum(nil))
-	other, err := p.r.newReceived(ctx)
+func (p *push) replace(ctx context.Context, write func(io.Writer) error) error {
+	sum := sha512.New()
+	other, err := p.r.core.NewIncoming(ctx, sum)
 	if err != nil {
 		return err
 	}
 	if err := write(other); err != nil {
-		other.close()
+		other.Close()
 		return fmt.Errorf("countersign %s: %w", p.purl(), err)
 	}
-	p.received.close()
-	p.received, p.pushed = other, digest.Digest(digest.SHA512+":"+before)
+	p.file.Close()
+	p.pushed = digest.Sum(digest.SHA512, p.sha512)
+	p.file, p.sha512 = other, sum
 	return p.read() // the inventory is of what is served
 }
 
@@ -253,7 +180,7 @@ func (p *push) publish(ctx context.Context) (*registry.Hold, error) {
 		return nil, err
 	}
 	upload := registry.Upload{
-		Ecosystem: purl.NuGet, Name: p.name(), Version: p.version(), File: file, PURL: p.purl(), Size: p.upload.Size(),
+		Ecosystem: purl.NuGet, Name: p.name(), Version: p.version(), File: file, PURL: p.purl(),
 		MediaType: contentType, ArtifactType: p.sort, Inventory: p.inside.inventory, Order: compareKeys, Stage: p.stage,
 	}
 	if err := p.store(ctx, &upload); err != nil {
@@ -276,60 +203,27 @@ func (p *push) unused(ctx context.Context, file string) error {
 	return nil
 }
 
-// store makes the package, its metadata and its file index durable, all at once: each costs an fsync of its
-// own. It fills in what the upload names them by.
+// store makes the package durable, with what is told of it.
 func (p *push) store(ctx context.Context, u *registry.Upload) error {
-	g, gctx := errgroup.WithContext(ctx)
-	var stored, signature digest.Digest
-	g.Go(func() (err error) {
-		upload := p.received.upload
-		p.received.upload = nil // Commit ends it, whatever comes out
-		u.Artifact, err = upload.Commit(gctx, "")
-		return err
-	})
-	g.Go(func() (err error) {
-		if p.author != nil {
-			signature, err = p.r.storeBlob(gctx, p.checked)
-		}
-		return err
-	})
-	g.Go(func() (err error) {
-		u.Metadata, err = p.storeMetadata(gctx)
-		return err
-	})
-	g.Go(func() (err error) {
-		stored, err = p.r.core.Record().StoreInventory(gctx, p.inside.inventory)
-		return err
-	})
-	if err := g.Wait(); err != nil {
-		return fmt.Errorf("store %s: %w", u.PURL, err)
-	}
-	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, p.inside.inventory)}
-	if p.author != nil {
-		u.Contents = append(u.Contents, p.author.Statement(u.PURL, u.Artifact, signature))
-	}
-	return nil
-}
-
-func (p *push) storeMetadata(ctx context.Context) (_ digest.Digest, err error) {
 	m := described(p.inside.nuspec)
 	m.SHA512, m.Pushed = base64.StdEncoding.EncodeToString(p.sha512.Sum(nil)), p.pushed
+	m.Nuspec = digest.FromBytes(p.inside.raw)
+	beside := [][]byte{p.inside.raw}
+	if p.inside.readme != nil {
+		m.Readme = digest.FromBytes(p.inside.readme)
+		beside = append(beside, p.inside.readme)
+	}
 	if p.author != nil {
 		m.Author = p.author.Subject
+		beside = append(beside, p.checked)
 	}
-	if m.Nuspec, err = p.r.storeBlob(ctx, p.inside.raw); err != nil {
-		return "", err
+	if err := p.r.core.Store(ctx, p.file, u, m, beside...); err != nil {
+		return err
 	}
-	if p.inside.readme != nil {
-		if m.Readme, err = p.r.storeBlob(ctx, p.inside.readme); err != nil {
-			return "", err
-		}
+	if p.author != nil {
+		u.Contents = append(u.Contents, p.author.Statement(u.PURL, u.Artifact, digest.FromBytes(p.checked)))
 	}
-	data, err := json.Marshal(m)
-	if err != nil {
-		return "", err
-	}
-	return p.r.storeBlob(ctx, data)
+	return nil
 }
 
 // fileName is what a file of a version is called in the core, and in its address.

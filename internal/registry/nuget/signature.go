@@ -7,9 +7,11 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -46,22 +48,19 @@ func signatureInvalid(format string, args ...any) *fault.Error {
 }
 
 // checkSignature checks the author's signature, if the package has one.
-func (p *push) checkSignature() (err error) {
+func (p *push) checkSignature() error {
 	if p.inside.signature == nil || p.r.signatures == nil {
 		return nil
 	}
-	at, size, done, err := p.content()
-	if err != nil {
+	return p.file.Look(func(content blob.Reader) error {
+		a, err := readArchive(content, content.Size())
+		if err != nil {
+			return err
+		}
+		p.checked = p.inside.signature
+		p.author, err = p.r.signatures.Author(p.inside.signature, a.hash)
 		return err
-	}
-	defer done()
-	a, err := readArchive(at, size)
-	if err != nil {
-		return err
-	}
-	p.checked = p.inside.signature
-	p.author, err = p.r.signatures.Author(p.inside.signature, a.hash)
-	return err
+	})
 }
 
 // countersign puts the repository's signature into the package, which becomes another file by that.
@@ -69,27 +68,24 @@ func (p *push) countersign(ctx context.Context, owner string) error {
 	if p.r.signer == nil || p.sort != packageType {
 		return nil
 	}
-	at, size, done, err := p.content()
-	if err != nil {
-		return err
-	}
-	defer done()
-	a, err := readArchive(at, size)
-	if err != nil {
-		return err
-	}
-	hash, err := a.hash(crypto.SHA256)
-	if err != nil {
-		return err
-	}
-	signature, err := p.r.signer.Countersign(p.inside.signature, hash, []string{owner})
-	if err != nil {
-		return fmt.Errorf("countersign %s: %w", p.purl(), err)
-	}
-	if signature == nil {
-		return nil
-	}
-	return p.replace(ctx, func(into *received) error { return a.write(into, signature) })
+	return p.file.Look(func(content blob.Reader) error {
+		a, err := readArchive(content, content.Size())
+		if err != nil {
+			return err
+		}
+		hash, err := a.hash(crypto.SHA256)
+		if err != nil {
+			return err
+		}
+		signature, err := p.r.signer.Countersign(p.inside.signature, hash, []string{owner})
+		if err != nil {
+			return fmt.Errorf("countersign %s: %w", p.purl(), err)
+		}
+		if signature == nil {
+			return nil
+		}
+		return p.replace(ctx, func(into io.Writer) error { return a.write(into, signature) })
+	})
 }
 
 // signingCertificate is how the service tells of a certificate. Source: NuGet docs, "Repository signatures".

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -241,13 +242,12 @@ func (r *Registry) wanted(e *entry) registry.Wanted {
 }
 
 // readKept reads a stored package.
-func (r *Registry) readKept(ctx context.Context, artifact digest.Digest) (*inside, error) {
-	blob, err := r.core.Blobs().Open(ctx, artifact)
-	if err != nil {
-		return nil, err
-	}
-	defer blob.Close()
-	return readInside(blob, blob.Size(), r.limits.Archive)
+func (r *Registry) readKept(ctx context.Context, artifact digest.Digest) (in *inside, err error) {
+	err = r.core.Look(ctx, artifact, func(content blob.Reader) (err error) {
+		in, err = readInside(content, content.Size(), r.limits.Archive)
+		return err
+	})
+	return in, err
 }
 
 // document returns a small document out of an upstream's package, which is fetched for it.

@@ -2,13 +2,13 @@ package pypi
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -140,16 +140,6 @@ func publisher(run *evidence.WorkloadIdentity) map[string]any {
 	return out
 }
 
-// keep makes the attestations durable and returns the digest of the provenance object.
-func (p *proven) keep(ctx context.Context, r *Registry) (digest.Digest, error) {
-	for _, b := range p.bundles {
-		if _, err := r.storeBlob(ctx, b); err != nil {
-			return "", err
-		}
-	}
-	return r.storeBlob(ctx, p.served)
-}
-
 // statements are what the record says of the attestations.
 func (p *proven) statements(release purl.PURL, artifact digest.Digest) []evidence.Draft {
 	var out []evidence.Draft
@@ -185,7 +175,7 @@ func (r *Registry) serveProvenance(w http.ResponseWriter, req *http.Request, act
 	if known.Provenance == "" || !sameVersion(req.PathValue("version"), rel.Version) {
 		return respond(w, http.StatusNotFound, "application/json", map[string]string{"message": "No provenance available for " + clip(file)})
 	}
-	raw, err := r.readBlob(req.Context(), known.Provenance)
+	raw, err := blob.Get(req.Context(), r.core.Blobs(), known.Provenance)
 	if err != nil {
 		return err
 	}

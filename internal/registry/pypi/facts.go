@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 )
 
@@ -21,15 +21,13 @@ type facts struct {
 	Provenance     digest.Digest `json:"provenance,omitempty"` // a provenance object (PEP 740), a blob
 }
 
-func (f *facts) encode() ([]byte, error) { return json.Marshal(f) }
-
 // facts reads what is stored of a file.
 func (r *Registry) facts(ctx context.Context, stored digest.Digest) (facts, error) {
 	var f facts
 	if stored == "" {
 		return f, nil
 	}
-	raw, err := r.readBlob(ctx, stored)
+	raw, err := blob.Get(ctx, r.core.Blobs(), stored)
 	if err != nil {
 		return f, err
 	}
@@ -37,30 +35,4 @@ func (r *Registry) facts(ctx context.Context, stored digest.Digest) (facts, erro
 		return f, fmt.Errorf("stored facts %s: %w", stored, err)
 	}
 	return f, nil
-}
-
-func (r *Registry) storeBlob(ctx context.Context, data []byte) (digest.Digest, error) {
-	u, err := r.core.Blobs().Create(ctx)
-	if err != nil {
-		return "", err
-	}
-	if _, err := u.Write(data); err != nil {
-		u.Abort()
-		return "", err
-	}
-	return u.Commit(ctx, "")
-}
-
-// readBlob reads a blob that is known to be small.
-func (r *Registry) readBlob(ctx context.Context, d digest.Digest) ([]byte, error) {
-	blob, err := r.core.Blobs().Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer blob.Close()
-	data := make([]byte, blob.Size())
-	if _, err := io.ReadFull(blob, data); err != nil {
-		return nil, fmt.Errorf("read blob %s: %w", d, err)
-	}
-	return data, nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -56,7 +57,7 @@ func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, rel r
 	if known.Core == "" || rel.ArtifactType != string(wheel) {
 		return fault.New(fault.NotFound, "version-unknown", "%s has no metadata of its own; download the file", clip(rel.File))
 	}
-	raw, err := r.readBlob(req.Context(), known.Core)
+	raw, err := blob.Get(req.Context(), r.core.Blobs(), known.Core)
 	if err != nil {
 		return err
 	}

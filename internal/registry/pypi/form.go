@@ -3,10 +3,8 @@ package pypi
 import (
 	"context"
 	"crypto/md5"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"mime/multipart"
@@ -14,75 +12,40 @@ import (
 
 	"golang.org/x/crypto/blake2b"
 
-	"github.com/hullmark/hullmark/internal/blob"
-	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // maxFields is how many fields a form may have: one for each classifier and requirement.
 const maxFields = 4000
 
-// received is a file on its way into the blob store.
+// received is a file on its way in, with the sums that clients compare; only its SHA-256 is trusted.
 type received struct {
-	name   string
-	upload blob.Upload // nil once it was committed
-	sha256 hash.Hash
-	md5    hash.Hash // compared and told, never trusted
-	blake2 hash.Hash
+	*registry.Incoming
+	name        string
+	md5, blake2 hash.Hash
 }
 
-func (f *received) digest() digest.Digest { return digest.Sum(digest.SHA256, f.sha256) }
-func (f *received) md5Sum() string        { return hex.EncodeToString(f.md5.Sum(nil)) }
-func (f *received) blake2Sum() string     { return hex.EncodeToString(f.blake2.Sum(nil)) }
+func (f *received) md5Sum() string    { return hex.EncodeToString(f.md5.Sum(nil)) }
+func (f *received) blake2Sum() string { return hex.EncodeToString(f.blake2.Sum(nil)) }
 
-// abort forgets a file that was not committed.
-func (f *received) abort() {
-	if f != nil && f.upload != nil {
-		f.upload.Abort()
+// close forgets a file that was not stored.
+func (f *received) close() {
+	if f != nil {
+		f.Close()
 	}
 }
 
-// receive streams a file into the blob store.
 func (r *Registry) receive(ctx context.Context, name string, content io.Reader) (*received, error) {
-	upload, err := r.core.Blobs().Create(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("receive file: %w", err)
-	}
 	b2, _ := blake2b.New256(nil) // fails for keys that are too long
-	f := &received{name: name, upload: upload, sha256: sha256.New(), md5: md5.New(), blake2: b2}
-	limit := r.limits.Archive.Packed
-	source := &blame{r: content}
-	n, err := io.Copy(io.MultiWriter(upload, f.sha256, f.md5, f.blake2), io.LimitReader(source, limit+1))
-	switch {
-	case source.err != nil:
-		err = cutOff(source.err)
-	case err != nil:
-		err = fmt.Errorf("receive file: %w", err)
-	case n > limit:
-		err = fault.New(fault.TooLarge, "body-too-large", "the file is larger than %d MiB; leave out what is not needed to use it", limit>>20)
-	default:
-		return f, nil
-	}
-	f.abort()
-	return nil, err
+	f := &received{name: name, md5: md5.New(), blake2: b2}
+	var err error
+	f.Incoming, err = r.core.Receive(ctx, "the file", content, r.limits.Archive.Packed, f.md5, f.blake2)
+	return f, err
 }
 
 func cutOff(cause error) error {
 	return fault.New(fault.Invalid, "body-malformed", "the request is not a form as twine sends it, or broke off").Because(cause)
-}
-
-// blame remembers an error of the reader below, to tell it from one of the writer.
-type blame struct {
-	r   io.Reader
-	err error
-}
-
-func (b *blame) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF {
-		b.err = err
-	}
-	return n, err
 }
 
 // readForm reads an upload. take is given the file when it comes.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -170,7 +171,7 @@ func (r *Registry) info(ctx context.Context, p *project, f file) (map[string]any
 	if f.Core == "" || f.Origin != "" {
 		return info, nil // an upstream's, of which nothing but the index is known
 	}
-	raw, err := r.readBlob(ctx, f.Core)
+	raw, err := blob.Get(ctx, r.core.Blobs(), f.Core)
 	if err != nil {
 		return nil, err
 	}

@@ -152,8 +152,8 @@ func (r *Registry) receiveFile(w http.ResponseWriter, req *http.Request, actor e
 	if p.file, err = r.receive(req.Context(), file, req.Body); err != nil {
 		return err
 	}
-	defer func() { p.file.abort() }()
-	if got := p.file.digest().Hex(); got != want.SHA256 || p.file.upload.Size() != want.Size {
+	defer func() { p.file.close() }()
+	if got := p.file.Digest().Hex(); got != want.SHA256 || p.file.Size() != want.Size {
 		return fault.New(fault.Invalid, "digest-mismatch", "the file received is not the one that was announced: its sha256 is %s; send it again", got)
 	}
 	f, err := p.draftFile(req.Context())
@@ -179,9 +179,6 @@ func (p *publication) draftFile(ctx context.Context) (registry.DraftFile, error)
 	if err != nil {
 		return registry.DraftFile{}, err
 	}
-	stored, err := p.store(ctx, u, in, nil)
-	return registry.DraftFile{
-		Name: u.Name, Version: u.Version, File: u.File, PURL: u.PURL, Type: u.ArtifactType, Artifact: u.Artifact, Size: u.Size,
-		MediaType: u.MediaType, Metadata: u.Metadata, Inventory: stored,
-	}, err
+	err = p.store(ctx, u, in, nil)
+	return u.DraftFile(), err
 }

@@ -2,19 +2,18 @@ package pypi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
 // Media types of the files.
@@ -44,7 +43,7 @@ func (r *Registry) redirectUpload(w http.ResponseWriter, req *http.Request, _ ev
 // upload answers POST /legacy/. Source: PyPI docs, "Upload API"; twine, package.py and repository.py.
 func (r *Registry) upload(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	p := &publication{r: r, actor: actor}
-	defer func() { p.file.abort() }()
+	defer func() { p.file.close() }()
 	fields, err := r.readForm(req, func(file string, fields map[string][]string, content io.Reader) error {
 		return p.take(req, file, fields, content)
 	})
@@ -115,7 +114,7 @@ func (p *publication) publish(ctx context.Context, fields map[string][]string) (
 	if err := in.metadata.compare(fields); err != nil {
 		return nil, err
 	}
-	proofs, err := p.r.prove(fields["attestations"], p.file.name, p.file.digest(), p.actor)
+	proofs, err := p.r.prove(fields["attestations"], p.file.name, p.file.Digest(), p.actor)
 	if err != nil {
 		return nil, err
 	}
@@ -126,13 +125,8 @@ func (p *publication) publish(ctx context.Context, fields map[string][]string) (
 	if u.Stage, err = p.r.core.MustStage(ctx, p.actor, purl.PyPI, p.name); err != nil {
 		return nil, err
 	}
-	stored, err := p.store(ctx, u, in, proofs)
-	if err != nil {
+	if err := p.store(ctx, u, in, proofs); err != nil {
 		return nil, err
-	}
-	u.Contents = []evidence.Draft{registry.ReleaseContents(u.PURL, u.Artifact, stored, in.inventory)}
-	if proofs != nil {
-		u.Contents = append(u.Contents, proofs.statements(u.PURL, u.Artifact)...)
 	}
 	hold, err := p.r.core.Submit(ctx, p.actor, *u)
 	if err != nil && fault.As(err).Code == "sort-exists" {
@@ -158,7 +152,7 @@ func (p *publication) checkForm(fields map[string][]string) error {
 		return mismatch("the file %q is not of the sort %q", clip(p.file.name), clip(one("filetype")))
 	}
 	for field, sum := range map[string]string{
-		"sha256_digest": p.file.digest().Hex(), "md5_digest": p.file.md5Sum(), "blake2_256_digest": p.file.blake2Sum(),
+		"sha256_digest": p.file.Digest().Hex(), "md5_digest": p.file.md5Sum(), "blake2_256_digest": p.file.blake2Sum(),
 	} {
 		if said := one(field); said != "" && said != sum {
 			return fault.New(fault.Invalid, "digest-mismatch", "the file received has the %s %s and not %s as announced; upload it again", field, sum, clip(said))
@@ -168,20 +162,19 @@ func (p *publication) checkForm(fields map[string][]string) error {
 }
 
 // read reads the received file, before it has a name in the blob store.
-func (p *publication) read() (*inside, error) {
-	content, err := p.file.upload.Content()
-	if err != nil {
-		return nil, fmt.Errorf("read file: %w", err)
+func (p *publication) read() (in *inside, err error) {
+	err = p.file.Look(func(content blob.Reader) (err error) {
+		in, err = readFile(p.kind, content, p.name, p.version, p.r.limits.Archive)
+		return err
+	})
+	return in, err
+}
+
+func readFile(kind sort, content blob.Reader, name, version string, limits safearchive.Limits) (*inside, error) {
+	if kind == wheel {
+		return readWheel(content, content.Size(), name, version, limits)
 	}
-	defer content.Close()
-	if p.kind == sdist {
-		return readSdist(content, p.name, p.version, p.r.limits.Archive)
-	}
-	at, ok := content.(io.ReaderAt)
-	if !ok {
-		return nil, errors.New("the blob store reads uploads from the start only")
-	}
-	return readWheel(at, p.file.upload.Size(), p.name, p.version, p.r.limits.Archive)
+	return readSdist(content, name, version, limits)
 }
 
 // prepare makes the core's upload of what was read. It returns true when the same file is here already:
@@ -192,7 +185,7 @@ func (p *publication) prepare(ctx context.Context, in *inside) (*registry.Upload
 	}
 	before, err := p.r.core.File(ctx, purl.PyPI, p.name, p.file.name)
 	switch {
-	case err == nil && before.Artifact == p.file.digest() && before.State != registry.Withdrawn && before.Recalled == "":
+	case err == nil && before.Artifact == p.file.Digest() && before.State != registry.Withdrawn && before.Recalled == "":
 		return nil, true, nil
 	case err == nil:
 		return nil, false, fault.New(fault.Conflict, "file-exists", "%s was published before", clip(p.file.name))
@@ -200,7 +193,7 @@ func (p *publication) prepare(ctx context.Context, in *inside) (*registry.Upload
 		return nil, false, err
 	}
 	u := p.r.newUpload(p.name, p.version)
-	u.File, u.Size, u.Inventory, u.ArtifactType = p.file.name, p.file.upload.Size(), in.inventory, string(p.kind)
+	u.File, u.Inventory, u.ArtifactType = p.file.name, in.inventory, string(p.kind)
 	u.MediaType, u.Sole = wheelType, p.kind == sdist
 	if p.kind == sdist {
 		u.MediaType = sdistType
@@ -231,43 +224,22 @@ func (r *Registry) newUpload(name, version string) *registry.Upload {
 	}
 }
 
-// store makes file, facts, metadata and inventory durable, all at once: each costs an fsync of its own. It
-// returns the digest of the stored inventory.
-func (p *publication) store(ctx context.Context, u *registry.Upload, in *inside, proofs *proven) (stored digest.Digest, err error) {
+// store makes the file durable, with what is told of it and what proves it.
+func (p *publication) store(ctx context.Context, u *registry.Upload, in *inside, proofs *proven) error {
 	known := &facts{
 		Name: in.metadata.get("name"), RequiresPython: in.metadata.get("requires-python"), Summary: clip(in.metadata.get("summary")),
 		Core: digest.FromBytes(in.metadata.raw), MD5: p.file.md5Sum(), Blake2: p.file.blake2Sum(),
 	}
+	beside := [][]byte{in.metadata.raw}
 	if proofs != nil {
-		if known.Provenance, err = proofs.keep(ctx, p.r); err != nil {
-			return "", err
-		}
+		known.Provenance = digest.FromBytes(proofs.served)
+		beside = append(append(beside, proofs.served), proofs.bundles...)
 	}
-	raw, err := known.encode()
-	if err != nil {
-		return "", err
+	if err := p.r.core.Store(ctx, p.file.Incoming, u, known, beside...); err != nil {
+		return err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		upload := p.file.upload
-		p.file.upload = nil // Commit ends it, whatever comes out
-		u.Artifact, err = upload.Commit(gctx, "")
-		return err
-	})
-	g.Go(func() (err error) {
-		u.Metadata, err = p.r.storeBlob(gctx, raw)
-		return err
-	})
-	g.Go(func() error {
-		_, err := p.r.storeBlob(gctx, in.metadata.raw)
-		return err
-	})
-	g.Go(func() (err error) {
-		stored, err = p.r.core.Record().StoreInventory(gctx, in.inventory)
-		return err
-	})
-	if err := g.Wait(); err != nil {
-		return "", fmt.Errorf("store %s: %w", p.file.name, err)
+	if proofs != nil {
+		u.Contents = append(u.Contents, proofs.statements(u.PURL, u.Artifact)...)
 	}
-	return stored, nil
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -314,25 +315,20 @@ func metadataOf(f listedFile) registry.Wanted {
 
 // reader makes the inventory of a file once it is kept; nil where its form is not read.
 func (r *Registry) reader(name string, rel registry.Release) func(context.Context, digest.Digest) (*evidence.Inventory, error) {
-	isWheel := strings.HasSuffix(rel.File, wheelSuffix)
-	if !isWheel && !strings.HasSuffix(rel.File, sdistSuffix) {
+	kind := wheel
+	if strings.HasSuffix(rel.File, sdistSuffix) {
+		kind = sdist
+	} else if !strings.HasSuffix(rel.File, wheelSuffix) {
 		return nil
 	}
-	return func(ctx context.Context, artifact digest.Digest) (*evidence.Inventory, error) {
-		blob, err := r.core.Blobs().Open(ctx, artifact)
-		if err != nil {
-			return nil, err
-		}
-		defer blob.Close()
-		var in *inside
-		if isWheel {
-			in, err = readWheel(blob, blob.Size(), name, rel.Version, r.limits.Archive)
-		} else {
-			in, err = readSdist(blob, name, rel.Version, r.limits.Archive)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return in.inventory, nil
+	return func(ctx context.Context, artifact digest.Digest) (inv *evidence.Inventory, err error) {
+		err = r.core.Look(ctx, artifact, func(content blob.Reader) error {
+			in, err := readFile(kind, content, name, rel.Version, r.limits.Archive)
+			if err == nil {
+				inv = in.inventory
+			}
+			return err
+		})
+		return inv, err
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"sync"
@@ -117,16 +116,17 @@ type memoryUpload struct {
 	store *memory
 }
 
-func (u *memoryUpload) ID() string  { return "memory" }
-func (u *memoryUpload) Size() int64 { return int64(u.Len()) }
-func (u *memoryUpload) Content() (io.ReadCloser, error) {
-	return io.NopCloser(bytes.NewReader(u.Bytes())), nil
+func (u *memoryUpload) ID() string            { return "memory" }
+func (u *memoryUpload) Size() int64           { return int64(u.Len()) }
+func (u *memoryUpload) Digest() digest.Digest { return digest.FromBytes(u.Bytes()) }
+func (u *memoryUpload) Content() (blob.Reader, error) {
+	return memoryReader{bytes.NewReader(u.Bytes())}, nil
 }
 func (u *memoryUpload) Suspend() error { return errNotKept }
 func (u *memoryUpload) Abort() error   { return nil }
 
 func (u *memoryUpload) Commit(_ context.Context, want digest.Digest) (digest.Digest, error) {
-	d := digest.FromBytes(u.Bytes())
+	d := u.Digest()
 	if want != "" && d != want {
 		return "", fault.New(fault.Integrity, "digest-mismatch", "expected %s, got %s", want, d)
 	}
