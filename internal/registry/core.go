@@ -57,6 +57,7 @@ type Core struct {
 	names names
 
 	vulnerable Vulnerabilities // nil: nothing is known
+	small      *Cache[*small]  // blobs that are sent from memory
 
 	states sync.Map // of nameState, by "ecosystem name"
 	known  atomic.Int64
@@ -64,7 +65,7 @@ type Core struct {
 
 // New returns a core. The registry schema must be migrated in the record's database.
 func New(record *evidence.Record, blobs blob.Store, access Access) *Core {
-	return &Core{record: record, blobs: blobs, access: access}
+	return &Core{record: record, blobs: blobs, access: access, small: NewCache[*small](smallCache)}
 }
 
 // Schema returns the tables of the core that are not projections: which blobs a name may serve

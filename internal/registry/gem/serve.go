@@ -119,8 +119,7 @@ func (r *Registry) visible(ctx context.Context, actor evidence.Actor, o *offer, 
 	return r.core.MayDownload(ctx, actor, purl.Gem, o.name, v.Release)
 }
 
-// serveGem answers GET /gems/{file}, through the pull gate. The bytes never change, but only the caller may
-// keep them: a shared cache would go on serving a gem that was recalled.
+// serveGem answers GET /gems/{file}, through the pull gate.
 func (r *Registry) serveGem(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	o, v, err := r.gemIn(req, ".gem")
 	if err != nil {
@@ -129,20 +128,7 @@ func (r *Registry) serveGem(w http.ResponseWriter, req *http.Request, actor evid
 	if v.listed != nil {
 		return r.serveListed(w, req, actor, o, v)
 	}
-	if err := r.core.MayDownload(req.Context(), actor, purl.Gem, o.name, v.Release); err != nil {
-		return err
-	}
-	blob, err := r.core.Blobs().Open(req.Context(), v.Artifact)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	h := w.Header()
-	h.Set("Etag", strconv.Quote(v.Artifact.Hex()))
-	h["Content-Type"], h["X-Content-Type-Options"] = []string{"application/octet-stream"}, nosniff
-	h["Cache-Control"] = []string{"private, max-age=31536000, immutable"}
-	http.ServeContent(w, req, "", v.Published, blob)
-	return nil
+	return r.core.ServeRelease(w, req, actor, purl.Gem, o.name, v.Release, "application/octet-stream")
 }
 
 // errNoDependencies is what rubygems.org answers to GET /api/v1/dependencies, too: clients go on with the

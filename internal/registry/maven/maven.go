@@ -61,7 +61,7 @@ type Limits struct {
 	Signature int64 // bytes of a signature or bundle
 	// Archive bounds what is looked into: a jar, and a deployment's bundle.
 	Archive safearchive.Limits
-	Cache   int64 // bytes of rendered pages, and of lists of files, that are kept; half as much of small files
+	Cache   int64 // bytes of rendered pages, and of lists of files, that are kept
 }
 
 // DefaultLimits returns the limits of a server that nobody configured: files of 1 GiB, poms of 4 MiB,
@@ -83,7 +83,6 @@ type Registry struct {
 
 	pages  *registry.Pages
 	offers *registry.Cache[*offer]
-	small  *registry.Cache[*small]
 	routes map[string]registry.Route // by method and shape
 }
 
@@ -104,7 +103,6 @@ func New(core *registry.Core, cfg Config) *Registry {
 	}
 	r.pages = registry.NewPages(core, r.limits.Cache, func() time.Time { return r.clock.Now() })
 	r.offers = registry.NewCache[*offer](r.limits.Cache)
-	r.small = registry.NewCache[*small](r.limits.Cache / 2)
 	r.routes = map[string]registry.Route{}
 	for _, route := range r.layoutRoutes() {
 		r.routes[route.Method+" "+route.Pattern] = route

@@ -11,7 +11,6 @@ import (
 	"hash"
 	"io"
 	"net/http"
-	"strconv"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -45,86 +44,18 @@ func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evi
 	return r.serveRelease(w, req, t, release)
 }
 
-// serveRelease sends the bytes. They never change, but only the caller may keep them: a shared cache would go on serving
-// a release that was recalled. A snapshot that was asked for without its timestamp is another one tomorrow.
+// serveRelease sends the bytes. A snapshot that was asked for without its timestamp is another one tomorrow.
 func (r *Registry) serveRelease(w http.ResponseWriter, req *http.Request, t target, release registry.Release) error {
-	content, err := r.open(req.Context(), release)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
 	h := w.Header()
-	h["Etag"] = []string{`"` + release.Artifact.Hex() + `"`}
-	h["Content-Type"] = []string{contentType(t.coordinates)}
-	h["Cache-Control"] = immutable
+	h["Content-Security-Policy"] = sandbox
 	if t.snapshot() && t.build == t.version {
 		h["Cache-Control"] = revalidate
 	}
-	h["X-Content-Type-Options"] = nosniff
-	h["Content-Security-Policy"] = sandbox
-	if whole, ok := content.(fromMemory); ok && req.Method == http.MethodGet && !asksForPart(req.Header) {
-		h["Content-Length"] = []string{strconv.Itoa(len(whole.data))}
-		h["Last-Modified"] = []string{release.Published.UTC().Format(http.TimeFormat)}
-		w.Write(whole.data) // a failure means that the caller has gone
-		return nil
-	}
-	http.ServeContent(w, req, "", release.Published, content)
-	return nil
-}
-
-// asksForPart reports whether an answer may be anything else than the whole file.
-func asksForPart(h http.Header) bool {
-	for _, key := range []string{"Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"} {
-		if _, ok := h[key]; ok {
-			return true
-		}
-	}
-	return false
-}
-
-// maxSmall is the size in bytes up to which a file is sent from memory: poms are, which a build asks for by the hundred.
-const maxSmall = 64 << 10
-
-// small is a file that is kept in memory. Its key is its digest, so that it never has to be forgotten.
-type small struct {
-	digest string
-	data   []byte
-}
-
-// CacheKey, CacheRevision and CacheWeight implement registry.Cacheable.
-func (s *small) CacheKey() string     { return s.digest }
-func (s *small) CacheRevision() int64 { return 0 }
-func (s *small) CacheWeight() int64   { return 300 + int64(len(s.data)) }
-
-// fromMemory reads a small file.
-type fromMemory struct {
-	*bytes.Reader
-	data []byte
-}
-
-func (fromMemory) Close() error { return nil }
-
-// open returns the bytes of a release: a large one's as the file that it is, which the system sends by itself.
-func (r *Registry) open(ctx context.Context, release registry.Release) (io.ReadSeekCloser, error) {
-	if kept := r.small.Get(string(release.Artifact)); kept != nil {
-		return fromMemory{bytes.NewReader(kept.data), kept.data}, nil
-	}
-	file, err := r.core.Blobs().Open(ctx, release.Artifact)
-	if err != nil || file.Size() > maxSmall {
-		return file, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(file)
-	if err != nil {
-		return nil, err
-	}
-	r.small.Put(&small{string(release.Artifact), data})
-	return fromMemory{bytes.NewReader(data), data}, nil
+	return r.core.ServeBlob(w, req, release.Artifact, release.Published, contentType(t.coordinates))
 }
 
 // Header values that never change, so that sending them allocates nothing.
 var (
-	immutable  = []string{"private, max-age=31536000, immutable"}
 	revalidate = []string{"no-cache"}
 	nosniff    = []string{"nosniff"}
 	sandbox    = []string{"sandbox; default-src 'none'"} // a pom is XML, and browsers run what XML says

@@ -245,7 +245,7 @@ func (o *offer) manifest(rel registry.Release) (m object, err error) {
 
 // wanted is a listed tarball, as the upstream's client fetches it.
 func (r *Registry) wanted(one registry.Listed) registry.Wanted {
-	w := registry.Wanted{Listed: one, ContentType: tarballContent[0], Read: r.readFetched}
+	w := registry.Wanted{Listed: one, ContentType: tarballContent, Read: r.readFetched}
 	w.MediaType, w.Metadata = "application/gzip", ""
 	return w
 }

@@ -148,8 +148,7 @@ func (r *Registry) serveVersion(w http.ResponseWriter, req *http.Request, _ evid
 	return nil
 }
 
-// serveTarball answers GET /{name}/-/{file}, through the pull gate. The bytes never change, but
-// only the caller may keep them: a shared cache would go on serving a release that was recalled.
+// serveTarball answers GET /{name}/-/{file}, through the pull gate.
 func (r *Registry) serveTarball(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	o, err := r.offer(req.Context(), req.PathValue("name"))
 	if err != nil {
@@ -162,27 +161,11 @@ func (r *Registry) serveTarball(w http.ResponseWriter, req *http.Request, actor 
 	if o.source != "" {
 		return r.upstream.Serve(w, req, actor, o.name, r.wanted(o.listed[o.used[rel.Version]]))
 	}
-	if err := r.core.MayDownload(req.Context(), actor, purl.NPM, o.name, rel); err != nil {
-		return err
-	}
-	blob, err := r.core.Blobs().Open(req.Context(), rel.Artifact)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	h := w.Header()
-	h["Etag"] = []string{`"` + rel.Artifact.Hex() + `"`}
-	h["Content-Type"] = tarballContent
-	h["Cache-Control"] = immutable
-	h["X-Content-Type-Options"] = nosniff
-	http.ServeContent(w, req, "", rel.Published, blob)
-	return nil
+	return r.core.ServeRelease(w, req, actor, purl.NPM, o.name, rel, tarballContent)
 }
 
-var (
-	tarballContent = []string{"application/octet-stream"}
-	immutable      = []string{"private, max-age=31536000, immutable"}
-)
+// tarballContent is what tarballs are served as.
+const tarballContent = "application/octet-stream"
 
 // byFile returns the release whose tarball has the file name, withdrawn and recalled ones included.
 func (o *offer) byFile(file string) (registry.Release, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"path"
 	"strings"
 	"time"
 
@@ -104,19 +103,8 @@ func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, actor e
 	if err != nil {
 		return err
 	}
-	if err := r.core.MayDownload(req.Context(), actor, purl.NPM, s.Name, rel); err != nil {
-		return err
-	}
-	blob, err := r.core.Blobs().Open(req.Context(), rel.Artifact)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	h := w.Header()
-	h["Content-Type"], h["X-Content-Type-Options"] = tarballContent, nosniff
-	h.Set("Cache-Control", "no-store")
-	http.ServeContent(w, req, path.Base(tarballFile(s.Name, s.Version)), rel.Published, blob)
-	return nil
+	w.Header().Set("Cache-Control", "no-store")
+	return r.core.ServeRelease(w, req, actor, purl.NPM, s.Name, rel, tarballContent)
 }
 
 // approveStage answers POST /-/stage/{id}/approve.

@@ -64,22 +64,7 @@ func (r *Registry) servePackage(w http.ResponseWriter, req *http.Request, actor 
 	if err != nil {
 		return err
 	}
-	if err := r.core.MayDownload(ctx, actor, purl.NuGet, name, rel); err != nil {
-		return err
-	}
-	blob, err := r.core.Blobs().Open(ctx, rel.Artifact)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	h := w.Header()
-	h.Set("Etag", `"`+rel.Artifact.Hex()+`"`)
-	h.Set("Content-Type", contentType)
-	// Only the caller may keep it: a shared cache would go on serving a release that was recalled.
-	h.Set("Cache-Control", "private, max-age=31536000, immutable")
-	h.Set("X-Content-Type-Options", "nosniff")
-	http.ServeContent(w, req, "", rel.Published, blob)
-	return nil
+	return r.core.ServeRelease(w, req, actor, purl.NuGet, name, rel, contentType)
 }
 
 // serveDocument answers with a small document of a version.

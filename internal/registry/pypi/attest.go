@@ -1,14 +1,12 @@
 package pypi
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -175,13 +173,7 @@ func (r *Registry) serveProvenance(w http.ResponseWriter, req *http.Request, act
 	if known.Provenance == "" || !sameVersion(req.PathValue("version"), rel.Version) {
 		return respond(w, http.StatusNotFound, "application/json", map[string]string{"message": "No provenance available for " + clip(file)})
 	}
-	raw, err := blob.Get(req.Context(), r.core.Blobs(), known.Provenance)
-	if err != nil {
-		return err
-	}
-	fileHeader(w, typeIntegrity, string(known.Provenance))
-	http.ServeContent(w, req, "", rel.Published, bytes.NewReader(raw))
-	return nil
+	return r.core.ServeBlob(w, req, known.Provenance, rel.Published, typeIntegrity)
 }
 
 // respond writes v as JSON.

@@ -1,11 +1,9 @@
 package pypi
 
 import (
-	"bytes"
 	"net/http"
 	"strings"
 
-	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -32,20 +30,13 @@ func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evi
 	if err != nil {
 		return err
 	}
+	if !metadata {
+		return r.core.ServeRelease(w, req, actor, purl.PyPI, name, rel, "application/octet-stream")
+	}
 	if err := r.core.MayDownload(req.Context(), actor, purl.PyPI, name, rel); err != nil {
 		return err
 	}
-	if metadata {
-		return r.serveMetadata(w, req, rel)
-	}
-	blob, err := r.core.Blobs().Open(req.Context(), rel.Artifact)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	fileHeader(w, "application/octet-stream", string(rel.Artifact))
-	http.ServeContent(w, req, "", rel.Published, blob)
-	return nil
+	return r.serveMetadata(w, req, rel)
 }
 
 // serveMetadata answers with the METADATA that was read out of a wheel.
@@ -57,19 +48,5 @@ func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, rel r
 	if known.Core == "" || rel.ArtifactType != string(wheel) {
 		return fault.New(fault.NotFound, "version-unknown", "%s has no metadata of its own; download the file", clip(rel.File))
 	}
-	raw, err := blob.Get(req.Context(), r.core.Blobs(), known.Core)
-	if err != nil {
-		return err
-	}
-	fileHeader(w, "text/plain; charset=utf-8", string(known.Core))
-	http.ServeContent(w, req, "", rel.Published, bytes.NewReader(raw))
-	return nil
-}
-
-func fileHeader(w http.ResponseWriter, contentType, tag string) {
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Etag", `"`+tag+`"`)
-	h.Set("Cache-Control", "private, max-age=31536000, immutable")
-	h.Set("X-Content-Type-Options", "nosniff")
+	return r.core.ServeBlob(w, req, known.Core, rel.Published, "text/plain; charset=utf-8")
 }

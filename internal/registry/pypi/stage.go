@@ -63,12 +63,5 @@ func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, _ evide
 	if metadata {
 		return r.serveMetadata(w, req, registry.Release{File: f.File, ArtifactType: f.Type, Metadata: f.Metadata, Published: s.Opened})
 	}
-	blob, err := r.core.Blobs().Open(req.Context(), f.Artifact)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	fileHeader(w, "application/octet-stream", string(f.Artifact))
-	http.ServeContent(w, req, "", s.Opened, blob)
-	return nil
+	return r.core.ServeBlob(w, req, f.Artifact, s.Opened, "application/octet-stream")
 }

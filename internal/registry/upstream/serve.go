@@ -103,15 +103,8 @@ func (c *Client) serveKept(w http.ResponseWriter, r *http.Request, wanted regist
 		c.log.Warn("an upstream changed a file that is kept", "release", wanted.PURL, "url", wanted.URL, "artifact", wanted.Artifact)
 		return registry.UpstreamChanged(wanted.PURL)
 	}
-	blob, err := c.core.Blobs().Open(r.Context(), wanted.Artifact)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
 	setHeader(w.Header(), wanted)
-	w.Header().Set("Etag", `"`+wanted.Artifact.Hex()+`"`)
-	http.ServeContent(w, r, "", wanted.Published, blob)
-	return nil
+	return c.core.ServeBlob(w, r, wanted.Artifact, wanted.Published, w.Header().Get("Content-Type"))
 }
 
 func setHeader(h http.Header, wanted registry.Wanted) {
