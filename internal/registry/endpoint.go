@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -28,13 +29,42 @@ type Guard struct {
 	Ask func(r *http.Request, actor evidence.Actor, err error) error
 	// Fail answers a request that ended with err, in the protocol's own form.
 	Fail func(w http.ResponseWriter, r *http.Request, err error)
+	// Log receives the errors that callers are not shown: with the route and not with the path, which may hold a
+	// secret.
+	Log *slog.Logger
+}
+
+// Mux serves routes. unknown is why there is no other.
+func (g Guard) Mux(routes []Route, unknown func(r *http.Request) error) *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, route := range routes {
+		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { g.Failed(w, r, unknown(r)) })
+	return mux
+}
+
+// UnknownRoute is the refusal of a request that no route is for.
+func (g Guard) UnknownRoute(r *http.Request) error {
+	path := r.URL.Path
+	return fault.New(fault.NotFound, "route-unknown", "the %s registry has no %s %s", g.Ecosystem, r.Method, path[:min(len(path), maxReason)])
+}
+
+// Failed answers a request that ended with err, and tells the operator of what is our own failure.
+func (g Guard) Failed(w http.ResponseWriter, r *http.Request, err error) {
+	if fault.KindOf(err) == fault.Internal {
+		g.Log.ErrorContext(r.Context(), g.Ecosystem+" request failed", "method", r.Method, "route", r.Pattern, "name", r.PathValue("name"), "error", err)
+	}
+	if r.Context().Err() == nil { // somebody is there to read the answer
+		g.Fail(w, r, err)
+	}
 }
 
 // Anyone makes a route for which no credential is needed or looked at.
 func (g Guard) Anyone(method, pattern string, fn Endpoint) Route {
 	return Route{Method: method, Pattern: pattern, Access: AccessAnyone, Handler: func(w http.ResponseWriter, r *http.Request) {
 		if err := fn(w, r, evidence.Actor{}); err != nil {
-			g.Fail(w, r, err)
+			g.Failed(w, r, err)
 		}
 	}}
 }
@@ -74,6 +104,20 @@ func (g Guard) Named(method, pattern string, perm evidence.Permission, nameOf fu
 			return err
 		}
 		return g.ask(r, actor, fn(w, r, actor))
+	})
+	route.Access, route.Permission = AccessNamespace, perm
+	return route
+}
+
+// InBody makes a route for callers who hold perm on a name that is not in the path: fn asks for it, with
+// [Guard.Admit], before it changes anything. Who has no credential learns so, and by the sentence login how to
+// give one, before a byte of the body is read.
+func (g Guard) InBody(method, pattern string, perm evidence.Permission, login string, fn Endpoint) Route {
+	route := g.Visitor(method, pattern, func(w http.ResponseWriter, r *http.Request, actor evidence.Actor) error {
+		if actor.Anonymous() {
+			return fault.New(fault.Unauthenticated, "login-required", "%s", login)
+		}
+		return fn(w, r, actor)
 	})
 	route.Access, route.Permission = AccessNamespace, perm
 	return route

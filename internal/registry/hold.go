@@ -35,6 +35,18 @@ type Hold struct {
 // Waits reports whether there is a reason to wait.
 func (h *Hold) Waits() bool { return h != nil && !h.Noted }
 
+// Notice tells the publisher of what why it is held, or what it is noted with; it is empty when there is nothing
+// to tell. release is its purl as a shell takes it.
+func (h *Hold) Notice(what, release string) string {
+	switch {
+	case h.Waits():
+		return fmt.Sprintf("held: %s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s", what, h.Summary, release)
+	case h != nil && h.Warn:
+		return fmt.Sprintf("noted (%s): %s is offered, and others may want to look at it: %s", h.Code, what, h.Summary)
+	}
+	return ""
+}
+
 // WithReviewer makes the core ask by before it publishes a version. It is called before the core is
 // used; a core without a reviewer holds nothing, and so takes nothing that asks to be staged.
 func (c *Core) WithReviewer(by Reviewer) *Core {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -14,6 +15,13 @@ import (
 // MayRead asks whether the actor may see the name at all.
 func (c *Core) MayRead(ctx context.Context, actor evidence.Actor, ecosystem, name string) error {
 	return c.access.Authorize(ctx, actor, evidence.Read, ecosystem, name)
+}
+
+// NamesSeen returns names of an ecosystem that have text in them and that the actor may see, in byte order: of the
+// first limit that there are.
+func (c *Core) NamesSeen(ctx context.Context, actor evidence.Actor, ecosystem, text string, limit int) ([]string, error) {
+	names, err := c.Names(ctx, ecosystem, text, "", limit)
+	return slices.DeleteFunc(names, func(name string) bool { return c.MayRead(ctx, actor, ecosystem, name) != nil }), err
 }
 
 // MayDownload is the pull gate for the artifact of a release of the name: a withdrawn release is

@@ -50,9 +50,15 @@ func WriteReason(w http.ResponseWriter, r *http.Request, status int, reason, con
 	buf.Flush() // a failure means that the caller has gone
 }
 
-// phrase is the reason as a status line can have it: one line of printable ASCII.
+// phrase is the reason as a status line can have it.
 func phrase(reason string) string {
-	reason = strings.Map(func(c rune) rune {
+	reason = OneLine(reason)
+	return reason[:min(len(reason), maxReason)]
+}
+
+// OneLine makes a sentence fit a header: it is one line of printable ASCII afterwards.
+func OneLine(text string) string {
+	return strings.Map(func(c rune) rune {
 		switch {
 		case c == '\n' || c == '\r' || c == '\t':
 			return ' '
@@ -60,6 +66,5 @@ func phrase(reason string) string {
 			return '?'
 		}
 		return c
-	}, reason)
-	return reason[:min(len(reason), maxReason)]
+	}, text)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // yank answers DELETE /api/v1/gems/yank: the version is gone from indexes and downloads, and its number is
@@ -71,8 +72,7 @@ func respondYAML(w http.ResponseWriter, v any) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	respond(w, http.StatusOK, yamlType, append([]byte("---\n"), data...))
+	registry.Answer(w, http.StatusOK, yamlType, append([]byte("---\n"), data...))
 	return nil
 }
 

@@ -16,6 +16,7 @@
 package gem
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -23,7 +24,6 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/hullmark/hullmark/internal/clock"
-	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/safearchive"
 )
@@ -95,16 +95,7 @@ type Registry struct {
 func New(core *registry.Core, cfg Config) *Registry {
 	r := &Registry{
 		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, trust: cfg.Trust, exchange: cfg.Exchange,
-		attestations: cfg.Attestations, upstream: cfg.Upstream, base: cfg.PublicURL, limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
-	}
-	if r.limits == (Limits{}) {
-		r.limits = DefaultLimits()
-	}
-	if r.clock == nil {
-		r.clock = clock.System{}
-	}
-	if r.log == nil {
-		r.log = slog.Default()
+		attestations: cfg.Attestations, upstream: cfg.Upstream, base: cfg.PublicURL, limits: cmp.Or(cfg.Limits, DefaultLimits()), clock: cmp.Or[clock.Clock](cfg.Clock, clock.System{}), log: cmp.Or(cfg.Log, slog.Default()),
 	}
 	r.offers = registry.NewCache[*offer](r.limits.Cache)
 	r.index = newIndex(r)
@@ -114,16 +105,11 @@ func New(core *registry.Core, cfg Config) *Registry {
 
 // Handler serves the routes. The caller has stripped the path that PublicURL ends in.
 func (r *Registry) Handler() http.Handler {
-	mux := http.NewServeMux()
-	for _, route := range r.Routes() {
-		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+	g := r.guard()
+	return g.Mux(r.Routes(), func(req *http.Request) error {
 		if strings.HasPrefix(req.URL.Path, "/api/v1/dependencies") {
-			r.fail(w, req, errNoDependencies())
-			return
+			return errNoDependencies()
 		}
-		r.fail(w, req, fault.New(fault.NotFound, "route-unknown", "the gem registry has no %s %s", req.Method, clip(req.URL.Path)))
+		return g.UnknownRoute(req)
 	})
-	return mux
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime/multipart"
 	"net/http"
+	"strings"
 
 	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
@@ -59,12 +60,9 @@ func (p *pushed) answer(hold *registry.Hold) string {
 	case p.already:
 		return "Gem was already pushed: " + what
 	case hold.Waits():
-		return fmt.Sprintf("held: %s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve '%s'",
-			what, hold.Summary, purlOf(normal(p.spec.Name), p.spec.Version, p.spec.Platform))
-	case hold != nil && hold.Warn:
-		return fmt.Sprintf("Successfully registered gem: %s\nnoted (%s): others may want to look at it: %s", what, hold.Code, hold.Summary)
+		return hold.Notice(what, "'"+string(purlOf(normal(p.spec.Name), p.spec.Version, p.spec.Platform))+"'")
 	}
-	return "Successfully registered gem: " + what
+	return strings.TrimSpace("Successfully registered gem: " + what + "\n" + hold.Notice(what, ""))
 }
 
 // receive stores what comes and reads it.

@@ -19,7 +19,7 @@ import (
 // guard makes the routes.
 func (r *Registry) guard() registry.Guard {
 	return registry.Guard{
-		Core: r.core, Ecosystem: purl.Gem, Credential: credential, Fail: r.fail,
+		Core: r.core, Ecosystem: purl.Gem, Credential: credential, Fail: r.fail, Log: r.log,
 		OTP: func(req *http.Request) string { return req.Header.Get("Otp") },
 	}
 }
@@ -34,20 +34,6 @@ func credential(req *http.Request) string {
 	return "Bearer " + header
 }
 
-// inBody makes a route for callers who hold perm on a name that only the body tells: fn must ask for it
-// with admit before it changes anything.
-func (r *Registry) inBody(method, pattern string, perm evidence.Permission, fn registry.Endpoint) registry.Route {
-	g := r.guard()
-	route := g.Visitor(method, pattern, func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-		if actor.Anonymous() {
-			return fault.New(fault.Unauthenticated, "login-required", "this needs a key: sign in with gem signin --host %s, or set GEM_HOST_API_KEY", strings.TrimSuffix(r.base, "/"))
-		}
-		return fn(w, req, actor)
-	})
-	route.Access, route.Permission = registry.AccessNamespace, perm
-	return route
-}
-
 func (r *Registry) admit(req *http.Request, actor evidence.Actor, perm evidence.Permission, name string) (evidence.Actor, error) {
 	return r.guard().Admit(req, actor, perm, normal(name))
 }
@@ -56,12 +42,6 @@ func (r *Registry) admit(req *http.Request, actor evidence.Actor, perm evidence.
 // phrase alone. Source: RubyGems 3.3, remote_fetcher.rb, "fetch_http".
 func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	f := fault.As(err)
-	if f.Kind == fault.Internal {
-		r.log.ErrorContext(req.Context(), "gem request failed", "route", req.Pattern, "error", err)
-	}
-	if req.Context().Err() != nil {
-		return // nobody is there to read the answer
-	}
 	status, text := fault.HTTPStatus(err), spoken(f)
 	w.Header().Set("X-Hullmark-Code", f.Code)
 	if f.Kind == fault.Unauthenticated && req.Method == http.MethodGet {
@@ -72,8 +52,7 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 		return
 	}
 	io.CopyN(io.Discard, req.Body, maxDrain) // a client reads the answer when it has sent its whole request
-	w.Header().Set("Cache-Control", "no-store")
-	respond(w, status, plainText, []byte(text))
+	registry.Answer(w, status, plainText, []byte(text))
 }
 
 const (
@@ -101,31 +80,16 @@ func spoken(f *fault.Error) string {
 	return text
 }
 
-func respond(w http.ResponseWriter, status int, contentType string, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	w.Write(body) // a failure means that the caller has gone
-}
-
 func respondText(w http.ResponseWriter, status int, text string) error {
-	w.Header().Set("Cache-Control", "no-store")
-	respond(w, status, plainText, []byte(text))
+	registry.Answer(w, status, plainText, []byte(text))
 	return nil
 }
 
 func respondJSON(w http.ResponseWriter, status int, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
 	if w.Header().Get("Cache-Control") == "" {
 		w.Header().Set("Cache-Control", "no-cache")
 	}
-	respond(w, status, jsonType, data)
-	return nil
+	return registry.AnswerJSON(w, status, jsonType, v)
 }
 
 // form reads what a client sends as a form or, where it likes that better, as JSON.

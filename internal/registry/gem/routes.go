@@ -2,6 +2,7 @@ package gem
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -31,9 +32,10 @@ func (r *Registry) readRoutes() []registry.Route {
 
 func (r *Registry) writeRoutes() []registry.Route {
 	g := r.guard()
+	login := "this needs a key: sign in with gem signin --host " + strings.TrimSuffix(r.base, "/") + ", or set GEM_HOST_API_KEY"
 	return []registry.Route{
-		r.inBody("POST", "/api/v1/gems", evidence.Publish, r.push),
-		r.inBody("DELETE", "/api/v1/gems/yank", evidence.Own, r.yank),
+		g.InBody("POST", "/api/v1/gems", evidence.Publish, login, r.push),
+		g.InBody("DELETE", "/api/v1/gems/yank", evidence.Own, login, r.yank),
 		g.Account("POST", "/api/v1/api_key", r.createKey),
 		g.Account("PUT", "/api/v1/api_key", r.raiseKey),
 		g.Account("GET", "/api/v1/profile/me.yaml", r.serveMe),

@@ -52,7 +52,7 @@ func (r *Registry) uploadBundle(w http.ResponseWriter, req *http.Request, actor 
 			}
 		}
 	}
-	plain(w, http.StatusCreated, d.ID)
+	registry.Answer(w, http.StatusCreated, plainText, []byte(d.ID))
 	return nil
 }
 

@@ -23,7 +23,7 @@ type archetype struct {
 // serveCatalog answers GET /archetype-catalog.xml with the archetypes that the caller may read.
 func (r *Registry) serveCatalog(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	ctx := req.Context()
-	names, err := r.core.Names(ctx, purl.Maven, "", "", maxNames)
+	names, err := r.core.NamesSeen(ctx, actor, purl.Maven, "", maxNames)
 	if err != nil {
 		return err
 	}
@@ -32,9 +32,6 @@ func (r *Registry) serveCatalog(w http.ResponseWriter, req *http.Request, actor 
 		Archetypes []archetype `xml:"archetypes>archetype"`
 	}
 	for _, name := range names {
-		if r.core.MayRead(ctx, actor, purl.Maven, name) != nil {
-			continue
-		}
 		newest, err := r.newest(ctx, name, "maven-archetype")
 		if err != nil {
 			return err

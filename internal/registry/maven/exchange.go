@@ -31,7 +31,7 @@ func (r *Registry) audience(w http.ResponseWriter, _ *http.Request, _ evidence.A
 	if err := r.trusting(); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]string{"audience": r.trust.Audience(purl.Maven)})
+	return registry.AnswerJSON(w, http.StatusOK, "application/json", map[string]string{"audience": r.trust.Audience(purl.Maven)})
 }
 
 // exchange answers POST /oidc/token: a provider's identity token becomes a token of ours, in the forms that settings.xml
@@ -57,7 +57,7 @@ func (r *Registry) exchange(w http.ResponseWriter, req *http.Request, _ evidence
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{
+	return registry.AnswerJSON(w, http.StatusOK, "application/json", map[string]any{
 		"username": tokenUser, "password": minted.Secret,
 		"token":   base64.StdEncoding.EncodeToString([]byte(tokenUser + ":" + minted.Secret)),
 		"expires": minted.Expires.Unix(), "names": minted.Names,

@@ -16,6 +16,7 @@
 package maven
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -90,16 +91,7 @@ type Registry struct {
 func New(core *registry.Core, cfg Config) *Registry {
 	r := &Registry{
 		core: core, signatures: cfg.Signatures, upstream: cfg.Upstream, trust: cfg.Trust,
-		limits: cfg.Limits, clock: cfg.Clock, random: cfg.Random, log: cfg.Log,
-	}
-	if r.limits == (Limits{}) {
-		r.limits = DefaultLimits()
-	}
-	if r.clock == nil {
-		r.clock = clock.System{}
-	}
-	if r.log == nil {
-		r.log = slog.Default()
+		limits: cmp.Or(cfg.Limits, DefaultLimits()), clock: cmp.Or[clock.Clock](cfg.Clock, clock.System{}), random: cfg.Random, log: cmp.Or(cfg.Log, slog.Default()),
 	}
 	r.pages = registry.NewPages(core, r.limits.Cache, func() time.Time { return r.clock.Now() })
 	r.offers = registry.NewCache[*offer](r.limits.Cache)
@@ -111,7 +103,7 @@ func New(core *registry.Core, cfg Config) *Registry {
 }
 
 func (r *Registry) guard() registry.Guard {
-	return registry.Guard{Core: r.core, Ecosystem: purl.Maven, Fail: r.fail, Credential: credential}
+	return registry.Guard{Core: r.core, Ecosystem: purl.Maven, Fail: r.fail, Log: r.log, Credential: credential}
 }
 
 // Routes returns every route; Handler serves nothing else.
@@ -139,11 +131,7 @@ func (r *Registry) layoutRoutes() []registry.Route {
 
 // Handler serves the routes. The caller has stripped the path below which they are mounted.
 func (r *Registry) Handler() http.Handler {
-	portal := http.NewServeMux()
-	for _, route := range r.portalRoutes() {
-		portal.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
-	}
-	portal.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) { r.fail(w, req, pathUnknown()) })
+	portal := r.guard().Mux(r.portalRoutes(), func(*http.Request) error { return pathUnknown() })
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if isPortal(req.URL.Path) {
 			portal.ServeHTTP(w, req)

@@ -3,7 +3,6 @@ package maven
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -122,7 +121,7 @@ func (r *Registry) status(w http.ResponseWriter, req *http.Request, actor eviden
 			purls = append(purls, p)
 		}
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{
+	return registry.AnswerJSON(w, http.StatusOK, "application/json", map[string]any{
 		"deploymentId": d.ID, "deploymentName": noteOf(d).Title, "deploymentState": state, "purls": purls, "errors": errs,
 	})
 }
@@ -280,19 +279,5 @@ func (r *Registry) isPublished(w http.ResponseWriter, req *http.Request, actor e
 			published = published || one.Version == version && one.State == registry.Active
 		}
 	}
-	return writeJSON(w, http.StatusOK, map[string]bool{"published": published})
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode an answer: %w", err)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	w.Write(body) // a failure means that the caller has gone
-	return nil
+	return registry.AnswerJSON(w, http.StatusOK, "application/json", map[string]bool{"published": published})
 }

@@ -106,10 +106,8 @@ func (r *Registry) passOn(w http.ResponseWriter, req *http.Request, t target) er
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Content-Type", contentType(t.coordinates))
-	h["X-Content-Type-Options"], h["Cache-Control"] = nosniff, revalidate
-	w.Write(d.Body) // a failure means that the caller has gone
+	w.Header()["Cache-Control"] = revalidate
+	registry.Answer(w, http.StatusOK, contentType(t.coordinates), d.Body)
 	return nil
 }
 

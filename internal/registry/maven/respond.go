@@ -28,15 +28,8 @@ func credential(r *http.Request) string {
 // fail answers a request that ended with err. mvn prints the reason phrase and not the body, so the
 // sentence goes into both; what is merely not there, which mvn asks for all the time, gets a plain 404.
 func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
-	f := fault.As(err)
-	if f.Kind == fault.Internal {
-		r.log.ErrorContext(req.Context(), "maven request failed", "method", req.Method, "path", clip(req.URL.Path), "error", err)
-	}
-	if req.Context().Err() != nil {
-		return // nobody is there to read the answer
-	}
 	err = unaskable(err)
-	f = fault.As(err)
+	f := fault.As(err)
 	status := fault.HTTPStatus(err)
 	if status == http.StatusUnprocessableEntity {
 		status = http.StatusBadRequest // what repositories answer when a checksum does not hold
@@ -47,23 +40,16 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 		if f.Code == "version-withdrawn" {
 			break
 		}
-		plain(w, status, text)
+		registry.Answer(w, status, plainText, []byte(text))
 		return
 	case fault.Unauthenticated:
 		// Clients send what they have only when they are asked for it.
 		w.Header().Set("Www-Authenticate", `Basic realm="Hullmark"`)
 	}
-	registry.WriteReason(w, req, status, f.Text, "text/plain; charset=utf-8", text)
+	registry.WriteReason(w, req, status, f.Text, plainText, text)
 }
 
-func plain(w http.ResponseWriter, status int, text string) {
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	w.Write([]byte(text)) // a failure means that the caller has gone
-}
+const plainText = "text/plain; charset=utf-8"
 
 // unaskable turns the question for a second factor into a refusal: mvn takes a 401 for a question about
 // its password, and has nothing else to send.

@@ -57,16 +57,12 @@ func (r *Registry) serveRelease(w http.ResponseWriter, req *http.Request, t targ
 // Header values that never change, so that sending them allocates nothing.
 var (
 	revalidate = []string{"no-cache"}
-	nosniff    = []string{"nosniff"}
 	sandbox    = []string{"sandbox; default-src 'none'"} // a pom is XML, and browsers run what XML says
 )
 
 func serveSum(w http.ResponseWriter, sum string) {
-	h := w.Header()
-	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
-	h["X-Content-Type-Options"] = nosniff
-	h["Cache-Control"] = revalidate
-	w.Write([]byte(sum)) // a failure means that the caller has gone
+	w.Header()["Cache-Control"] = revalidate
+	registry.Answer(w, http.StatusOK, plainText, []byte(sum))
 }
 
 // checksum returns a release's checksum in hex.
@@ -102,7 +98,7 @@ func servePage(w http.ResponseWriter, req *http.Request, t target, page *registr
 func contentType(c coordinates) string {
 	switch {
 	case c.sidecar == sidecarPGP:
-		return "text/plain; charset=utf-8"
+		return plainText
 	case c.sidecar == sidecarSigstore, c.extension == "module":
 		return "application/json"
 	case c.extension == "pom", c.extension == "xml":

@@ -234,7 +234,7 @@ func (r *Registry) setTag(w http.ResponseWriter, req *http.Request, actor eviden
 		return err
 	}
 	var version string
-	if err := readJSON(w, req, 1<<10, &version); err != nil {
+	if err := registry.ReadJSON(w, req, 1<<10, &version); err != nil {
 		return err
 	}
 	o, err := r.offer(req.Context(), req.PathValue("name"))

@@ -25,7 +25,7 @@ func (o *offer) keepBack(now time.Time) {
 			ripe = append(ripe, rel)
 			continue
 		}
-		o.notice = ascii(fault.As(registry.TooYoung(rel, o.cooldown)).Text) // of the newest
+		o.notice = registry.OneLine(fault.As(registry.TooYoung(rel, o.cooldown)).Text) // of the newest
 		if o.young++; o.young == 1 || at.UnixNano() < o.ripens {
 			o.ripens = at.UnixNano()
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // startLogin answers POST /-/v1/login, the web login: npm opens loginUrl in a browser and polls
@@ -45,7 +46,7 @@ func (r *Registry) legacyLogin(w http.ResponseWriter, req *http.Request, _ evide
 		Name     string `json:"name"`
 		Password string `json:"password"`
 	}
-	if err := readJSON(w, req, maxSmallBody, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmallBody, &body); err != nil {
 		return err
 	}
 	user, isUser := strings.CutPrefix(req.PathValue("user"), couchUser)

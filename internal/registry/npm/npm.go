@@ -16,6 +16,7 @@
 package npm
 
 import (
+	"cmp"
 	"crypto"
 	"log/slog"
 	"net/http"
@@ -130,16 +131,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, stages: cfg.Stages, trust: cfg.Trust,
 		base: cfg.PublicURL, login: cfg.LoginURL, keys: keys,
 		upstream: cfg.Upstream, attestations: cfg.Attestations, advertise: cfg.Advertise,
-		limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
-	}
-	if r.limits == (Limits{}) {
-		r.limits = DefaultLimits()
-	}
-	if r.clock == nil {
-		r.clock = clock.System{}
-	}
-	if r.log == nil {
-		r.log = slog.Default()
+		limits: cmp.Or(cfg.Limits, DefaultLimits()), clock: cmp.Or[clock.Clock](cfg.Clock, clock.System{}), log: cmp.Or(cfg.Log, slog.Default()),
 	}
 	r.offers = registry.NewCache[*offer](r.limits.Cache)
 	r.large = make(chan struct{}, r.limits.Large)
@@ -150,16 +142,16 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 // Handler serves the routes. The caller has stripped the path that PublicURL ends in.
 func (r *Registry) Handler() http.Handler {
 	// "package" could be an id below /-/stage/, which the one mux cannot tell apart.
-	mux, staging := http.NewServeMux(), http.NewServeMux()
+	var plain, staged []registry.Route
 	for _, route := range r.Routes() {
-		into := mux
 		if strings.HasPrefix(route.Pattern, stagePrefix) {
-			into = staging
+			staged = append(staged, route)
+		} else {
+			plain = append(plain, route)
 		}
-		into.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
 	}
-	mux.HandleFunc("/", r.unknownRoute)
-	staging.HandleFunc("/", r.unknownRoute)
+	g := r.guard()
+	mux, staging := g.Mux(plain, g.UnknownRoute), g.Mux(staged, g.UnknownRoute)
 	return joinScope(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if strings.HasPrefix(req.URL.EscapedPath(), stagePrefix) {
 			staging.ServeHTTP(w, req)

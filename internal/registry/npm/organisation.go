@@ -85,7 +85,7 @@ func (r *Registry) serveRoster(w http.ResponseWriter, req *http.Request, actor e
 // setMember answers npm org set. npm's role "admin", who manages members and does not own, is none here.
 func (r *Registry) setMember(w http.ResponseWriter, req *http.Request, actor evidence.Actor, org string) error {
 	var body struct{ User, Role string }
-	if err := readJSON(w, req, maxSmall, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &body); err != nil {
 		return err
 	}
 	if body.Role == "" {
@@ -105,7 +105,7 @@ func (r *Registry) setMember(w http.ResponseWriter, req *http.Request, actor evi
 // removeMember answers npm org rm.
 func (r *Registry) removeMember(w http.ResponseWriter, req *http.Request, actor evidence.Actor, org string) error {
 	var body struct{ User string }
-	if err := readJSON(w, req, maxSmall, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &body); err != nil {
 		return err
 	}
 	return r.done(w, r.accounts.RemoveMember(req.Context(), actor, org, body.User))
@@ -139,7 +139,7 @@ func (r *Registry) createTeam(w http.ResponseWriter, req *http.Request, actor ev
 		Name        string
 		Description any // npm may send a flag of its search under this name
 	}
-	if err := readJSON(w, req, maxSmall, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &body); err != nil {
 		return err
 	}
 	description, _ := body.Description.(string)
@@ -168,7 +168,7 @@ func (r *Registry) serveTeamMembers(w http.ResponseWriter, req *http.Request, ac
 // addTeamMember answers npm team add.
 func (r *Registry) addTeamMember(w http.ResponseWriter, req *http.Request, actor evidence.Actor, org string) error {
 	var body struct{ User string }
-	if err := readJSON(w, req, maxSmall, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &body); err != nil {
 		return err
 	}
 	return r.done(w, r.accounts.AddTeamMember(req.Context(), actor, org, req.PathValue("team"), strings.TrimPrefix(body.User, "@")))
@@ -177,7 +177,7 @@ func (r *Registry) addTeamMember(w http.ResponseWriter, req *http.Request, actor
 // removeTeamMember answers npm team rm.
 func (r *Registry) removeTeamMember(w http.ResponseWriter, req *http.Request, actor evidence.Actor, org string) error {
 	var body struct{ User string }
-	if err := readJSON(w, req, maxSmall, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &body); err != nil {
 		return err
 	}
 	return r.done(w, r.accounts.RemoveTeamMember(req.Context(), actor, org, req.PathValue("team"), strings.TrimPrefix(body.User, "@")))
@@ -186,7 +186,7 @@ func (r *Registry) removeTeamMember(w http.ResponseWriter, req *http.Request, ac
 // grantTeam answers npm access grant.
 func (r *Registry) grantTeam(w http.ResponseWriter, req *http.Request, actor evidence.Actor, org string) error {
 	var body struct{ Package, Permissions string }
-	if err := readJSON(w, req, maxSmall, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &body); err != nil {
 		return err
 	}
 	perm := map[string]evidence.Permission{"read-only": evidence.Read, "read-write": evidence.Publish}[body.Permissions]
@@ -199,7 +199,7 @@ func (r *Registry) grantTeam(w http.ResponseWriter, req *http.Request, actor evi
 // revokeTeam answers npm access revoke.
 func (r *Registry) revokeTeam(w http.ResponseWriter, req *http.Request, actor evidence.Actor, org string) error {
 	var body struct{ Package string }
-	if err := readJSON(w, req, maxSmall, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &body); err != nil {
 		return err
 	}
 	return r.changeGrant(w, req, actor, org, body.Package, "")

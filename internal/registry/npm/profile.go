@@ -8,6 +8,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // Profiles is what the protocol asks about an account itself.
@@ -63,7 +64,7 @@ var unkeptFields = []string{"fullname", "homepage", "freenode", "twitter", "gith
 // with the value that it was told, and null for what it was not told. Source: npm, profile.js, "set".
 func (r *Registry) setProfile(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	var fields map[string]json.RawMessage
-	if err := readJSON(w, req, maxSmall, &fields); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &fields); err != nil {
 		return err
 	}
 	now, err := r.accounts.Profile(req.Context(), actor)
@@ -151,7 +152,7 @@ func (r *Registry) setAccess(w http.ResponseWriter, req *http.Request, actor evi
 		Factor *bool  `json:"publish_requires_tfa"`
 		Exempt bool   `json:"automation_token_overrides_tfa"`
 	}
-	if err := readJSON(w, req, maxSmall, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &body); err != nil {
 		return err
 	}
 	name := req.PathValue("name")

@@ -3,11 +3,9 @@ package npm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
@@ -48,10 +46,8 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 	status := http.StatusCreated
 	if hold.Waits() {
 		status = http.StatusAccepted
-		w.Header().Set("Npm-Notice", p.notice(hold)) // npm prints it (npm-registry-fetch, check-response.js)
-	} else if hold != nil && hold.Warn {
-		w.Header().Set("Npm-Notice", ascii(fmt.Sprintf("noted (%s): %s@%s is offered, and others may want to look at it: %s", hold.Code, p.name, p.version, hold.Summary)))
 	}
+	p.sayNotice(w.Header(), hold)
 	r.respond(w, status, map[string]any{"ok": true, "success": true, "id": p.name})
 	return nil
 }
@@ -82,11 +78,12 @@ func (p *publication) take(req *http.Request) (*registry.Hold, error) {
 	return hold, nil
 }
 
-// notice tells the publisher that the version is held. It goes into a header: one line of ASCII.
-func (p *publication) notice(h *registry.Hold) string {
-	text := fmt.Sprintf("held: %s@%s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s",
-		p.name, p.version, h.Summary, purl.New(purl.NPM, p.name, p.version))
-	return ascii(text)
+// sayNotice tells the publisher that the version is held, or what it was noted with. npm prints the header
+// (npm-registry-fetch, check-response.js).
+func (p *publication) sayNotice(h http.Header, hold *registry.Hold) {
+	if text := hold.Notice(p.name+"@"+p.version, string(purl.New(purl.NPM, p.name, p.version))); text != "" {
+		h.Set("Npm-Notice", registry.OneLine(text))
+	}
 }
 
 // readDocument reads a request's document and hands its attachments to attach. Only so many large
@@ -227,14 +224,4 @@ func (p *publication) store(ctx context.Context, u *registry.Upload, metadata []
 	err := p.r.core.Store(ctx, p.tarball.Incoming, u, metadata, p.provenance.bundle)
 	u.Contents = append(u.Contents, p.provenance.proof.Statement(u.PURL, u.Artifact, p.provenance.digest()))
 	return err
-}
-
-// ascii makes a sentence fit a header: one line of ASCII.
-func ascii(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text)
 }

@@ -1,7 +1,6 @@
 package npm
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -15,7 +14,7 @@ import (
 // guard makes the routes.
 func (r *Registry) guard() registry.Guard {
 	return registry.Guard{
-		Core: r.core, Ecosystem: purl.NPM, Fail: r.fail, Ask: r.ask,
+		Core: r.core, Ecosystem: purl.NPM, Fail: r.fail, Ask: r.ask, Log: r.log,
 		OTP: func(req *http.Request) string { return req.Header.Get(otpHeader) },
 	}
 }
@@ -32,15 +31,8 @@ const maxDrain = 32 << 20
 // fail answers with {"error": …}, the form that npm prints. It sends no WWW-Authenticate header but
 // for a second factor: npm would print the header in place of the sentence (npm-registry-fetch,
 // check-response.js). Where it must, the sentence goes into the notice, which npm prints in any case.
-// The log gets the route and not the path: npm logout and the web login put secrets into theirs.
 func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	f := fault.As(err)
-	if f.Kind == fault.Internal {
-		r.log.ErrorContext(req.Context(), "npm request failed", "route", req.Pattern, "name", req.PathValue("name"), "error", err)
-	}
-	if req.Context().Err() != nil {
-		return // nobody is there to read the answer
-	}
 	// A client reads the answer when it has sent its whole request; were the connection closed
 	// before, it would show an error of the network in place of the sentence.
 	io.CopyN(io.Discard, req.Body, maxDrain)
@@ -55,7 +47,7 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	}
 	if asksForCode(f.Code) {
 		w.Header().Set("Www-Authenticate", "OTP")
-		w.Header().Set("Npm-Notice", ascii(f.Text))
+		w.Header().Set("Npm-Notice", registry.OneLine(f.Text))
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	r.respond(w, fault.HTTPStatus(err), body)
@@ -74,20 +66,4 @@ func (r *Registry) respond(w http.ResponseWriter, status int, v any) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	w.Write(data) // a failure means that the caller has gone
-}
-
-// readJSON decodes a small request body into v; limit is in bytes.
-func readJSON(w http.ResponseWriter, req *http.Request, limit int64, v any) error {
-	err := json.NewDecoder(http.MaxBytesReader(w, req.Body, limit)).Decode(v)
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return fault.New(fault.TooLarge, "body-too-large", "the request is larger than the %d bytes that are taken here", limit)
-	}
-	if err != nil {
-		return fault.New(fault.Invalid, "body-malformed", "the request's body is not the JSON that was expected here").Because(err)
-	}
-	return nil
-}
-
-func (r *Registry) unknownRoute(w http.ResponseWriter, req *http.Request) {
-	r.fail(w, req, fault.New(fault.NotFound, "route-unknown", "the npm registry has no %s %s", req.Method, clip(req.URL.Path)))
 }

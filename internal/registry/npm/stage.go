@@ -114,7 +114,7 @@ func (r *Registry) approveStage(w http.ResponseWriter, req *http.Request, actor 
 		return err
 	}
 	if have < needed { // the client says "published" all the same
-		w.Header().Set("Npm-Notice", ascii(fmt.Sprintf("approved, %d of %d: %s@%s waits for more", have, needed, s.Name, s.Version)))
+		w.Header().Set("Npm-Notice", registry.OneLine(fmt.Sprintf("approved, %d of %d: %s@%s waits for more", have, needed, s.Name, s.Version)))
 	}
 	r.respond(w, http.StatusOK, map[string]any{"ok": true, "approvals": have, "needed": needed, "published": have >= needed})
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // otpHeader is where npm puts what was given with --otp, or what it fetched from doneUrl. It sends the
@@ -43,7 +44,7 @@ func whatFor(req *http.Request) string {
 	if name := req.PathValue("name"); name != "" {
 		what += " " + name
 	}
-	return ascii(what)
+	return registry.OneLine(what)
 }
 
 // asksForCode: npm asks at the terminal again, or says that the code was wrong or too late.

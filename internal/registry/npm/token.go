@@ -8,6 +8,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 const maxSmallBody = 64 << 10 // bytes of a request that is not a package
@@ -94,7 +95,7 @@ func tokenUnfit(why string) error {
 // createToken answers POST /-/npm/v1/tokens.
 func (r *Registry) createToken(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	var q tokenRequest
-	if err := readJSON(w, req, maxSmallBody, &q); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmallBody, &q); err != nil {
 		return err
 	}
 	want, err := q.want(r.clock.Now())

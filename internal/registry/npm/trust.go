@@ -9,6 +9,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // Trust is what the protocol asks of trusted publishing. Errors are faults and are shown to the caller.
@@ -110,7 +111,7 @@ func (r *Registry) addTrusted(w http.ResponseWriter, req *http.Request, actor ev
 		return errNoTrust()
 	}
 	var asked []servedPublisher
-	if err := readJSON(w, req, maxSmallBody, &asked); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmallBody, &asked); err != nil {
 		return err
 	}
 	if len(asked) == 0 || len(asked) > maxTrusted {

@@ -8,6 +8,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // deprecation is how a registration tells of it. Source: NuGet docs, "Package metadata", "Package deprecation".
@@ -96,7 +97,7 @@ func deprecationOf(text string) *deprecation {
 // that there is no protocol to follow.
 func (r *Registry) setDeprecation(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	var d deprecate
-	if err := readJSON(w, req, &d); err != nil {
+	if err := registry.ReadJSON(w, req, maxJSON, &d); err != nil {
 		return err
 	}
 	if d.AlternateID != "" {

@@ -16,6 +16,7 @@
 package nuget
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -102,38 +103,20 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 	}
 	r := &Registry{
 		core: core, owners: cfg.Owners, signatures: cfg.Signatures, trust: cfg.Trust, upstream: cfg.Upstream,
-		base: cfg.PublicURL, limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log,
+		base: cfg.PublicURL, limits: cmp.Or(cfg.Limits, DefaultLimits()), clock: cmp.Or[clock.Clock](cfg.Clock, clock.System{}), log: cmp.Or(cfg.Log, slog.Default()),
 	}
 	if u.Scheme == "https" {
 		r.signer = cfg.Countersigner
 	}
-	if r.limits == (Limits{}) {
-		r.limits = DefaultLimits()
-	}
-	if r.clock == nil {
-		r.clock = clock.System{}
-	}
-	if r.log == nil {
-		r.log = slog.Default()
-	}
 	r.pages = registry.NewPages(core, r.limits.Cache, r.clock.Now)
 	r.listings = registry.NewCache[*listing](r.limits.Cache)
-	random := cfg.Random
-	if random == nil {
-		random = rand.Reader
-	}
-	r.keys = newVerifyKeys(r.clock, random)
+	r.keys = newVerifyKeys(r.clock, cmp.Or(cfg.Random, rand.Reader))
 	return r, nil
 }
 
 // Handler serves the routes. The caller has stripped the path that PublicURL ends in.
 func (r *Registry) Handler() http.Handler {
-	mux := http.NewServeMux()
-	for _, route := range r.Routes() {
-		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
-		r.fail(w, req, fault.New(fault.NotFound, "route-unknown", "the NuGet registry has no %s %s; clients begin at %sv3/index.json", req.Method, clip(req.URL.Path), r.base))
+	return r.guard().Mux(r.Routes(), func(req *http.Request) error {
+		return fault.New(fault.NotFound, "route-unknown", "the NuGet registry has no %s %s; clients begin at %sv3/index.json", req.Method, clip(req.URL.Path), r.base)
 	})
-	return mux
 }

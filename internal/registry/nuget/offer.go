@@ -173,10 +173,10 @@ func (r *Registry) page(ctx context.Context, name, form string, render func(*off
 func (o *offer) warning() http.Header {
 	h := http.Header{}
 	if !o.stale.IsZero() {
-		h.Add(warningHeader, ascii(fmt.Sprintf("the upstream of %s does not answer; what it offered at %s is shown", o.name, o.stale.UTC().Format("2006-01-02 15:04:05 UTC"))))
+		h.Add(warningHeader, registry.OneLine(fmt.Sprintf("the upstream of %s does not answer; what it offered at %s is shown", o.name, o.stale.UTC().Format("2006-01-02 15:04:05 UTC"))))
 	}
 	if o.young != nil {
-		h.Add(warningHeader, ascii(fault.As(o.young).Text))
+		h.Add(warningHeader, registry.OneLine(fault.As(o.young).Text))
 	}
 	return h
 }

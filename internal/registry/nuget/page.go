@@ -55,17 +55,14 @@ func (r *Registry) servePage(name string) func(http.ResponseWriter, *http.Reques
 // serveOwner answers GET profiles/{owner} with those of its packages that the caller may see.
 func (r *Registry) serveOwner(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	owner := req.PathValue("owner")
-	names, err := r.core.Names(req.Context(), purl.NuGet, "", "", maxScanned)
+	names, err := r.core.NamesSeen(req.Context(), actor, purl.NuGet, "", maxScanned)
 	if err != nil {
 		return err
 	}
 	type link struct{ ID, URL string }
 	var links []link
 	for _, name := range names {
-		if r.owners == nil || r.core.MayRead(req.Context(), actor, purl.NuGet, name) != nil {
-			continue
-		}
-		if by, err := r.owners.Owner(req.Context(), name); err != nil || by != owner {
+		if by, err := r.owner(req.Context(), name); err != nil || by != owner {
 			continue
 		}
 		o, err := r.offer(req.Context(), name)
@@ -115,14 +112,11 @@ type catalogItem struct {
 // serveCatalog answers GET catalog/index.json.
 func (r *Registry) serveCatalog(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	index := catalogIndex{ID: r.base + catalogPath + "index.json", Type: []string{"CatalogRoot", "AppendOnlyCatalog", "Permalink"}, Items: []catalogItem{}}
-	names, err := r.core.Names(req.Context(), purl.NuGet, "", "", maxScanned)
+	names, err := r.core.NamesSeen(req.Context(), actor, purl.NuGet, "", maxScanned)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if r.core.MayRead(req.Context(), actor, purl.NuGet, name) != nil {
-			continue
-		}
 		p, err := r.core.Lookup(req.Context(), purl.NuGet, name)
 		if err != nil {
 			return err

@@ -46,25 +46,19 @@ func (r *Registry) pushPackage(w http.ResponseWriter, req *http.Request, actor e
 	return r.push(w, req, &push{r: r, actor: actor, sort: packageType})
 }
 
-// push takes a package in. Who has no account learns so before a byte is read; whether the name is theirs
-// only the package can tell.
+// push takes a package in. Whether the name is theirs who send it only the package can tell.
 func (r *Registry) push(w http.ResponseWriter, req *http.Request, p *push) error {
-	if p.actor.Anonymous() {
-		return fault.New(fault.Unauthenticated, "login-required", "pushing needs a token of this registry; give it to nuget push as -ApiKey")
-	}
 	defer func() { p.file.Close() }()
 	hold, err := p.take(req)
 	if err != nil {
 		return err
 	}
 	status := http.StatusCreated
-	switch {
-	case hold.Waits():
+	if hold.Waits() {
 		status = http.StatusAccepted
-		w.Header().Set(warningHeader, ascii(fmt.Sprintf("held: %s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s",
-			p.purl(), hold.Summary, p.purl())))
-	case hold != nil && hold.Warn:
-		w.Header().Set(warningHeader, ascii(fmt.Sprintf("noted (%s): %s is offered, and others may want to look at it: %s", hold.Code, p.purl(), hold.Summary)))
+	}
+	if text := hold.Notice(string(p.purl()), string(p.purl())); text != "" {
+		w.Header().Set(warningHeader, registry.OneLine(text))
 	}
 	w.WriteHeader(status)
 	return nil

@@ -1,8 +1,6 @@
 package nuget
 
 import (
-	"net/http"
-
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
 )
@@ -11,13 +9,14 @@ import (
 func (r *Registry) Routes() []registry.Route {
 	g := r.guard()
 	const read, publish = evidence.Read, evidence.Publish
+	const login = "pushing needs a token of this registry; give it to nuget push as -ApiKey"
 	all := []registry.Route{
 		g.Anyone("GET", "/v3/index.json", r.serveIndex),
 
-		r.pushed(g, "/"+publishPath, r.pushPackage),
-		r.pushed(g, "/"+publishPath+"/{$}", r.pushPackage), // NuGet.exe adds the slash
-		r.pushed(g, "/"+symbolsPath, r.pushSymbols),
-		r.pushed(g, "/"+symbolsPath+"/{$}", r.pushSymbols),
+		g.InBody("PUT", "/"+publishPath, publish, login, r.pushPackage),
+		g.InBody("PUT", "/"+publishPath+"/{$}", publish, login, r.pushPackage), // NuGet.exe adds the slash
+		g.InBody("PUT", "/"+symbolsPath, publish, login, r.pushSymbols),
+		g.InBody("PUT", "/"+symbolsPath+"/{$}", publish, login, r.pushSymbols),
 		g.Named("DELETE", "/"+publishPath+"/{name}/{version}", publish, pathName, r.unlist),
 		g.Named("POST", "/"+publishPath+"/{name}/{version}", publish, pathName, r.relist),
 		g.Named("PUT", "/"+publishPath+"/{name}/deprecations", publish, pathName, r.setDeprecation),
@@ -46,11 +45,4 @@ func (r *Registry) Routes() []registry.Route {
 			g.Named("GET", "/"+h.path+"{name}/page/{lower}/{upper}", read, pathName, r.serveRegistrationPage(h)))
 	}
 	return all
-}
-
-// pushed is a route whose name only the body tells: the endpoint asks for the right to publish it.
-func (r *Registry) pushed(g registry.Guard, pattern string, fn registry.Endpoint) registry.Route {
-	route := g.Visitor(http.MethodPut, pattern, fn)
-	route.Access, route.Permission = registry.AccessNamespace, evidence.Publish
-	return route
 }

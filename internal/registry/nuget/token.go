@@ -31,7 +31,7 @@ func (r *Registry) exchange(w http.ResponseWriter, req *http.Request, _ evidence
 		Username  string `json:"username"`
 		TokenType string `json:"tokenType"`
 	}
-	if err := readJSON(w, req, &body); err != nil {
+	if err := registry.ReadJSON(w, req, maxJSON, &body); err != nil {
 		return err
 	}
 	if body.TokenType != "" && !strings.EqualFold(body.TokenType, "ApiKey") {

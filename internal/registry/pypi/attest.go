@@ -11,6 +11,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // Attestations checks the attestations that come with a file.
@@ -168,25 +169,10 @@ func (r *Registry) serveProvenance(w http.ResponseWriter, req *http.Request, act
 	}
 	if accept := req.Header.Get("Accept"); err == nil && accept != "" && !strings.Contains(accept, typeIntegrity) &&
 		!strings.Contains(accept, "application/json") && !strings.Contains(accept, "*/*") {
-		return respond(w, http.StatusNotAcceptable, "application/json", map[string]string{"message": "Request not acceptable"})
+		return registry.AnswerJSON(w, http.StatusNotAcceptable, "application/json", map[string]string{"message": "Request not acceptable"})
 	}
 	if known.Provenance == "" || !sameVersion(req.PathValue("version"), rel.Version) {
-		return respond(w, http.StatusNotFound, "application/json", map[string]string{"message": "No provenance available for " + clip(file)})
+		return registry.AnswerJSON(w, http.StatusNotFound, "application/json", map[string]string{"message": "No provenance available for " + clip(file)})
 	}
 	return r.core.ServeBlob(w, req, known.Provenance, rel.Published, typeIntegrity)
-}
-
-// respond writes v as JSON.
-func respond(w http.ResponseWriter, status int, contentType string, v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	w.Write(raw) // a failure means that the caller has gone
-	return nil
 }

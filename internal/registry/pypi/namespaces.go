@@ -9,6 +9,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // Namespaces knows whose prefixes are. The account package implements it.
@@ -80,7 +81,7 @@ func (r *Registry) serveNamespaces(w http.ResponseWriter, req *http.Request, _ e
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, typeJSON, map[string]any{"meta": meta{versionJSON}, "namespaces": all})
+	return registry.AnswerJSON(w, http.StatusOK, typeJSON, map[string]any{"meta": meta{versionJSON}, "namespaces": all})
 }
 
 // serveNamespace answers GET /namespace/{namespace}.
@@ -91,7 +92,7 @@ func (r *Registry) serveNamespace(w http.ResponseWriter, req *http.Request, _ ev
 	}
 	for _, n := range all {
 		if n.Name == normal(req.PathValue("namespace")) {
-			return respond(w, http.StatusOK, typeJSON, n)
+			return registry.AnswerJSON(w, http.StatusOK, typeJSON, n)
 		}
 	}
 	return fault.New(fault.NotFound, "name-unknown", "there is no namespace %q here", clip(req.PathValue("namespace")))

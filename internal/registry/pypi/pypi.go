@@ -16,6 +16,7 @@
 package pypi
 
 import (
+	"cmp"
 	"crypto/rand"
 	"io"
 	"log/slog"
@@ -88,22 +89,9 @@ type Registry struct {
 
 // New returns the registry.
 func New(core *registry.Core, cfg Config) *Registry {
-	r := &Registry{core: core, config: cfg, limits: cfg.Limits, clock: cfg.Clock, log: cfg.Log}
-	if r.limits == (Limits{}) {
-		r.limits = DefaultLimits()
-	}
-	if r.config.OpenFor == 0 {
-		r.config.OpenFor = DefaultOpenFor
-	}
-	if r.clock == nil {
-		r.clock = clock.System{}
-	}
-	if r.config.Random == nil {
-		r.config.Random = rand.Reader
-	}
-	if r.log == nil {
-		r.log = slog.Default()
-	}
+	r := &Registry{core: core, config: cfg, limits: cmp.Or(cfg.Limits, DefaultLimits()), clock: cmp.Or[clock.Clock](cfg.Clock, clock.System{}), log: cmp.Or(cfg.Log, slog.Default())}
+	r.config.OpenFor = cmp.Or(cfg.OpenFor, DefaultOpenFor)
+	r.config.Random = cmp.Or(cfg.Random, rand.Reader)
 	r.listings = registry.NewCache[*listing](r.limits.Cache)
 	r.pages = registry.NewPages(core, r.limits.Cache, r.clock.Now)
 	return r
@@ -111,19 +99,13 @@ func New(core *registry.Core, cfg Config) *Registry {
 
 // Handler serves the routes. The caller has stripped the path that PublicURL ends in.
 func (r *Registry) Handler() http.Handler {
-	mux := http.NewServeMux()
-	for _, route := range r.Routes() {
-		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
-		r.fail(w, req, fault.New(fault.NotFound, "route-unknown", "the PyPI registry has no %s %s", req.Method, clip(req.URL.Path)))
-	})
-	return mux
+	g := r.guard()
+	return g.Mux(r.Routes(), g.UnknownRoute)
 }
 
 // guard makes the routes.
 func (r *Registry) guard() registry.Guard {
-	return registry.Guard{Core: r.core, Ecosystem: purl.PyPI, Fail: r.fail}
+	return registry.Guard{Core: r.core, Ecosystem: purl.PyPI, Fail: r.fail, Log: r.log}
 }
 
 // pathName is the name in a path as the core keeps it.
@@ -132,12 +114,6 @@ func pathName(req *http.Request) string { return normal(req.PathValue("name")) }
 // fail answers with the sentence in the status line, which twine and pip print, and in the body.
 func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	f := fault.As(err)
-	if f.Kind == fault.Internal {
-		r.log.ErrorContext(req.Context(), "pypi request failed", "route", req.Pattern, "name", req.PathValue("name"), "error", err)
-	}
-	if req.Context().Err() != nil {
-		return // nobody is there to read the answer
-	}
 	status := fault.HTTPStatus(err)
 	if status == http.StatusUnauthorized {
 		w.Header().Set("Www-Authenticate", `Basic realm="Hullmark"`)
@@ -145,11 +121,7 @@ func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	w.Header().Set("Hullmark-Code", f.Code)
 	if status == http.StatusNotFound {
 		// pip asks for many names that are not here, and would have to connect anew for each.
-		h := w.Header()
-		h.Set("Content-Type", "text/plain; charset=utf-8")
-		h.Set("Cache-Control", "no-store")
-		w.WriteHeader(status)
-		io.WriteString(w, f.Text+"\n")
+		registry.Answer(w, status, "text/plain; charset=utf-8", []byte(f.Text+"\n"))
 		return
 	}
 	registry.WriteReason(w, req, status, f.Text, "text/plain; charset=utf-8", f.Text+"\n")

@@ -26,7 +26,7 @@ func (r *Registry) Routes() []registry.Route {
 		g.Anyone("GET", "/namespaces", r.serveNamespaces),
 		g.Anyone("GET", "/namespace/{namespace}", r.serveNamespace),
 
-		ofName(g.Visitor("POST", "/legacy/{$}", known(r.upload))),
+		g.InBody("POST", "/legacy/{$}", evidence.Publish, login, r.upload),
 		g.Anyone("POST", "/legacy", r.redirectUpload),
 	)
 }

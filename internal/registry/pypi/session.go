@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -39,10 +40,10 @@ func (r *Registry) sessionRoutes() []registry.Route {
 	g := r.guard()
 	g.Fail = r.problem
 	of := func(method, pattern string, fn sessionEndpoint) registry.Route {
-		return ofName(g.Account(method, pattern, r.inSession(fn)))
+		return g.InBody(method, pattern, evidence.Publish, login, r.inSession(fn))
 	}
 	return []registry.Route{
-		ofName(g.Account("POST", "/upload/{$}", r.openSession)),
+		g.InBody("POST", "/upload/{$}", evidence.Publish, login, r.openSession),
 		of("GET", "/upload/{id}", r.showSession),
 		of("DELETE", "/upload/{id}", r.dropSession),
 		of("POST", "/upload/{id}/publish", r.publishSession),
@@ -51,40 +52,23 @@ func (r *Registry) sessionRoutes() []registry.Route {
 		of("GET", "/upload/{id}/files/{file}", r.showFile),
 		of("DELETE", "/upload/{id}/files/{file}", r.dropFile),
 		of("POST", "/upload/{id}/files/{file}/complete", r.completeFile),
-		// The bytes of a file are more than Account reads.
-		ofName(g.Visitor("POST", "/upload/{id}/files/{file}/content", known(r.inSession(r.receiveFile)))),
+		of("POST", "/upload/{id}/files/{file}/content", r.receiveFile),
 		g.Anyone("GET", "/stage/{id}/simple/{name}/{$}", r.serveStage),
 		g.Anyone("GET", "/stage/{id}/files/{name}/{file}", r.serveStaged),
 	}
 }
 
-// ofName declares a route for who may publish the name that only its body, or what it is about, tells.
-func ofName(route registry.Route) registry.Route {
-	route.Access, route.Permission = registry.AccessNamespace, evidence.Publish
-	return route
-}
-
-// known refuses callers without a credential before a byte of the body is read.
-func known(fn registry.Endpoint) registry.Endpoint {
-	return func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
-		if actor.Anonymous() {
-			return fault.New(fault.Unauthenticated, "login-required", "an upload needs a credential: the user name __token__ and a token as password")
-		}
-		return fn(w, req, actor)
-	}
-}
+// login says how to give a credential.
+const login = "an upload needs a credential: the user name __token__ and a token as password"
 
 // problem answers with a problem document. Source: RFC 9457.
-func (r *Registry) problem(w http.ResponseWriter, req *http.Request, err error) {
+func (r *Registry) problem(w http.ResponseWriter, _ *http.Request, err error) {
 	f := fault.As(err)
-	if f.Kind == fault.Internal {
-		r.log.ErrorContext(req.Context(), "pypi request failed", "route", req.Pattern, "error", err)
-	}
 	status := fault.HTTPStatus(err)
 	if status == http.StatusUnauthorized {
 		w.Header().Set("Www-Authenticate", `Basic realm="Hullmark"`)
 	}
-	_ = respond(w, status, "application/problem+json", map[string]any{
+	_ = registry.AnswerJSON(w, status, "application/problem+json", map[string]any{
 		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": f.Text, "code": f.Code, "kind": f.Kind.String(),
 		"meta": meta{"2.0"}, "errors": []map[string]string{{"source": f.Code, "message": f.Text}},
 	})
@@ -128,7 +112,7 @@ func (r *Registry) session(ctx context.Context, id string) (*session, error) {
 		return nil, err
 	}
 	s := &session{Draft: d}
-	s.name, s.version, _ = cut(d.Subject)
+	s.name, s.version, _ = strings.Cut(d.Subject, " ")
 	if d.Note != "" {
 		err = json.Unmarshal([]byte(d.Note), &s.note)
 	}
@@ -147,30 +131,13 @@ func (s *session) missing() []string {
 	return out
 }
 
-// cut takes a subject "name version" apart.
-func cut(subject string) (name, version string, ok bool) {
-	for i := range subject {
-		if subject[i] == ' ' {
-			return subject[:i], subject[i+1:], true
-		}
-	}
-	return subject, "", false
-}
-
-func decode(w http.ResponseWriter, req *http.Request, v any) error {
-	if err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxSmall)).Decode(v); err != nil {
-		return fault.New(fault.Invalid, "body-malformed", "the body is not the JSON that was expected here").Because(err)
-	}
-	return nil
-}
-
 // openSession answers POST /upload/.
 func (r *Registry) openSession(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	var asked struct {
 		Name    string `json:"name"`
 		Version string `json:"version"`
 	}
-	if err := decode(w, req, &asked); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &asked); err != nil {
 		return err
 	}
 	name := normal(asked.Name)
@@ -209,7 +176,7 @@ func (r *Registry) answer(w http.ResponseWriter, status int, s *session) error {
 	for _, name := range s.missing() {
 		files[name] = map[string]any{"status": "pending", "link": base + "/files/" + url.PathEscape(name)}
 	}
-	return respond(w, status, typeUpload, map[string]any{
+	return registry.AnswerJSON(w, status, typeUpload, map[string]any{
 		"meta": meta{"2.0"}, "name": s.name, "version": s.version,
 		"links": map[string]string{
 			"session": base, "upload": base + "/files", "publish": base + "/publish", "extend": base + "/extend",
@@ -239,7 +206,7 @@ func (r *Registry) extendSession(w http.ResponseWriter, req *http.Request, _ evi
 	var asked struct {
 		For int64 `json:"extend-for"` // seconds
 	}
-	if err := decode(w, req, &asked); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &asked); err != nil {
 		return err
 	}
 	if asked.For <= 0 || time.Duration(asked.For)*time.Second > longestLife {

@@ -24,7 +24,7 @@ func (r *Registry) announceFile(w http.ResponseWriter, req *http.Request, _ evid
 		Hashes    map[string]string `json:"hashes"`
 		Mechanism string            `json:"mechanism"`
 	}
-	if err := decode(w, req, &asked); err != nil {
+	if err := registry.ReadJSON(w, req, maxSmall, &asked); err != nil {
 		return err
 	}
 	if _, err := s.check(asked.Filename); err != nil {
@@ -84,7 +84,7 @@ func (s *session) check(file string) (sort, error) {
 
 func (r *Registry) answerFile(w http.ResponseWriter, status int, s *session, file, state string) error {
 	base := r.sessionURL(s.ID) + "/files/" + url.PathEscape(file)
-	return respond(w, status, typeUpload, map[string]any{
+	return registry.AnswerJSON(w, status, typeUpload, map[string]any{
 		"meta": meta{"2.0"}, "status": state, "expires-at": s.Expires.UTC().Format(time.RFC3339),
 		"links":     map[string]string{"file-upload-session": base, "publishing-session": r.sessionURL(s.ID), "complete": base + "/complete"},
 		"mechanism": map[string]any{"identifier": mechanism, "file_url": base + "/content"},

@@ -282,7 +282,7 @@ func (r *Registry) serveNames(w http.ResponseWriter, req *http.Request, actor ev
 	if err != nil {
 		return err
 	}
-	names, err := r.core.Names(req.Context(), purl.PyPI, "", "", namesPage)
+	names, err := r.core.NamesSeen(req.Context(), actor, purl.PyPI, "", namesPage)
 	if err != nil {
 		return err
 	}
@@ -291,9 +291,7 @@ func (r *Registry) serveNames(w http.ResponseWriter, req *http.Request, actor ev
 	}
 	seen := []entry{}
 	for _, name := range names {
-		if r.core.MayRead(req.Context(), actor, purl.PyPI, name) == nil {
-			seen = append(seen, entry{name})
-		}
+		seen = append(seen, entry{name})
 	}
 	var body []byte
 	if form == typeJSON {

@@ -39,11 +39,8 @@ func (r *Registry) RootRoutes() []registry.Route {
 
 // RootHandler serves RootRoutes.
 func (r *Registry) RootHandler() http.Handler {
-	mux := http.NewServeMux()
-	for _, route := range r.RootRoutes() {
-		mux.HandleFunc(route.Method+" "+route.Pattern, route.Handler)
-	}
-	return mux
+	g := r.guard()
+	return g.Mux(r.RootRoutes(), g.UnknownRoute)
 }
 
 // serveAudience answers GET /_/oidc/audience.
@@ -51,7 +48,7 @@ func (r *Registry) serveAudience(w http.ResponseWriter, _ *http.Request, _ evide
 	if r.config.Exchanger == nil {
 		return notEnabled()
 	}
-	return respond(w, http.StatusOK, "application/json", map[string]string{"audience": r.config.Exchanger.Audience(purl.PyPI)})
+	return registry.AnswerJSON(w, http.StatusOK, "application/json", map[string]string{"audience": r.config.Exchanger.Audience(purl.PyPI)})
 }
 
 func notEnabled() error {
@@ -69,7 +66,7 @@ func (r *Registry) discover(w http.ResponseWriter, req *http.Request, _ evidence
 		return notEnabled()
 	}
 	root := base.Scheme + "://" + base.Host
-	return respond(w, http.StatusOK, typePytp, map[string]any{
+	return registry.AnswerJSON(w, http.StatusOK, typePytp, map[string]any{
 		"audience-endpoint": root + AudiencePath, "token-mint-endpoint": root + MintPath, "mint-token-endpoint": root + MintPath,
 		"features": []string{singleUse, multiUse}, "default-features": []string{multiUse},
 	})
@@ -109,7 +106,7 @@ func (r *Registry) mint(w http.ResponseWriter, req *http.Request, _ evidence.Act
 		}
 		return mintFailed(w, status, mintCode(f.Code), f.Text)
 	}
-	return respond(w, http.StatusOK, "application/json", map[string]any{"success": true, "token": m.Secret, "expires": m.Expires.Unix()})
+	return registry.AnswerJSON(w, http.StatusOK, "application/json", map[string]any{"success": true, "token": m.Secret, "expires": m.Expires.Unix()})
 }
 
 // mintCode is a refusal in the words that clients know.
@@ -124,7 +121,7 @@ func mintCode(code string) string {
 }
 
 func mintFailed(w http.ResponseWriter, status int, code, description string) error {
-	return respond(w, status, "application/json", map[string]any{
+	return registry.AnswerJSON(w, status, "application/json", map[string]any{
 		"message": "Token request failed", "errors": []map[string]string{{"code": code, "description": description}},
 	})
 }

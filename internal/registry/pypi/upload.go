@@ -59,11 +59,8 @@ func (r *Registry) upload(w http.ResponseWriter, req *http.Request, actor eviden
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
-	if hold.Waits() {
-		fmt.Fprintf(w, "held: %s is not offered yet, because %s. Somebody else who may publish it approves it with: hullmark approve %s\n",
-			p.file.name, hold.Summary, purl.New(purl.PyPI, p.name, p.version))
-	} else if hold != nil && hold.Warn {
-		fmt.Fprintf(w, "noted (%s): %s is offered, and others may want to look at it: %s\n", hold.Code, p.file.name, hold.Summary)
+	if text := hold.Notice(p.file.name, string(purl.New(purl.PyPI, p.name, p.version))); text != "" {
+		fmt.Fprintln(w, text)
 	}
 	return nil
 }

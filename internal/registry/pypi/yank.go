@@ -1,12 +1,12 @@
 package pypi
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry"
 )
 
 // yank answers PATCH /pypi/{name}/{version} with {"yanked": true}, a reason, or false. PyPI has no interface for
@@ -15,8 +15,8 @@ func (r *Registry) yank(w http.ResponseWriter, req *http.Request, actor evidence
 	var asked struct {
 		Yanked any `json:"yanked"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxMint)).Decode(&asked); err != nil {
-		return fault.New(fault.Invalid, "body-malformed", "the body is not the JSON that was expected here").Because(err)
+	if err := registry.ReadJSON(w, req, maxMint, &asked); err != nil {
+		return err
 	}
 	name, version := pathName(req), req.PathValue("version")
 	all, err := r.core.Releases(req.Context(), purl.PyPI, name)
@@ -48,5 +48,5 @@ func (r *Registry) yank(w http.ResponseWriter, req *http.Request, actor evidence
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, "application/json", map[string]any{"name": name, "version": version, "yanked": asked.Yanked})
+	return registry.AnswerJSON(w, http.StatusOK, "application/json", map[string]any{"name": name, "version": version, "yanked": asked.Yanked})
 }
