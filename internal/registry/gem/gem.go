@@ -86,6 +86,7 @@ type Registry struct {
 	log          *slog.Logger
 
 	offers  *registry.Cache[*offer]
+	stored  *registry.Facts[Spec]
 	loading singleflight.Group
 	index   *index
 	waiting *waiting
@@ -97,6 +98,7 @@ func New(core *registry.Core, cfg Config) *Registry {
 		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, trust: cfg.Trust, exchange: cfg.Exchange,
 		attestations: cfg.Attestations, upstream: cfg.Upstream, base: cfg.PublicURL, limits: cmp.Or(cfg.Limits, DefaultLimits()), clock: cmp.Or[clock.Clock](cfg.Clock, clock.System{}), log: cmp.Or(cfg.Log, slog.Default()),
 	}
+	r.stored = registry.NewFacts[Spec](core, r.limits.Cache)
 	r.offers = registry.NewCache[*offer](r.limits.Cache)
 	r.index = newIndex(r)
 	r.waiting = newWaiting()

@@ -6,9 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -88,7 +85,7 @@ func (r *Registry) offerOf(ctx context.Context, spelling string) (*offer, error)
 		return r.proxied(ctx, spelling, state, old)
 	}
 	made, err, _ := r.loading.Do(name+" "+state, func() (any, error) {
-		return r.load(context.WithoutCancel(ctx), name, state, old)
+		return r.load(context.WithoutCancel(ctx), name, state)
 	})
 	if err != nil {
 		return nil, err
@@ -100,8 +97,8 @@ func (o *offer) holds(state string, now time.Time) bool {
 	return o.state == state && (o.until.IsZero() || now.Before(o.until))
 }
 
-// load makes the offer of a hosted name. What the one before it knows is not read again.
-func (r *Registry) load(ctx context.Context, name, state string, old *offer) (*offer, error) {
+// load makes the offer of a hosted name.
+func (r *Registry) load(ctx context.Context, name, state string) (*offer, error) {
 	releases, err := r.core.Releases(ctx, purl.Gem, name)
 	if err != nil {
 		return nil, err
@@ -109,19 +106,11 @@ func (r *Registry) load(ctx context.Context, name, state string, old *offer) (*o
 	if len(releases) == 0 {
 		return nil, fault.New(fault.NotFound, "name-unknown", "there is no gem %q here", clip(name))
 	}
-	known := map[digest.Digest]*Spec{}
-	if old != nil {
-		for _, v := range old.all {
-			known[v.Metadata] = v.spec
-		}
-	}
 	o := &offer{name: name, hosted: true, state: state, all: make([]version, len(releases)), order: releases[len(releases)-1].Seq}
 	for i, rel := range releases {
-		spec := known[rel.Metadata]
-		if spec == nil || rel.Metadata == "" {
-			if spec, err = r.readSpec(ctx, rel.Metadata); err != nil {
-				return nil, err
-			}
+		spec, err := r.stored.Get(ctx, rel.Metadata)
+		if err != nil {
+			return nil, err
 		}
 		o.all[i] = version{Release: rel, spec: spec, sha256: rel.Artifact.Hex()}
 	}
@@ -159,23 +148,6 @@ func (r *Registry) finish(ctx context.Context, o *offer) (err error) {
 	o.info = indexPage([]byte(renderInfo(o.offered)), o.until)
 	return nil
 }
-
-// readSpec reads the metadata that was stored with a release.
-func (r *Registry) readSpec(ctx context.Context, d digest.Digest) (*Spec, error) {
-	blob, err := r.core.Blobs().Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer blob.Close()
-	s := new(Spec)
-	if err := json.NewDecoder(io.LimitReader(blob, maxStored)).Decode(s); err != nil {
-		return nil, fmt.Errorf("stored metadata %s: %w", d, err)
-	}
-	return s, nil
-}
-
-// maxStored bounds the stored metadata of a gem, in bytes.
-const maxStored = 16 << 20
 
 // find returns a version of the name by its key, offered or not.
 func (o *offer) find(key string) (version, bool) {

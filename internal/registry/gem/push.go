@@ -120,7 +120,7 @@ func (p *pushed) checkSpelling(ctx context.Context, name string) error {
 		return err
 	}
 	if len(all) > 0 {
-		first, err := p.r.readSpec(ctx, all[0].Metadata)
+		first, err := p.r.stored.Get(ctx, all[0].Metadata)
 		if err != nil {
 			return err
 		}

@@ -210,7 +210,7 @@ func (r *Registry) putChecksum(w http.ResponseWriter, req *http.Request, t targe
 	if !ok {
 		return fault.New(fault.NotFound, "version-unknown", "%s was not deployed, so its checksum says nothing; deploy the file before its checksum", clip(t.file))
 	}
-	have, err := r.checksum(req.Context(), o, release, t.sum)
+	have, err := r.checksum(req.Context(), release, t.sum)
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,7 @@ type Registry struct {
 	log        *slog.Logger
 
 	pages  *registry.Pages
+	stored *registry.Facts[facts]
 	offers *registry.Cache[*offer]
 	routes map[string]registry.Route // by method and shape
 }
@@ -94,6 +95,7 @@ func New(core *registry.Core, cfg Config) *Registry {
 		limits: cmp.Or(cfg.Limits, DefaultLimits()), clock: cmp.Or[clock.Clock](cfg.Clock, clock.System{}), random: cfg.Random, log: cmp.Or(cfg.Log, slog.Default()),
 	}
 	r.pages = registry.NewPages(core, r.limits.Cache, func() time.Time { return r.clock.Now() })
+	r.stored = registry.NewFacts[facts](core, r.limits.Cache)
 	r.offers = registry.NewCache[*offer](r.limits.Cache)
 	r.routes = map[string]registry.Route{}
 	for _, route := range r.layoutRoutes() {

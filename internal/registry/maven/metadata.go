@@ -325,7 +325,7 @@ func (r *Registry) newest(ctx context.Context, name, packaging string) (*newestF
 		if f.ArtifactType != "pom" && f.ArtifactType != "jar" {
 			continue
 		}
-		one, err := r.facts(ctx, o, f)
+		one, err := r.stored.Get(ctx, f.Metadata)
 		if err != nil {
 			return nil, err
 		}

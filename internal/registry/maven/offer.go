@@ -2,12 +2,8 @@ package maven
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	mvn "github.com/masahiro331/go-mvn-version"
@@ -41,16 +37,13 @@ func (f facts) sum(algorithm string) string {
 }
 
 // offer is everything that was published under a name, as long as nothing changes. It is not changed
-// once it is made, but for what was read of its metadata.
+// once it is made.
 type offer struct {
 	name     string
 	state    string
 	order    int64
 	releases []registry.Release
 	at       map[fileKey]int // index into releases
-
-	mu   sync.Mutex
-	read map[digest.Digest]facts
 }
 
 type fileKey struct{ version, file string }
@@ -73,7 +66,7 @@ func (r *Registry) offer(ctx context.Context, name string) (*offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &offer{name: name, state: state, releases: all, at: make(map[fileKey]int, len(all)), read: map[digest.Digest]facts{}}
+	o := &offer{name: name, state: state, releases: all, at: make(map[fileKey]int, len(all))}
 	for i, one := range all {
 		o.at[fileKey{one.Version, one.File}] = i
 		o.order = max(o.order, one.Seq)
@@ -99,41 +92,6 @@ func (o *offer) file(c coordinates) (registry.Release, bool) {
 		}
 	}
 	return registry.Release{}, false
-}
-
-// facts returns what is kept about a file.
-func (r *Registry) facts(ctx context.Context, o *offer, of registry.Release) (facts, error) {
-	o.mu.Lock()
-	f, ok := o.read[of.Metadata]
-	o.mu.Unlock()
-	if ok {
-		return f, nil
-	}
-	f, err := r.readFacts(ctx, of.Metadata)
-	if err != nil {
-		return f, err
-	}
-	o.mu.Lock()
-	o.read[of.Metadata] = f
-	o.mu.Unlock()
-	return f, nil
-}
-
-func (r *Registry) readFacts(ctx context.Context, d digest.Digest) (facts, error) {
-	var f facts
-	blob, err := r.core.Blobs().Open(ctx, d)
-	if err != nil {
-		return f, err
-	}
-	defer blob.Close()
-	raw, err := io.ReadAll(blob)
-	if err == nil {
-		err = json.Unmarshal(raw, &f)
-	}
-	if err != nil {
-		return f, fmt.Errorf("read metadata %s: %w", d, err)
-	}
-	return f, nil
 }
 
 // versions are those that are offered to everybody, in the order of Maven, with the files of each. A version of which any

@@ -186,11 +186,11 @@ func (r *Registry) publishDraft(ctx context.Context, actor evidence.Actor, d reg
 			stages[f.Name] = stage
 		}
 		if strings.HasSuffix(f.Type, "."+sidecarPGP) || strings.HasSuffix(f.Type, "."+sidecarSigstore) {
-			one, err := r.readFacts(ctx, f.Metadata)
+			one, err := r.stored.Get(ctx, f.Metadata)
 			if err != nil {
 				return err
 			}
-			proofs[f.Name+" "+f.File] = one
+			proofs[f.Name+" "+f.File] = *one
 		}
 	}
 	_, err := r.core.PublishDraft(ctx, actor, d, func(u *registry.Upload) {
@@ -251,7 +251,7 @@ func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, d regis
 		if t.sum != "" {
 			sum := f.Artifact.Hex()
 			if t.sum != "sha256" {
-				one, err := r.readFacts(req.Context(), f.Metadata)
+				one, err := r.stored.Get(req.Context(), f.Metadata)
 				if err != nil {
 					return err
 				}

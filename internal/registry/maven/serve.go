@@ -31,7 +31,7 @@ func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evi
 	case !ok:
 		return fileUnknown(t.coordinates)
 	case t.sum != "":
-		sum, err := r.checksum(req.Context(), o, release, t.sum)
+		sum, err := r.checksum(req.Context(), release, t.sum)
 		if err != nil {
 			return err
 		}
@@ -66,11 +66,11 @@ func serveSum(w http.ResponseWriter, sum string) {
 }
 
 // checksum returns a release's checksum in hex.
-func (r *Registry) checksum(ctx context.Context, o *offer, release registry.Release, algorithm string) (string, error) {
+func (r *Registry) checksum(ctx context.Context, release registry.Release, algorithm string) (string, error) {
 	if algorithm == "sha256" {
 		return release.Artifact.Hex(), nil
 	}
-	f, err := r.facts(ctx, o, release)
+	f, err := r.stored.Get(ctx, release.Metadata)
 	if err != nil {
 		return "", err
 	}

@@ -1,11 +1,6 @@
 package nuget
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-
-	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 )
 
@@ -52,16 +47,4 @@ func described(n *nuspec) *metadata {
 		LicenseURL: n.LicenseURL, License: n.License, LicenseFile: n.LicenseFile, MinClient: n.MinClient, Repository: n.Repository,
 		Tags: n.Tags, Types: n.Types, RequireLicenseAcceptance: n.RequireLicenseAcceptance, SemVer2: n.semVer2(), Groups: n.Groups,
 	}
-}
-
-func (r *Registry) readMetadata(ctx context.Context, d digest.Digest) (*metadata, error) {
-	data, err := blob.Get(ctx, r.core.Blobs(), d)
-	if err != nil {
-		return nil, err
-	}
-	m := &metadata{}
-	if err := json.Unmarshal(data, m); err != nil {
-		return nil, fmt.Errorf("stored metadata %s: %w", d, err)
-	}
-	return m, nil
 }

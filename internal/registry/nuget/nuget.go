@@ -88,8 +88,9 @@ type Registry struct {
 	clock      clock.Clock
 	log        *slog.Logger
 
-	pages *registry.Pages
-	keys  *verifyKeys
+	pages  *registry.Pages
+	stored *registry.Facts[metadata]
+	keys   *verifyKeys
 	// listings are what upstreams say, once it was parsed.
 	listings     *registry.Cache[*listing]
 	listingOrder atomic.Int64
@@ -109,6 +110,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 		r.signer = cfg.Countersigner
 	}
 	r.pages = registry.NewPages(core, r.limits.Cache, r.clock.Now)
+	r.stored = registry.NewFacts[metadata](core, r.limits.Cache)
 	r.listings = registry.NewCache[*listing](r.limits.Cache)
 	r.keys = newVerifyKeys(r.clock, cmp.Or(cfg.Random, rand.Reader))
 	return r, nil

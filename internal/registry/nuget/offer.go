@@ -103,7 +103,7 @@ func (r *Registry) all(ctx context.Context, name string) (*offer, error) {
 		if e.version, err = parseVersion(rel.Version); err != nil {
 			return nil, err
 		}
-		if e.metadata, err = r.readMetadata(ctx, rel.Metadata); err != nil {
+		if e.metadata, err = r.stored.Get(ctx, rel.Metadata); err != nil {
 			return nil, err
 		}
 		o.entries = append(o.entries, e)

@@ -160,9 +160,9 @@ func (r *Registry) serveProvenance(w http.ResponseWriter, req *http.Request, act
 	if err == nil {
 		err = r.core.MayDownload(req.Context(), actor, purl.PyPI, name, rel)
 	}
-	var known facts
+	known := &facts{}
 	if err == nil {
-		known, err = r.facts(req.Context(), rel.Metadata)
+		known, err = r.stored.Get(req.Context(), rel.Metadata)
 	}
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return err

@@ -1,11 +1,6 @@
 package pypi
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-
-	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 )
 
@@ -19,20 +14,4 @@ type facts struct {
 	MD5            string        `json:"md5,omitempty"`
 	Blake2         string        `json:"blake2,omitempty"`
 	Provenance     digest.Digest `json:"provenance,omitempty"` // a provenance object (PEP 740), a blob
-}
-
-// facts reads what is stored of a file.
-func (r *Registry) facts(ctx context.Context, stored digest.Digest) (facts, error) {
-	var f facts
-	if stored == "" {
-		return f, nil
-	}
-	raw, err := blob.Get(ctx, r.core.Blobs(), stored)
-	if err != nil {
-		return f, err
-	}
-	if err := json.Unmarshal(raw, &f); err != nil {
-		return f, fmt.Errorf("stored facts %s: %w", stored, err)
-	}
-	return f, nil
 }

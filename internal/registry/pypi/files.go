@@ -41,7 +41,7 @@ func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evi
 
 // serveMetadata answers with the METADATA that was read out of a wheel.
 func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, rel registry.Release) error {
-	known, err := r.facts(req.Context(), rel.Metadata)
+	known, err := r.stored.Get(req.Context(), rel.Metadata)
 	if err != nil {
 		return err
 	}

@@ -55,11 +55,11 @@ func (r *Registry) project(ctx context.Context, name string) (*project, error) {
 	p := &project{name: name}
 	for _, rel := range all {
 		if p.keep(rel, rel.Ripe(cooldown), r.clock.Now()) {
-			f, err := r.facts(ctx, rel.Metadata)
+			f, err := r.stored.Get(ctx, rel.Metadata)
 			if err != nil {
 				return nil, err
 			}
-			p.files = append(p.files, file{Release: rel, facts: f, sha256: rel.Artifact.Hex(), url: fileURL(name, rel.File)})
+			p.files = append(p.files, file{Release: rel, facts: *f, sha256: rel.Artifact.Hex(), url: fileURL(name, rel.File)})
 		}
 	}
 	if p.prefixes, err = r.prefixes(ctx, name); err != nil {

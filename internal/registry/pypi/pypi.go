@@ -78,6 +78,7 @@ type Registry struct {
 	core   *registry.Core
 	config Config
 	pages  *registry.Pages
+	stored *registry.Facts[facts]
 	// listings are the upstream's indexes, parsed.
 	listings *registry.Cache[*listing]
 	limits   Limits
@@ -92,6 +93,7 @@ func New(core *registry.Core, cfg Config) *Registry {
 	r := &Registry{core: core, config: cfg, limits: cmp.Or(cfg.Limits, DefaultLimits()), clock: cmp.Or[clock.Clock](cfg.Clock, clock.System{}), log: cmp.Or(cfg.Log, slog.Default())}
 	r.config.OpenFor = cmp.Or(cfg.OpenFor, DefaultOpenFor)
 	r.config.Random = cmp.Or(cfg.Random, rand.Reader)
+	r.stored = registry.NewFacts[facts](core, r.limits.Cache)
 	r.listings = registry.NewCache[*listing](r.limits.Cache)
 	r.pages = registry.NewPages(core, r.limits.Cache, r.clock.Now)
 	return r

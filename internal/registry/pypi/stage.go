@@ -18,12 +18,12 @@ func (r *Registry) serveStage(w http.ResponseWriter, req *http.Request, _ eviden
 	}
 	p := &project{name: s.name}
 	for _, f := range s.Files {
-		known, err := r.facts(req.Context(), f.Metadata)
+		known, err := r.stored.Get(req.Context(), f.Metadata)
 		if err != nil {
 			return err
 		}
 		rel := registry.Release{Version: f.Version, File: f.File, Size: f.Size, ArtifactType: f.Type, Published: s.Opened}
-		p.files = append(p.files, file{Release: rel, facts: known, sha256: f.Artifact.Hex(), url: fileURL(s.name, f.File)})
+		p.files = append(p.files, file{Release: rel, facts: *known, sha256: f.Artifact.Hex(), url: fileURL(s.name, f.File)})
 	}
 	p.arrange()
 	form, err := indexForm(req)
