@@ -123,27 +123,20 @@ func (r *Registry) load(ctx context.Context, name, state string) (*offer, error)
 }
 
 // finish decides what of all is offered, and renders it.
-func (r *Registry) finish(ctx context.Context, o *offer) (err error) {
-	if o.cooldown, err = r.core.Cooldown(ctx, purl.Gem, o.name); err != nil {
+func (r *Registry) finish(ctx context.Context, o *offer) error {
+	sieve, err := r.core.Sieve(ctx, purl.Gem, o.name)
+	if err != nil {
 		return err
 	}
-	now := r.clock.Now()
 	for _, v := range o.all {
-		if v.State != registry.Active || v.Recalled != "" {
-			continue
+		if sieve.Passes(v.Release) {
+			o.offered = append(o.offered, v)
 		}
-		ripe := v.Ripe(o.cooldown)
-		if now.Before(ripe) {
-			if o.until.IsZero() || ripe.Before(o.until) {
-				o.until = ripe
-			}
-			continue
-		}
-		o.offered = append(o.offered, v)
 	}
+	o.cooldown, o.until = sieve.Cooldown, sieve.Until
 	// Several changes of a name in one second still are in order.
 	if o.order == 0 {
-		o.order = now.UnixNano()
+		o.order = r.clock.Now().UnixNano()
 	}
 	o.info = indexPage([]byte(renderInfo(o.offered)), o.until)
 	return nil

@@ -178,12 +178,11 @@ func (r *Registry) serveSnapshot(w http.ResponseWriter, req *http.Request, actor
 
 // versions are those that the name offers now.
 func (r *Registry) versions(ctx context.Context, o *offer) ([]version, time.Time, error) {
-	cooldown, err := r.core.Cooldown(ctx, purl.Maven, o.name)
+	sieve, err := r.core.Sieve(ctx, purl.Maven, o.name)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	all, until := o.versions(cooldown, r.clock.Now())
-	return all, until, nil
+	return o.versions(sieve), sieve.Until, nil
 }
 
 // serveMetadata answers GET of the metadata of a folder: it may be an artifact's, and it may be a group's, which says

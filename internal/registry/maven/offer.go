@@ -95,9 +95,8 @@ func (o *offer) file(c coordinates) (registry.Release, bool) {
 }
 
 // versions are those that are offered to everybody, in the order of Maven, with the files of each. A version of which any
-// file waits, was recalled, or is too young is left out as a whole: a build that found half of it would break. until is
-// when the first of those that are too young will be old enough.
-func (o *offer) versions(cooldown time.Duration, now time.Time) (all []version, until time.Time) {
+// file waits, was recalled, or is too young is left out as a whole: a build that found half of it would break.
+func (o *offer) versions(sieve *registry.Sieve) []version {
 	byName := map[string]*version{}
 	var order []string
 	for _, one := range o.releases {
@@ -111,21 +110,16 @@ func (o *offer) versions(cooldown time.Duration, now time.Time) (all []version, 
 			order = append(order, one.Version)
 		}
 		v.files = append(v.files, one)
-		if ripe := one.Ripe(cooldown); now.Before(ripe) {
-			v.kept = true
-			if until.IsZero() || ripe.Before(until) {
-				until = ripe
-			}
-		}
-		v.kept = v.kept || one.State != registry.Active || one.Recalled != "" || one.Unlisted != ""
+		v.kept = !sieve.Passes(one) || one.Unlisted != "" || v.kept
 	}
+	var all []version
 	for _, name := range order {
 		if !byName[name].kept {
 			all = append(all, *byName[name])
 		}
 	}
 	slices.SortStableFunc(all, func(a, b version) int { return compareVersions(a.name, b.name) })
-	return all, until
+	return all
 }
 
 // version is a version, or a timestamped build of a snapshot.

@@ -20,8 +20,6 @@ type offer struct {
 	entries []*entry
 	until   time.Time // when a version ripens next; zero when none does
 	stale   time.Time // as of when the upstream said so, when it does not answer; else zero
-	// kept is why the newest version that is not offered is not; nil when all are.
-	kept error
 	// young is why the newest version that is too young is not offered.
 	young error
 }
@@ -41,40 +39,19 @@ func (r *Registry) offer(ctx context.Context, name string) (*offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cooldown, err := r.core.Cooldown(ctx, purl.NuGet, name)
+	sieve, err := r.core.Sieve(ctx, purl.NuGet, name)
 	if err != nil {
 		return nil, err
 	}
-	now := r.clock.Now()
-	o.entries = slices.DeleteFunc(o.entries, func(e *entry) bool { return !o.take(e, cooldown, now) })
-	if len(o.entries) == 0 && o.kept != nil {
-		return nil, o.kept
+	o.entries = slices.DeleteFunc(o.entries, func(e *entry) bool { return !sieve.Passes(e.Release) })
+	o.until, o.young = sieve.Until, sieve.Young
+	if len(o.entries) == 0 && sieve.Kept != nil {
+		return nil, sieve.Kept
 	}
 	if len(o.entries) == 0 {
 		return nil, nameUnknown(name)
 	}
 	return o, nil
-}
-
-// take reports whether a version is offered, and remembers why the newest is not.
-func (o *offer) take(e *entry, cooldown time.Duration, now time.Time) bool {
-	switch ripe := e.Ripe(cooldown); {
-	case e.State == registry.Withdrawn:
-		return false
-	case e.Recalled != "":
-		o.kept = registry.RecalledRelease(e.Release)
-	case e.State == registry.Held:
-		o.kept = fault.New(fault.Policy, "release-held", "%s waits for the approval of a second person; see what it changes with: hullmark hold show '%s'", e.PURL, e.PURL)
-	case now.Before(ripe):
-		if o.until.IsZero() || ripe.Before(o.until) {
-			o.until = ripe
-		}
-		o.kept = registry.TooYoung(e.Release, cooldown)
-		o.young = o.kept
-	default:
-		return true
-	}
-	return false
 }
 
 // all returns every version of a name, hosted or listed by the upstream.

@@ -48,20 +48,22 @@ func (r *Registry) project(ctx context.Context, name string) (*project, error) {
 	if len(all) == 0 {
 		return nil, nameUnknown(name)
 	}
-	cooldown, err := r.core.Cooldown(ctx, purl.PyPI, name)
+	sieve, err := r.core.Sieve(ctx, purl.PyPI, name)
 	if err != nil {
 		return nil, err
 	}
 	p := &project{name: name}
 	for _, rel := range all {
-		if p.keep(rel, rel.Ripe(cooldown), r.clock.Now()) {
-			f, err := r.stored.Get(ctx, rel.Metadata)
-			if err != nil {
-				return nil, err
-			}
-			p.files = append(p.files, file{Release: rel, facts: *f, sha256: rel.Artifact.Hex(), url: fileURL(name, rel.File)})
+		if !p.keep(sieve, rel) {
+			continue
 		}
+		f, err := r.stored.Get(ctx, rel.Metadata)
+		if err != nil {
+			return nil, err
+		}
+		p.files = append(p.files, file{Release: rel, facts: *f, sha256: rel.Artifact.Hex(), url: fileURL(name, rel.File)})
 	}
+	p.until = sieve.Until
 	if p.prefixes, err = r.prefixes(ctx, name); err != nil {
 		return nil, err
 	}
@@ -74,23 +76,18 @@ func nameUnknown(name string) error {
 }
 
 // keep reports whether a file is offered now, and notes why not.
-func (p *project) keep(rel registry.Release, ripe, now time.Time) bool {
+func (p *project) keep(sieve *registry.Sieve, rel registry.Release) bool {
+	if sieve.Passes(rel) {
+		return true
+	}
 	switch {
 	case rel.State == registry.Withdrawn:
-		return false
 	case rel.Recalled != "":
 		p.reason = cmp.Or(p.reason, "recalled: "+rel.Recalled)
-		return false
 	case rel.State == registry.Held:
 		p.reason = cmp.Or(p.reason, "it waits for an approval")
-		return false
-	case now.Before(ripe):
-		if p.until.IsZero() || ripe.Before(p.until) {
-			p.until = ripe
-		}
-		return false
 	}
-	return true
+	return false
 }
 
 // arrange sorts the files and says how the project is.

@@ -232,7 +232,7 @@ func anchor(tokens *html.Tokenizer, more bool) fileJSON {
 
 // upstreamProject is what an upstream's project offers here: without what is recalled, held or too young.
 func (r *Registry) upstreamProject(ctx context.Context, name string, l *listing) (*project, error) {
-	cooldown, err := r.core.Cooldown(ctx, purl.PyPI, name)
+	sieve, err := r.core.Sieve(ctx, purl.PyPI, name)
 	if err != nil {
 		return nil, err
 	}
@@ -241,17 +241,13 @@ func (r *Registry) upstreamProject(ctx context.Context, name string, l *listing)
 		return nil, err
 	}
 	p := &project{name: name}
-	now := r.clock.Now()
 	for _, f := range all {
-		ripe := f.Ripe(cooldown)
-		if f.Published.IsZero() && cooldown > 0 && !f.Approved {
-			continue // of unknown age: it could be a minute old
-		}
-		if p.keep(f.Release, ripe, now) {
+		if p.keep(sieve, f.Release) {
 			f.Release.Artifact = "" // what is listed is said, and not what is kept
 			p.files = append(p.files, file{Release: f.Release, facts: f.facts, sha256: f.sha256, url: fileURL(name, f.File)})
 		}
 	}
+	p.until = sieve.Until
 	p.arrange()
 	if p.status == statusActive && l.status.Status != "" && l.status.Status != statusActive {
 		p.status, p.reason = l.status.Status, l.status.Reason
@@ -290,11 +286,6 @@ func (r *Registry) serveListed(w http.ResponseWriter, req *http.Request, actor e
 		return err
 	}
 	f := all[0]
-	if cooldown, err := r.core.Cooldown(req.Context(), purl.PyPI, name); err != nil {
-		return err
-	} else if f.Published.IsZero() && cooldown > 0 {
-		f.Published = r.clock.Now() // of unknown age
-	}
 	wanted := registry.Wanted{Listed: f.Listed, ContentType: "application/octet-stream", Read: r.reader(name, f.Release)}
 	if metadata {
 		if f.Core == "" {
