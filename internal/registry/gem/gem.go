@@ -89,7 +89,7 @@ type Registry struct {
 	stored  *registry.Facts[Spec]
 	loading singleflight.Group
 	index   *index
-	waiting *waiting
+	waiting *registry.Shelf[confirmation] // by the secret in a page's address
 }
 
 // New returns the registry.
@@ -101,7 +101,7 @@ func New(core *registry.Core, cfg Config) *Registry {
 	r.stored = registry.NewFacts[Spec](core, r.limits.Cache)
 	r.offers = registry.NewCache[*offer](r.limits.Cache)
 	r.index = newIndex(r)
-	r.waiting = newWaiting()
+	r.waiting = registry.NewShelf[confirmation](maxAsked, r.clock.Now)
 	return r
 }
 

@@ -90,7 +90,8 @@ type Registry struct {
 
 	pages  *registry.Pages
 	stored *registry.Facts[metadata]
-	keys   *verifyKeys
+	keys   *registry.Shelf[verified]
+	random io.Reader
 	// listings are what upstreams say, once it was parsed.
 	listings     *registry.Cache[*listing]
 	listingOrder atomic.Int64
@@ -112,7 +113,7 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 	r.pages = registry.NewPages(core, r.limits.Cache, r.clock.Now)
 	r.stored = registry.NewFacts[metadata](core, r.limits.Cache)
 	r.listings = registry.NewCache[*listing](r.limits.Cache)
-	r.keys = newVerifyKeys(r.clock, cmp.Or(cfg.Random, rand.Reader))
+	r.keys, r.random = registry.NewShelf[verified](maxKeys, r.clock.Now), cmp.Or(cfg.Random, rand.Reader)
 	return r, nil
 }
 

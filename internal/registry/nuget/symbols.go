@@ -1,14 +1,11 @@
 package nuget
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
-	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -38,52 +35,9 @@ const (
 	keyBytes = 16
 )
 
-// verifyKeys are keys that prove to a symbol server, once, that their holder may push symbols of a version.
-// They are not kept over a restart. It is safe for concurrent use.
-type verifyKeys struct {
-	clock  clock.Clock
-	random io.Reader
-
-	mu   sync.Mutex
-	keys map[[sha256.Size]byte]verifyKey // by the key's hash
-}
-
-type verifyKey struct {
-	name, version string
-	expires       time.Time
-}
-
-func newVerifyKeys(clk clock.Clock, random io.Reader) *verifyKeys {
-	return &verifyKeys{clock: clk, random: random, keys: map[[sha256.Size]byte]verifyKey{}}
-}
-
-// make returns a new key.
-func (k *verifyKeys) make(name, version string) (string, time.Time, error) {
-	raw := make([]byte, keyBytes)
-	if _, err := io.ReadFull(k.random, raw); err != nil {
-		return "", time.Time{}, err
-	}
-	key, now := hex.EncodeToString(raw), k.clock.Now()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for old, known := range k.keys {
-		if !now.Before(known.expires) || len(k.keys) >= maxKeys {
-			delete(k.keys, old)
-		}
-	}
-	k.keys[sha256.Sum256([]byte(key))] = verifyKey{name, version, now.Add(keyLife)}
-	return key, now.Add(keyLife), nil
-}
-
-// use reports whether the key is for the version; it is not any more afterwards.
-func (k *verifyKeys) use(key, name, version string) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	hash := sha256.Sum256([]byte(key))
-	known, ok := k.keys[hash]
-	delete(k.keys, hash)
-	return ok && known.name == name && known.version == version && k.clock.Now().Before(known.expires)
-}
+// verified is the version that a key is for. It proves to a symbol server, once, that its holder may push symbols of
+// that.
+type verified struct{ name, version string }
 
 // makeKey answers POST api/v2/package/create-verification-key/{id}/{version}.
 // Source: NuGet.Client, PackageUpdateResource.cs; NuGetGallery, ApiController.cs.
@@ -95,10 +49,12 @@ func (r *Registry) makeKey(w http.ResponseWriter, req *http.Request, _ evidence.
 	if _, err := r.core.Release(req.Context(), purl.NuGet, name, version); err != nil {
 		return err
 	}
-	key, expires, err := r.keys.make(name, version)
-	if err != nil {
+	raw := make([]byte, keyBytes)
+	if _, err := io.ReadFull(r.random, raw); err != nil {
 		return err
 	}
+	key := hex.EncodeToString(raw)
+	expires := r.keys.Put(key, verified{name, version}, keyLife)
 	return r.respond(w, map[string]string{"Key": key, "Expires": timestamp(expires)})
 }
 
@@ -109,7 +65,7 @@ func (r *Registry) useKey(w http.ResponseWriter, req *http.Request, _ evidence.A
 	if err != nil {
 		return err
 	}
-	if !r.keys.use(req.Header.Get(keyHeader), name, version) {
+	if known, ok := r.keys.Take(req.Header.Get(keyHeader)); !ok || known != (verified{name, version}) {
 		return fault.New(fault.Denied, "verify-key-invalid", "this is no key for %s %s, or it was used, or it is older than %s; ask for a new one", name, version, keyLife)
 	}
 	w.WriteHeader(http.StatusOK)
