@@ -145,7 +145,7 @@ func (c *Core) reviewAll(ctx context.Context, actor evidence.Actor, event eviden
 		hold, err := c.reviewed(ctx, actor, event, u)
 		if err != nil {
 			_, action := u.asks()
-			return nil, c.refused(ctx, actor, action, u.PURL, err)
+			return nil, c.Refused(ctx, actor, action, u.PURL, err)
 		}
 		holds[i] = hold
 		if waits == nil && hold.Waits() {
@@ -381,9 +381,11 @@ type recorded struct{ error }
 
 func (r recorded) Unwrap() error { return r.error }
 
-// refused is [Core.Refuse] for an error that may also be a failure of ours, which is no decision.
-func (c *Core) refused(ctx context.Context, actor evidence.Actor, action string, p purl.PURL, err error) error {
-	if fault.KindOf(err) == fault.Internal || actor.Anonymous() {
+// Refused is [Core.Refuse] for an error that may be no decision: a failure of ours, a request that the network cut
+// off, the question who somebody is.
+func (c *Core) Refused(ctx context.Context, actor evidence.Actor, action string, p purl.PURL, err error) error {
+	f := fault.As(err)
+	if f.Kind == fault.Internal || f.Kind == fault.Unauthenticated || f.Code == "body-malformed" || actor.Anonymous() {
 		return err
 	}
 	return c.Refuse(ctx, actor, action, p, err)

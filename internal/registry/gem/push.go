@@ -47,7 +47,7 @@ func (r *Registry) push(w http.ResponseWriter, req *http.Request, actor evidence
 	p.actor = actor
 	hold, err := p.publish(req.Context(), name)
 	if err != nil {
-		return p.refuse(req.Context(), name, err)
+		return r.core.Refused(req.Context(), p.actor, "publish", purlOf(name, p.spec.Version, p.spec.Platform), err)
 	}
 	r.index.stir()
 	return respondText(w, http.StatusOK, p.answer(hold))
@@ -81,14 +81,6 @@ func (p *pushed) receive(req *http.Request) error {
 		p.spec, p.inventory, err = readGem(content, p.r.limits)
 		return err
 	})
-}
-
-// refuse records that the gate said no, when it did.
-func (p *pushed) refuse(ctx context.Context, name string, err error) error {
-	if f := fault.As(err); f.Kind == fault.Internal || f.Kind == fault.Unauthenticated {
-		return err
-	}
-	return p.r.core.Refuse(ctx, p.actor, "publish", purlOf(name, p.spec.Version, p.spec.Platform), err)
 }
 
 func (p *pushed) publish(ctx context.Context, name string) (*registry.Hold, error) {

@@ -27,7 +27,7 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 		return r.putChecksum(w, req, t)
 	}
 	if t.snapshot() && t.build == t.version {
-		return r.refuse(req.Context(), actor, t.coordinates, fault.New(fault.Invalid, "snapshot-unnumbered",
+		return r.core.Refused(req.Context(), actor, "publish", t.coordinates.purl(), fault.New(fault.Invalid, "snapshot-unnumbered",
 			"%s has no timestamp, and two builds would be told apart by nobody; use a client that deploys unique snapshots, as Maven 3 does", clip(t.file)))
 	}
 	stage, err := r.core.MustStage(req.Context(), actor, purl.Maven, t.name())
@@ -36,7 +36,7 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 	}
 	f, err := r.receive(req.Context(), t.coordinates, req.Body)
 	if err != nil {
-		return r.refuse(req.Context(), actor, t.coordinates, err)
+		return r.core.Refused(req.Context(), actor, "publish", t.coordinates.purl(), err)
 	}
 	defer f.Close()
 	if known, err := r.identical(req.Context(), f); known || err != nil {
@@ -113,7 +113,7 @@ func (r *Registry) identical(ctx context.Context, f *incoming) (bool, error) {
 func (r *Registry) publish(ctx context.Context, actor evidence.Actor, f *incoming, stage bool) (*registry.Hold, error) {
 	proof, err := r.inspect(ctx, actor, f, r.published)
 	if err != nil {
-		return nil, r.refuse(ctx, actor, f.coordinates, err)
+		return nil, r.core.Refused(ctx, actor, "publish", f.coordinates.purl(), err)
 	}
 	u, err := r.store(ctx, f)
 	if err != nil {
@@ -182,15 +182,6 @@ func (r *Registry) store(ctx context.Context, f *incoming) (registry.Upload, err
 	}
 	err := r.core.Store(ctx, f.Incoming, &u, f.facts)
 	return u, err
-}
-
-// refuse records that the gate said no, when it did: what the network cut off, or what failed on
-// our side, is not a decision. The core has recorded its own refusals.
-func (r *Registry) refuse(ctx context.Context, actor evidence.Actor, c coordinates, err error) error {
-	if f := fault.As(err); f.Kind == fault.Internal || f.Code == "body-malformed" {
-		return err
-	}
-	return r.core.Refuse(ctx, actor, "publish", c.purl(), err)
 }
 
 // maxChecksum is the longest file with a checksum, in bytes: some have the file's name in them.

@@ -84,12 +84,12 @@ func (p *push) take(req *http.Request) (*registry.Hold, error) {
 	}
 	if p.sort == symbolsType {
 		if err := p.checkSymbols(req); err != nil {
-			return nil, p.refuse(ctx, err)
+			return nil, p.r.core.Refused(ctx, p.actor, "publish", p.purl(), err)
 		}
 	}
 	hold, err := p.publish(ctx)
 	if err != nil {
-		return nil, p.refuse(ctx, err)
+		return nil, p.r.core.Refused(ctx, p.actor, "publish", p.purl(), err)
 	}
 	return hold, nil
 }
@@ -146,15 +146,6 @@ func (p *push) admit(req *http.Request) (err error) {
 		p.actor, err = p.r.guard().Admit(req, p.actor, evidence.Publish, p.name())
 	}
 	return err
-}
-
-// refuse records that the gate said no, when it did: what failed on our side is not a decision. The core
-// has recorded its own refusals.
-func (p *push) refuse(ctx context.Context, err error) error {
-	if fault.KindOf(err) == fault.Internal {
-		return err
-	}
-	return p.r.core.Refuse(ctx, p.actor, "publish", p.purl(), err)
 }
 
 // publish returns why the version is held, if it is.

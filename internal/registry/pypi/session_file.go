@@ -158,7 +158,7 @@ func (r *Registry) receiveFile(w http.ResponseWriter, req *http.Request, actor e
 	}
 	f, err := p.draftFile(req.Context())
 	if err != nil {
-		return r.core.Refuse(req.Context(), actor, "stage", purl.New(purl.PyPI, s.name, s.version), err)
+		return r.core.Refused(req.Context(), actor, "stage", purl.New(purl.PyPI, s.name, s.version), err)
 	}
 	if err := r.core.PutDraftFile(req.Context(), s.ID, f); err != nil {
 		return err

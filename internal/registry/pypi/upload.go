@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 
 	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
@@ -88,15 +87,14 @@ func (p *publication) take(req *http.Request, file string, fields map[string][]s
 
 // refuse records that the gate said no, when it did; the core has recorded its own refusals.
 func (p *publication) refuse(ctx context.Context, err error) error {
-	f := fault.As(err)
-	if f.Code == "file-exists" {
+	if fault.As(err).Code == "file-exists" {
 		// twine --skip-existing looks for these words (twine, commands/upload.py).
 		err = fault.New(fault.Invalid, "file-exists", "File already exists ('%s'): the name of a file is never reused; publish a new version", clip(p.file.name)).Because(err)
 	}
-	if p.name == "" || f.Kind == fault.Internal || f.Kind == fault.Unauthenticated || slices.Contains([]string{"body-malformed", "namespace-unowned"}, f.Code) {
+	if p.name == "" {
 		return err
 	}
-	return p.r.core.Refuse(ctx, p.actor, "publish", purl.New(purl.PyPI, p.name, p.version), err)
+	return p.r.core.Refused(ctx, p.actor, "publish", purl.New(purl.PyPI, p.name, p.version), err)
 }
 
 // publish checks what was received and submits it.
