@@ -1,23 +1,20 @@
 package registry_test
 
 import (
-	"crypto/rand"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
-	"github.com/hullmark/hullmark/internal/blob/dir"
-	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
-	"github.com/hullmark/hullmark/internal/store/sqlite"
 )
 
 // world is a core over real stores, in which admin's organisation acme owns npm @acme and oci acme.
@@ -29,31 +26,10 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	folder := t.TempDir()
-	db, err := sqlite.Open(filepath.Join(folder, "db"))
-	check(t, err)
-	t.Cleanup(func() { db.Close() })
-	check(t, db.Migrate(t.Context(), evidence.Schema(), registry.Schema(), account.Schema()))
-	blobs, err := dir.Open(folder)
-	check(t, err)
-	record, err := evidence.Open(t.Context(), db, blobs, clock.System{})
-	check(t, err)
-	accounts := account.New(db, clock.System{}, rand.Reader)
-	token, _, err := accounts.Bootstrap(t.Context())
-	check(t, err)
-	admin, err := accounts.AuthenticateSecret(t.Context(), "admin", token, "127.0.0.1:1")
-	check(t, err)
-	check(t, accounts.CreateOrganisation(t.Context(), admin, "acme"))
-	check(t, accounts.ClaimNamespace(t.Context(), admin, "acme", purl.NPM, "@acme", account.Private))
-	check(t, accounts.ClaimNamespace(t.Context(), admin, "acme", purl.OCI, "acme", account.Private))
-	return &world{Core: registry.New(record, blobs, accounts), t: t, admin: admin}
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	below := accounttest.New(t, time.Time{}, registry.Schema())
+	below.Claim(purl.NPM, account.Private, "@acme")
+	below.Claim(purl.OCI, account.Private, "acme")
+	return &world{Core: registry.New(below.Record, below.Blobs, below.Accounts), t: t, admin: below.Admin}
 }
 
 func upload(name, version string, tags ...string) registry.Upload {
@@ -86,12 +62,12 @@ func (w *world) decisions(p purl.PURL) []string {
 func (w *world) decisionsAbout(subject string) []string {
 	w.t.Helper()
 	statements, err := w.Record().About(w.t.Context(), subject, -1, 100)
-	check(w.t, err)
+	accounttest.Check(w.t, err)
 	var out []string
 	for _, s := range statements {
 		if s.PredicateType == evidence.DecisionType {
 			d, err := evidence.Decode[evidence.Decision](s)
-			check(w.t, err)
+			accounttest.Check(w.t, err)
 			out = append(out, fmt.Sprintf("%s %s %s %d", d.Gate, d.Verdict, d.Code, d.Count))
 		}
 	}
@@ -101,9 +77,9 @@ func (w *world) decisionsAbout(subject string) []string {
 func TestAVersionIsNeverReusedNotEvenAfterItWasWithdrawn(t *testing.T) {
 	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
-	check(t, w.Publish(ctx, w.admin, upload("@acme/ui", "1.0.0", "latest")))
+	accounttest.Check(t, w.Publish(ctx, w.admin, upload("@acme/ui", "1.0.0", "latest")))
 	wantCode(t, w.Publish(ctx, w.admin, upload("@acme/ui", "1.0.0")), "version-exists")
-	check(t, w.Withdraw(ctx, w.admin, purl.NPM, "@acme/ui", "1.0.0", "mistake"))
+	accounttest.Check(t, w.Withdraw(ctx, w.admin, purl.NPM, "@acme/ui", "1.0.0", "mistake"))
 	wantCode(t, w.Publish(ctx, w.admin, upload("@acme/ui", "1.0.0")), "version-exists")
 	if tags, err := w.Tags(ctx, purl.NPM, "@acme/ui", "", -1); err != nil || len(tags) != 0 {
 		t.Errorf("tags = %v, %v; want none: the only version is withdrawn", tags, err)
@@ -114,15 +90,15 @@ func TestAContentAddressedReleaseMayBePushedAgainAndComesBackAfterWithdrawal(t *
 	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	m := manifest("m", "1")
-	check(t, w.Publish(ctx, w.admin, m))
-	check(t, w.Publish(ctx, w.admin, manifest("m", "2")))
-	check(t, w.Publish(ctx, w.admin, manifest("m")))
+	accounttest.Check(t, w.Publish(ctx, w.admin, m))
+	accounttest.Check(t, w.Publish(ctx, w.admin, manifest("m", "2")))
+	accounttest.Check(t, w.Publish(ctx, w.admin, manifest("m")))
 	tags, err := w.TagsOf(ctx, purl.OCI, "acme/app", m.Version)
 	if err != nil || fmt.Sprint(tags) != "[1 2]" {
 		t.Errorf("tags = %v, %v; want 1 and 2", tags, err)
 	}
-	check(t, w.Withdraw(ctx, w.admin, purl.OCI, "acme/app", m.Version, ""))
-	check(t, w.Publish(ctx, w.admin, manifest("m", "3")))
+	accounttest.Check(t, w.Withdraw(ctx, w.admin, purl.OCI, "acme/app", m.Version, ""))
+	accounttest.Check(t, w.Publish(ctx, w.admin, manifest("m", "3")))
 	r, err := w.Release(ctx, purl.OCI, "acme/app", m.Version)
 	if err != nil || r.State != registry.Active {
 		t.Errorf("state = %q, %v; want active again", r.State, err)
@@ -133,8 +109,8 @@ func TestTheRecordOfADigestHasTheDecisionThatLetItIn(t *testing.T) {
 	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	u := upload("@acme/ui", "1.0.0", "latest")
-	check(t, w.Publish(ctx, w.admin, u))
-	check(t, w.Deprecate(ctx, w.admin, purl.NPM, "@acme/ui", "1.0.0", "old"))
+	accounttest.Check(t, w.Publish(ctx, w.admin, u))
+	accounttest.Check(t, w.Deprecate(ctx, w.admin, purl.NPM, "@acme/ui", "1.0.0", "old"))
 	if got := fmt.Sprint(w.decisionsAbout(string(u.Artifact))); got != "[publish allow  0 publish allow  0]" {
 		t.Errorf("decisions about the tarball: %s", got)
 	}
@@ -180,22 +156,22 @@ func TestEqualPullDecisionsAreOneStatementWithACount(t *testing.T) {
 	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	u := upload("@acme/ui", "1.0.0")
-	check(t, w.Publish(ctx, w.admin, u))
+	accounttest.Check(t, w.Publish(ctx, w.admin, u))
 	r, err := w.Release(ctx, purl.NPM, "@acme/ui", "1.0.0")
-	check(t, err)
+	accounttest.Check(t, err)
 	for range 3 {
-		check(t, w.MayDownload(ctx, w.admin, purl.NPM, "@acme/ui", r))
+		accounttest.Check(t, w.MayDownload(ctx, w.admin, purl.NPM, "@acme/ui", r))
 	}
 	_, err = w.Record().Append(ctx, nil, evidence.Draft{
 		Subjects: []evidence.Subject{evidence.About(u.PURL, "")}, Issuer: w.admin.Issuer(), Assurance: evidence.Authenticated,
 		Predicate: evidence.Recall{Reason: "worm", Actor: w.admin},
 	})
-	check(t, err)
+	accounttest.Check(t, err)
 	r, err = w.Release(ctx, purl.NPM, "@acme/ui", "1.0.0")
-	check(t, err)
+	accounttest.Check(t, err)
 	wantCode(t, w.MayDownload(ctx, evidence.Actor{}, purl.NPM, "@acme/ui", r), "release-recalled")
-	check(t, w.FlushPulls(ctx))
-	check(t, w.FlushPulls(ctx)) // nothing left: adds no statement
+	accounttest.Check(t, w.FlushPulls(ctx))
+	accounttest.Check(t, w.FlushPulls(ctx)) // nothing left: adds no statement
 	got := fmt.Sprint(w.decisions(u.PURL))
 	if want := "[publish allow  0 pull deny release-recalled 1 pull allow  3]"; got != want {
 		t.Errorf("decisions = %s\nwant        %s", got, want)
@@ -206,7 +182,7 @@ func TestATextThatNoNameCanHoldFindsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	got, err := w.Names(t.Context(), purl.NPM, strings.Repeat("a", 60_000), "", 10)
-	check(t, err)
+	accounttest.Check(t, err)
 	if len(got) != 0 {
 		t.Error(got)
 	}
@@ -216,7 +192,7 @@ func TestNamesAreFoundByPartAndWildcardsInTheTextMeanThemselves(t *testing.T) {
 	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	for _, name := range []string{"@acme/button", "@acme/but_ton", "@acme/card"} {
-		check(t, w.Publish(ctx, w.admin, upload(name, "1.0.0")))
+		accounttest.Check(t, w.Publish(ctx, w.admin, upload(name, "1.0.0")))
 	}
 	for text, want := range map[string]string{
 		"butt": "[@acme/button]", "t_t": "[@acme/but_ton]", "%": "[]", "": "[@acme/but_ton @acme/button @acme/card]",
@@ -231,18 +207,18 @@ func TestAVersionGoesWithAllItsTagsHoweverManyAndWheneverSet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	u := manifest("app", "1")
-	check(t, w.Publish(t.Context(), w.admin, u))
+	accounttest.Check(t, w.Publish(t.Context(), w.admin, u))
 	const rounds, each = 12, 64
 	for i := range rounds {
 		var tags []string
 		for j := range each {
 			tags = append(tags, fmt.Sprintf("%0120d", i*each+j))
 		}
-		check(t, w.Tag(t.Context(), w.admin, purl.OCI, u.Name, u.Version, tags...))
+		accounttest.Check(t, w.Tag(t.Context(), w.admin, purl.OCI, u.Name, u.Version, tags...))
 	}
-	check(t, w.Withdraw(t.Context(), w.admin, purl.OCI, u.Name, u.Version, "gone"))
+	accounttest.Check(t, w.Withdraw(t.Context(), w.admin, purl.OCI, u.Name, u.Version, "gone"))
 	left, err := w.Tags(t.Context(), purl.OCI, u.Name, "", -1)
-	check(t, err)
+	accounttest.Check(t, err)
 	if len(left) != 0 {
 		t.Errorf("%d tags point at a version that is gone", len(left))
 	}
@@ -253,7 +229,7 @@ func TestTaggingAndWithdrawingAtOnceLeavesNoTagBehind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	u := manifest("app")
-	check(t, w.Publish(t.Context(), w.admin, u))
+	accounttest.Check(t, w.Publish(t.Context(), w.admin, u))
 	var wg sync.WaitGroup
 	var withdrawn atomic.Int64
 	for i := range 8 {
@@ -266,7 +242,7 @@ func TestTaggingAndWithdrawingAtOnceLeavesNoTagBehind(t *testing.T) {
 	}
 	wg.Wait()
 	left, err := w.Tags(t.Context(), purl.OCI, u.Name, "", -1)
-	check(t, err)
+	accounttest.Check(t, err)
 	if len(left) != 0 || withdrawn.Load() != 1 {
 		t.Errorf("%d tags are left, withdrawn %d times", len(left), withdrawn.Load())
 	}
@@ -276,16 +252,16 @@ func TestAPushThatWasAcknowledgedIsThereHoweverManyDeleteAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	u := manifest("app", "1")
-	check(t, w.Publish(t.Context(), w.admin, u))
+	accounttest.Check(t, w.Publish(t.Context(), w.admin, u))
 	for range 20 {
 		var wg sync.WaitGroup
 		wg.Go(func() { _ = w.Withdraw(t.Context(), w.admin, purl.OCI, u.Name, u.Version, "gone") })
-		wg.Go(func() { check(t, w.Publish(t.Context(), w.admin, u)) })
+		wg.Go(func() { accounttest.Check(t, w.Publish(t.Context(), w.admin, u)) })
 		wg.Wait()
 		r, err := w.Release(t.Context(), purl.OCI, u.Name, u.Version)
-		check(t, err)
+		accounttest.Check(t, err)
 		tags, err := w.TagsOf(t.Context(), purl.OCI, u.Name, u.Version)
-		check(t, err)
+		accounttest.Check(t, err)
 		if (r.State == registry.Active) != (len(tags) == 1) {
 			t.Fatalf("%s, with tags %v", r.State, tags)
 		}

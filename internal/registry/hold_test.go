@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -35,13 +36,13 @@ func (w *world) approve(u registry.Upload) {
 		evidence.Draft{Subjects: about, Issuer: bob.Issuer(), Assurance: evidence.Authenticated, Predicate: evidence.Publication{
 			Event: evidence.Released, Ecosystem: u.Ecosystem, Name: u.Name, Version: u.Version, Tags: u.Tags, Actor: bob,
 		}})
-	check(w.t, err)
+	accounttest.Check(w.t, err)
 }
 
 func (w *world) release(u registry.Upload) registry.Release {
 	w.t.Helper()
 	r, err := w.Release(w.t.Context(), u.Ecosystem, u.Name, u.Version)
-	check(w.t, err)
+	accounttest.Check(w.t, err)
 	return r
 }
 
@@ -49,7 +50,7 @@ func TestAHeldVersionIsOnTheRecordAndNotOffered(t *testing.T) {
 	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	w.WithReviewer(strict{})
-	check(t, w.Publish(ctx, w.admin, upload("@acme/ui", "1.0.0", "latest")))
+	accounttest.Check(t, w.Publish(ctx, w.admin, upload("@acme/ui", "1.0.0", "latest")))
 	u := upload("@acme/ui", "1.1.0", "latest", "next")
 	hold, err := w.Submit(ctx, w.admin, u)
 	if err != nil || hold == nil || hold.Code != "test-rule" {
@@ -64,11 +65,11 @@ func TestAHeldVersionIsOnTheRecordAndNotOffered(t *testing.T) {
 	}
 	r := w.release(u)
 	wantCode(t, w.MayDownload(ctx, evidence.Actor{}, purl.NPM, "@acme/ui", r), "release-held")
-	check(t, w.MayDownload(ctx, w.admin, purl.NPM, "@acme/ui", r)) // who may approve it has to see it
+	accounttest.Check(t, w.MayDownload(ctx, w.admin, purl.NPM, "@acme/ui", r)) // who may approve it has to see it
 	wantCode(t, w.Tag(ctx, w.admin, purl.NPM, "@acme/ui", "1.1.0", "beta"), "release-held")
 	wantCode(t, w.Publish(ctx, w.admin, u), "version-exists")
 	w.approve(u)
-	check(t, w.MayDownload(ctx, evidence.Actor{}, purl.NPM, "@acme/ui", w.release(u)))
+	accounttest.Check(t, w.MayDownload(ctx, evidence.Actor{}, purl.NPM, "@acme/ui", w.release(u)))
 	if got, err := w.TagsOf(ctx, purl.NPM, "@acme/ui", "1.1.0"); err != nil || fmt.Sprint(got) != "[latest next]" {
 		t.Errorf("tags = %v, %v", got, err)
 	}
@@ -88,7 +89,7 @@ func TestPushingAHeldContentAgainDoesNotFreeIt(t *testing.T) {
 	if _, err := w.Resolve(ctx, purl.OCI, "acme/app", "1"); err == nil {
 		t.Error("a tag points at it")
 	}
-	check(t, w.Withdraw(ctx, w.admin, purl.OCI, "acme/app", m.Version, "never mind"))
+	accounttest.Check(t, w.Withdraw(ctx, w.admin, purl.OCI, "acme/app", m.Version, "never mind"))
 	wantCode(t, w.Publish(ctx, w.admin, manifest("m", "3")), "version-withdrawn") // rejected, it does not come back
 	if r := w.release(m); r.State != registry.Withdrawn {
 		t.Errorf("it is %s", r.State)
@@ -110,22 +111,22 @@ func TestConsumersGetAVersionWhenItIsOldEnoughOrApproved(t *testing.T) {
 	other := evidence.Actor{Account: "somebody"}
 	for _, u := range []registry.Upload{upload("@acme/ui", "1.0.0"), manifest("m", "1")} {
 		ahead.Store(0)
-		check(t, w.Publish(ctx, w.admin, u))
+		accounttest.Check(t, w.Publish(ctx, w.admin, u))
 		r := w.release(u)
 		for _, actor := range []evidence.Actor{{}, other} {
 			err := w.MayDownload(ctx, actor, u.Ecosystem, u.Name, r)
 			wantCode(t, err, "release-too-young")
 		}
-		check(t, w.MayDownload(ctx, w.admin, u.Ecosystem, u.Name, r)) // has the bytes anyway
+		accounttest.Check(t, w.MayDownload(ctx, w.admin, u.Ecosystem, u.Name, r)) // has the bytes anyway
 		ahead.Store(int64(time.Hour))
-		check(t, w.MayDownload(ctx, evidence.Actor{}, u.Ecosystem, u.Name, r))
+		accounttest.Check(t, w.MayDownload(ctx, evidence.Actor{}, u.Ecosystem, u.Name, r))
 	}
 	ahead.Store(0)
 	u := upload("@acme/ui", "1.1.0")
-	check(t, w.Publish(ctx, w.admin, u))
+	accounttest.Check(t, w.Publish(ctx, w.admin, u))
 	w.approve(u)
-	check(t, w.MayDownload(ctx, other, purl.NPM, "@acme/ui", w.release(u)))
-	check(t, w.FlushPulls(ctx))
+	accounttest.Check(t, w.MayDownload(ctx, other, purl.NPM, "@acme/ui", w.release(u)))
+	accounttest.Check(t, w.FlushPulls(ctx))
 	got := fmt.Sprint(w.decisionsAbout(evidence.Pulls(upload("@acme/ui", "1.0.0").PURL).Name))
 	if want := "[pull allow  1 pull deny release-too-young 1 pull allow  1 pull deny release-too-young 1]"; got != want {
 		t.Errorf("decisions = %s\nwant        %s", got, want)

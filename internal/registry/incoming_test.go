@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -44,12 +45,12 @@ func TestAReceivedFileIsStoredWithWhatIsToldOfIt(t *testing.T) {
 	t.Parallel()
 	w, sum := newWorld(t), sha512.New()
 	f, err := w.Receive(t.Context(), "the file", strings.NewReader("content"), 100, sum)
-	check(t, err)
+	accounttest.Check(t, err)
 	defer f.Close()
 	if want := digest.FromBytes([]byte("content")); f.Digest() != want || f.Size() != 7 {
 		t.Errorf("received %s of %d bytes, want %s of 7", f.Digest(), f.Size(), want)
 	}
-	check(t, f.Look(func(content blob.Reader) error {
+	accounttest.Check(t, f.Look(func(content blob.Reader) error {
 		raw, err := io.ReadAll(content)
 		if string(raw) != "content" {
 			t.Errorf("looked at %q", raw)
@@ -58,7 +59,7 @@ func TestAReceivedFileIsStoredWithWhatIsToldOfIt(t *testing.T) {
 	}))
 	u := upload("@acme/ui", "1.0.0")
 	u.Artifact, u.Inventory = "", &evidence.Inventory{Analyser: "test", Files: []evidence.File{{Path: "a"}}}
-	check(t, w.Store(t.Context(), f, &u, map[string]string{"a": "<b>"}, []byte("beside")))
+	accounttest.Check(t, w.Store(t.Context(), f, &u, map[string]string{"a": "<b>"}, []byte("beside")))
 	for d, want := range map[digest.Digest]string{
 		u.Artifact: "content", u.Metadata: `{"a":"\u003cb\u003e"}`, digest.FromBytes([]byte("beside")): "beside",
 	} {

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"testing"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 )
@@ -14,7 +15,7 @@ func (w *world) recall(subject evidence.Subject, gates ...string) {
 		Subjects: []evidence.Subject{subject}, Predicate: evidence.Recall{Reason: "worm", Gates: gates, Actor: w.admin, Admin: true},
 		Issuer: w.admin.Issuer(), Assurance: evidence.Authenticated,
 	})
-	check(w.t, err)
+	accounttest.Check(w.t, err)
 }
 
 func TestWhatIsRecalledIsNotPublished(t *testing.T) {
@@ -25,7 +26,7 @@ func TestWhatIsRecalledIsNotPublished(t *testing.T) {
 	inventory, err := w.Record().StoreInventory(t.Context(), &evidence.Inventory{
 		Analyser: "release/1", Files: []evidence.File{{Path: "package/p.js", Size: 7, Mode: 0o644, SHA256: payload}},
 	})
-	check(t, err)
+	accounttest.Check(t, err)
 	byFile.Contents = []evidence.Draft{{
 		Subjects:  []evidence.Subject{evidence.About(byFile.PURL, byFile.Artifact)},
 		Predicate: evidence.Contents{Of: "release", Analyser: "release/1", Inventory: inventory, Files: 1},
@@ -52,8 +53,8 @@ func TestWhatIsRecalledIsNotPublished(t *testing.T) {
 	// The publish gate lets through what only the others stop.
 	other := upload("@acme/d", "1.0.0")
 	w.recall(evidence.Subject{Name: string(other.PURL)}, "pull", "run")
-	check(t, w.Publish(t.Context(), w.admin, other))
+	accounttest.Check(t, w.Publish(t.Context(), w.admin, other))
 	r, err := w.Release(t.Context(), other.Ecosystem, other.Name, other.Version)
-	check(t, err)
+	accounttest.Check(t, err)
 	wantCode(t, w.MayDownload(t.Context(), w.admin, other.Ecosystem, other.Name, r), "release-recalled")
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
@@ -43,7 +44,7 @@ func listed(version string, published time.Time) registry.Listed {
 func (w *world) list(version string, published time.Time) registry.Listed {
 	w.t.Helper()
 	all := []registry.Listed{listed(version, published)}
-	check(w.t, w.Listed(w.t.Context(), purl.NPM, "left-pad", all))
+	accounttest.Check(w.t, w.Listed(w.t.Context(), purl.NPM, "left-pad", all))
 	return all[0]
 }
 
@@ -58,16 +59,16 @@ func TestAMirroredFileIsARelease(t *testing.T) {
 	w, now := newProxy(t)
 	origin := evidence.Origin{Upstream: "https://upstream.example", URL: "https://upstream.example/x.tgz", Published: now.Add(-1000 * time.Hour)}
 	first, err := w.Mirror(t.Context(), mirrored("1.0.0", "a"), origin)
-	check(t, err)
+	accounttest.Check(t, err)
 	again, err := w.Mirror(t.Context(), mirrored("1.0.0", "a"), origin)
-	check(t, err)
+	accounttest.Check(t, err)
 	if !first || again {
 		t.Errorf("recorded %v, then %v; want once", first, again)
 	}
 	_, err = w.Mirror(t.Context(), mirrored("1.0.0", "b"), origin)
 	wantCode(t, err, "upstream-changed")
 	kept, err := w.Kept(t.Context(), purl.NPM, "left-pad", "1.0.0", "")
-	check(t, err)
+	accounttest.Check(t, err)
 	if !kept.Published.Equal(origin.Published) || kept.Origin != origin.URL || kept.Artifact != mirrored("1.0.0", "a").Artifact {
 		t.Errorf("kept = %+v", kept)
 	}
@@ -75,12 +76,12 @@ func TestAMirroredFileIsARelease(t *testing.T) {
 		t.Error("what is an upstream's was taken for hosted")
 	}
 	hosted, err := w.Hosted(t.Context(), purl.NPM, "left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	if hosted {
 		t.Error("a name became this registry's own because a file of it was fetched")
 	}
 	names, err := w.Names(t.Context(), purl.NPM, "", "", 10)
-	check(t, err)
+	accounttest.Check(t, err)
 	if len(names) != 0 {
 		t.Errorf("names = %q, want none: nothing is hosted", names)
 	}
@@ -96,11 +97,11 @@ func TestTheFilesOfAVersionAreMirroredEachOnItsOwn(t *testing.T) {
 		u := mirrored("1.0", file)
 		u.File = file
 		_, err := w.Mirror(t.Context(), u, evidence.Origin{URL: "https://upstream.example/" + file})
-		check(t, err)
+		accounttest.Check(t, err)
 	}
 	all := []registry.Listed{listed("1.0", now), listed("1.0", now), listed("1.0", now)}
 	all[0].File, all[1].File, all[2].File = "left_pad-1.0.tar.gz", "left_pad-1.0-py3-none-any.whl", "left_pad-1.0.zip"
-	check(t, w.Listed(t.Context(), purl.NPM, "left-pad", all))
+	accounttest.Check(t, w.Listed(t.Context(), purl.NPM, "left-pad", all))
 	if !all[0].Kept || !all[1].Kept || all[2].Kept || all[0].Artifact == all[1].Artifact {
 		t.Errorf("listed = %+v", all)
 	}
@@ -136,7 +137,7 @@ func TestARecallReachesWhatWasNeverFetched(t *testing.T) {
 		Subjects: []evidence.Subject{{Name: "pkg:npm/left-pad@1.0.0"}}, Predicate: evidence.Recall{Reason: "worm", Actor: w.admin},
 		Issuer: w.admin.Issuer(), Assurance: evidence.Authenticated,
 	})
-	check(t, err)
+	accounttest.Check(t, err)
 	old := now.Add(-1000 * time.Hour)
 	if got := w.list("1.0.0", old).Recalled; got != "worm" {
 		t.Errorf("recalled = %q", got)
@@ -156,7 +157,7 @@ func (w *world) except(scope evidence.ExceptionScope, expires time.Time) {
 		_, err := w.Record().Append(w.t.Context(), nil, evidence.Draft{
 			Subjects: []evidence.Subject{{Name: "policy:cooldown"}}, Predicate: x, Issuer: w.admin.Issuer(), Assurance: evidence.Authenticated,
 		})
-		check(w.t, err)
+		accounttest.Check(w.t, err)
 	}
 }
 
@@ -165,7 +166,7 @@ func TestAnExceptionLetsAVersionOrANamePastTheCooldown(t *testing.T) {
 	w, now := newProxy(t)
 	young := now.Add(-time.Hour)
 	before, err := w.State(t.Context(), purl.NPM, "left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	w.except(evidence.ExceptionScope{Component: "pkg:npm/left-pad@1.0.0"}, now.Add(time.Hour))
 	w.except(evidence.ExceptionScope{Component: "pkg:npm/left-pad@1.1.0", Cluster: "prod"}, now.Add(time.Hour))
 	w.except(evidence.ExceptionScope{Component: "pkg:npm/left-pad@1.2.0"}, now.Add(-time.Hour))
@@ -175,7 +176,7 @@ func TestAnExceptionLetsAVersionOrANamePastTheCooldown(t *testing.T) {
 		}
 	}
 	after, err := w.State(t.Context(), purl.NPM, "left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	if before == after {
 		t.Error("an exception does not change the state of a name, so that its pages go on without it")
 	}
@@ -221,10 +222,10 @@ func TestTheFirstTimeUnderATagCounts(t *testing.T) {
 	t.Parallel()
 	w, now := newProxy(t)
 	for _, at := range []time.Time{now.Add(-time.Hour), now} {
-		check(t, w.SawUnder(t.Context(), purl.OCI, "library/debian", "12", registry.Seen{Version: "sha256:a", At: at}))
+		accounttest.Check(t, w.SawUnder(t.Context(), purl.OCI, "library/debian", "12", registry.Seen{Version: "sha256:a", At: at}))
 	}
 	seen, err := w.SeenUnder(t.Context(), purl.OCI, "library/debian", "12")
-	check(t, err)
+	accounttest.Check(t, err)
 	if len(seen) != 1 || !seen[0].At.Equal(now.Add(-time.Hour)) {
 		t.Errorf("seen = %+v", seen)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -13,7 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,50 +19,35 @@ import (
 	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
-	"github.com/hullmark/hullmark/internal/blob/dir"
-	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/gem"
 	"github.com/hullmark/hullmark/internal/registry/gem/gemtest"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
-	"github.com/hullmark/hullmark/internal/store/sqlite"
 )
 
 // world is a registry with everything real below it. The organisation acme owns acme-* and redcloth, which
 // anyone may read, and hush-*, which only members may; alice owns it and mallory is not in it.
 type world struct {
+	*accounttest.World
 	t        *testing.T
 	core     *registry.Core
-	accounts *account.Service
 	handler  http.Handler
-	tokens   map[string]string
-	admin    evidence.Actor
 	cooldown time.Duration // of names that nobody owns
-
-	mu  sync.Mutex
-	now time.Time
 }
 
 func start(t *testing.T, sources ...upstream.Source) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC), tokens: map[string]string{}}
-	clk := clock.Func(w.time)
-	folder := t.TempDir()
-	db, err := sqlite.Open(filepath.Join(folder, "db"))
-	check(t, err)
-	t.Cleanup(func() { db.Close() })
-	check(t, db.Migrate(t.Context(), evidence.Schema(), registry.Schema(), account.Schema(), account.WorkloadSchema(), upstream.Schema(), gem.Schema()))
-	blobs, err := dir.Open(filepath.Join(folder, "blobs"))
-	check(t, err)
-	record, err := evidence.Open(t.Context(), db, blobs, clk)
-	check(t, err)
-	w.accounts = account.New(db, clk, rand.Reader)
-	w.core = registry.New(record, blobs, w.accounts).WithCooldowns(w, clk).WithOwners(w.accounts)
-	w.people()
-	client, err := upstream.New(w.core, upstream.Settings{Sources: sources, Fresh: upstream.Duration(time.Second), Missing: upstream.Duration(time.Second)}, clk, slog.New(slog.DiscardHandler))
-	check(t, err)
+	below := accounttest.New(t, time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC), registry.Schema(), account.WorkloadSchema(), upstream.Schema(), gem.Schema())
+	w := &world{World: below, t: t}
+	w.core = registry.New(w.Record, w.Blobs, w.Accounts).WithCooldowns(w, w.Clock()).WithOwners(w.Accounts)
+	w.Users(map[string]account.Role{"alice": account.Owner, "mallory": ""})
+	w.Claim(purl.Gem, account.Public, "acme-*", "redcloth")
+	w.Claim(purl.Gem, account.Private, "hush-*")
+	client, err := upstream.New(w.core, upstream.Settings{Sources: sources, Fresh: upstream.Duration(time.Second), Missing: upstream.Duration(time.Second)}, w.Clock(), slog.New(slog.DiscardHandler))
+	accounttest.Check(t, err)
 	t.Cleanup(func() { client.Close() })
 	w.serve(client.For(purl.Gem))
 	return w
@@ -73,50 +56,18 @@ func start(t *testing.T, sources ...upstream.Source) *world {
 // serve makes a new registry over the same core, as after a restart.
 func (w *world) serve(up registry.Upstream) {
 	r := gem.New(w.core, gem.Config{
-		PublicURL: "http://hullmark.test/gems/", Accounts: accounts{w.accounts}, Upstream: up, Clock: clock.Func(w.time),
+		PublicURL: "http://hullmark.test/gems/", Accounts: accounts{w.Accounts}, Upstream: up, Clock: w.Clock(),
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 	})
 	w.handler = r.Handler()
 }
 
-func (w *world) time() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) advance(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
-}
-
 // Cooldown implements registry.Cooldowns: names that nobody owns have one, too.
 func (w *world) Cooldown(ctx context.Context, ecosystem, name string) (time.Duration, error) {
-	if owned, err := w.accounts.Owned(ctx, ecosystem, name); err != nil || owned {
+	if owned, err := w.Accounts.Owned(ctx, ecosystem, name); err != nil || owned {
 		return 0, err
 	}
 	return w.cooldown, nil
-}
-
-func (w *world) people() {
-	ctx := w.t.Context()
-	secret, _, err := w.accounts.Bootstrap(ctx)
-	check(w.t, err)
-	w.admin, err = w.accounts.AuthenticateSecret(ctx, "token", secret, "127.0.0.1:1")
-	check(w.t, err)
-	check(w.t, w.accounts.CreateOrganisation(ctx, w.admin, "acme"))
-	for user, role := range map[string]account.Role{"alice": account.Owner, "mallory": ""} {
-		check(w.t, w.accounts.CreateUser(ctx, w.admin, user, ""))
-		if role != "" {
-			check(w.t, w.accounts.SetMember(ctx, w.admin, "acme", user, role))
-		}
-		w.tokens[user], _, err = w.accounts.CreateToken(ctx, w.admin, account.Token{Account: user, Scope: account.Scope{Permission: evidence.Own}})
-		check(w.t, err)
-	}
-	for pattern, v := range map[string]account.Visibility{"acme-*": account.Public, "redcloth": account.Public, "hush-*": account.Private} {
-		check(w.t, w.accounts.ClaimNamespace(ctx, w.admin, "acme", purl.Gem, pattern, v))
-	}
 }
 
 // accounts is the part of the account service that these tests use.
@@ -133,19 +84,12 @@ func (accounts) HasFactor(context.Context, evidence.Actor) (bool, error)        
 func (accounts) Owners(context.Context, string) ([]string, error)                     { return nil, nil }
 func (accounts) SetOwner(context.Context, evidence.Actor, string, string, bool) error { return nil }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // do sends a request as a user; headers are pairs.
 func (w *world) do(user, method, path string, body []byte, headers ...string) *httptest.ResponseRecorder {
 	w.t.Helper()
 	r := httptest.NewRequestWithContext(w.t.Context(), method, path, bytes.NewReader(body))
 	if user != "" {
-		r.Header.Set("Authorization", w.tokens[user])
+		r.Header.Set("Authorization", w.Tokens[user])
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
@@ -215,7 +159,7 @@ func TestTheListOfNamesIsOnlyAppendedToAndItsTailIsServed(t *testing.T) {
 	if again := w.get("", "/versions"); again != whole {
 		t.Errorf("after a restart it is %s", again)
 	}
-	w.advance(31 * 24 * time.Hour)
+	w.Pass(31 * 24 * time.Hour)
 	if got, want := w.get("", "/versions"), "created_at: 2026-04-10T12:00:00Z\n---\nacme-base 0.1.0 "+sum(w.get("", "/info/acme-base"))+"\nacme-ui 1.0.0,1.2.0 "+sum(w.get("", "/info/acme-ui"))+"\n"; got != want {
 		t.Errorf("in a new month it is %s, want %s", got, want)
 	}
@@ -236,11 +180,11 @@ func TestPrivateNamesAreListedToWhoMayReadThem(t *testing.T) {
 	if sees("") || sees("mallory") || !sees("alice") {
 		t.Errorf("nobody %v, mallory %v, alice %v", sees(""), sees("mallory"), sees("alice"))
 	}
-	check(t, w.accounts.SetMember(t.Context(), w.admin, "acme", "mallory", account.Reader))
+	accounttest.Check(t, w.Accounts.SetMember(t.Context(), w.Admin, "acme", "mallory", account.Reader))
 	if !sees("mallory") || sees("") {
 		t.Error("a right that was given does not show")
 	}
-	check(t, w.accounts.RemoveMember(t.Context(), w.admin, "acme", "mallory"))
+	accounttest.Check(t, w.Accounts.RemoveMember(t.Context(), w.Admin, "acme", "mallory"))
 	if sees("mallory") {
 		t.Error("a right that was taken away still shows")
 	}
@@ -358,7 +302,7 @@ func TestACooldownCountsFromTheUpstreamsTimeOrFromWhenItWasFirstSeen(t *testing.
 		t.Errorf("its gemspec: %d", got.Code)
 	}
 	w.get("", "/gems/far-1.0.0.gem")
-	w.advance(25 * time.Hour)
+	w.Pass(25 * time.Hour)
 	for name, want := range map[string]string{"far": "1.0.0 1.1.0", "old": "1.0.0 1.1.0", "dark": "1.0.0", "liar": "1.0.0"} {
 		if got := offers(name); got != want {
 			t.Errorf("a day later %s offers %q, want %q", name, got, want)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/purl"
 )
 
@@ -78,7 +79,7 @@ func TestWhatAFileSaysOfItselfMustBeItsAddress(t *testing.T) {
 	shaded := jar(t, own+"pom.properties", "version=1.0\n", others+"pom.properties", "#made by Maven\nversion=3.2.1\n")
 	in.do(t, "alice", "PUT", at+".jar", shaded).want(t, 201)
 	r, err := in.core.File(t.Context(), purl.Maven, "com.acme/ui", "ui-1.0.jar")
-	check(t, err)
+	accounttest.Check(t, err)
 	if found := in.components(t, r.Artifact.Hex()); !strings.Contains(found, "pkg:maven/org.other/lib@3.2.1") {
 		t.Errorf("the record knows of %q", found)
 	}
@@ -89,15 +90,15 @@ func (in *instance) components(t *testing.T, hex string) string {
 	t.Helper()
 	rows, err := in.core.Record().DB().Query().QueryContext(t.Context(), `SELECT c.purl FROM component c
 		JOIN artifact_component x ON x.component_id = c.id JOIN artifact a ON a.id = x.artifact_id WHERE a.digest = $1`, "sha256:"+hex)
-	check(t, err)
+	accounttest.Check(t, err)
 	defer rows.Close()
 	var all []string
 	for rows.Next() {
 		var one string
-		check(t, rows.Scan(&one))
+		accounttest.Check(t, rows.Scan(&one))
 		all = append(all, one)
 	}
-	check(t, rows.Err())
+	accounttest.Check(t, rows.Err())
 	return strings.Join(all, " ")
 }
 
@@ -117,7 +118,7 @@ func TestSignaturesAreCheckedOrRefused(t *testing.T) {
 	in.do(t, "alice", "PUT", at+".sigstore.json", sum).want(t, 201)
 	var proofs int
 	err := in.core.Record().DB().Query().QueryRowContext(t.Context(), `SELECT count(*) FROM statement WHERE CAST(body AS TEXT) LIKE '%"verdict":"holds"%' AND CAST(body AS TEXT) LIKE '%'||$1||'%'`, sum).Scan(&proofs)
-	check(t, err)
+	accounttest.Check(t, err)
 	if proofs < 2 {
 		t.Errorf("%d verifications of the pom are on the record, want 2", proofs)
 	}
@@ -136,7 +137,7 @@ func TestMetadataIsOursAndNeverTheClients(t *testing.T) {
 		t.Errorf("the versions are not in Maven's order: %s", m.body)
 	}
 	in.do(t, "", "GET", "com/acme/ui/maven-metadata.xml.sha1", "").want(t, 200, sha1Of(m.body))
-	in.recall(t, "pkg:maven/com.acme/ui@2.0-alpha", "steals tokens")
+	in.Recall("pkg:maven/com.acme/ui@2.0-alpha", "steals tokens")
 	in.do(t, "", "GET", "com/acme/ui/maven-metadata.xml", "").want(t, 200, "<release>1.10</release>", "!2.0-alpha")
 	in.do(t, "", "GET", "com/acme/ui/2.0-alpha/ui-2.0-alpha.pom", "").refused(t, 403, "was recalled: steals tokens")
 	in.do(t, "", "GET", "com/acme/none/maven-metadata.xml", "").want(t, 404)
@@ -154,7 +155,7 @@ func TestSnapshotsAddUp(t *testing.T) {
 		"<value>1.0-20260102.120000-2</value>", "<classifier>sources</classifier>", "<value>1.0-20260101.120000-1</value>")
 	in.do(t, "", "GET", "com/acme/ui/maven-metadata.xml", "").want(t, 200, "<latest>1.0-SNAPSHOT</latest>", "!<release>")
 	in.do(t, "", "GET", folder+"ui-1.0-SNAPSHOT.pom", "").want(t, 200, "1.0-20260102.120000-2")
-	in.recall(t, "pkg:maven/com.acme/ui@1.0-20260102.120000-2", "bad build")
+	in.Recall("pkg:maven/com.acme/ui@1.0-20260102.120000-2", "bad build")
 	in.do(t, "", "GET", folder+"maven-metadata.xml", "").want(t, 200, "<buildNumber>1</buildNumber>")
 	in.do(t, "", "GET", folder+"ui-1.0-SNAPSHOT.pom", "").want(t, 200, "1.0-20260101.120000-1")
 }
@@ -162,15 +163,15 @@ func TestSnapshotsAddUp(t *testing.T) {
 func TestAVersionThatIsTooYoungIsOfferedToNobody(t *testing.T) {
 	t.Parallel()
 	in := start(t)
-	actor, err := in.accounts.AuthenticateSecret(t.Context(), "alice", in.tokens["alice"], "127.0.0.1:1")
-	check(t, err)
+	actor, err := in.Accounts.AuthenticateSecret(t.Context(), "alice", in.Tokens["alice"], "127.0.0.1:1")
+	accounttest.Check(t, err)
 	in.deploy(t, "1.0")
-	check(t, in.accounts.SetCooldown(t.Context(), actor, purl.Maven, "com.acme", time.Hour))
-	in.offset.Store(int64(2 * time.Hour))
+	accounttest.Check(t, in.Accounts.SetCooldown(t.Context(), actor, purl.Maven, "com.acme", time.Hour))
+	in.Ahead(2 * time.Hour)
 	in.deploy(t, "1.1")
 	in.do(t, "", "GET", "com/acme/ui/maven-metadata.xml", "").want(t, 200, "<release>1.0</release>", "!<version>1.1<")
 	in.do(t, "", "GET", "com/acme/ui/1.1/ui-1.1.pom", "").refused(t, 403, "was published less than 1h ago")
-	in.offset.Store(int64(4 * time.Hour))
+	in.Ahead(4 * time.Hour)
 	in.do(t, "", "GET", "com/acme/ui/maven-metadata.xml", "").want(t, 200, "<release>1.1</release>")
 	in.do(t, "", "GET", "com/acme/ui/1.1/ui-1.1.pom", "").want(t, 200)
 }
@@ -187,9 +188,9 @@ func TestPluginsAndArchetypesAreIndexed(t *testing.T) {
 	in.do(t, "alice", "PUT", "com/acme/start/1.0/start-1.0.pom",
 		pom("com.acme", "start", "1.0", "<packaging>maven-archetype</packaging><description>A start</description>")).want(t, 201)
 	in.do(t, "", "GET", "archetype-catalog.xml", "").want(t, 200, "<artifactId>start</artifactId>", "<description>A start</description>", "!hull")
-	actor, err := in.accounts.AuthenticateSecret(t.Context(), "alice", in.tokens["alice"], "127.0.0.1:1")
-	check(t, err)
-	check(t, in.accounts.SetVisibility(t.Context(), actor, purl.Maven, "com.acme", account.Private))
+	actor, err := in.Accounts.AuthenticateSecret(t.Context(), "alice", in.Tokens["alice"], "127.0.0.1:1")
+	accounttest.Check(t, err)
+	accounttest.Check(t, in.Accounts.SetVisibility(t.Context(), actor, purl.Maven, "com.acme", account.Private))
 	in.do(t, "", "GET", "archetype-catalog.xml", "").want(t, 200, "!start")
 	in.do(t, "", "GET", "com/acme/maven-metadata.xml", "").want(t, 401)
 }
@@ -199,7 +200,7 @@ func TestARefusalIsOnTheRecord(t *testing.T) {
 	in := start(t)
 	in.do(t, "alice", "PUT", "com/acme/ui/1.0/ui-1.0.pom", pom("com.acme", "core", "1.0", "")).want(t, 400)
 	var n int
-	check(t, in.core.Record().DB().Query().QueryRowContext(t.Context(), `SELECT count(*) FROM statement WHERE CAST(body AS TEXT) LIKE '%"code":"coordinates-differ"%'`).Scan(&n))
+	accounttest.Check(t, in.core.Record().DB().Query().QueryRowContext(t.Context(), `SELECT count(*) FROM statement WHERE CAST(body AS TEXT) LIKE '%"code":"coordinates-differ"%'`).Scan(&n))
 	if n != 1 {
 		t.Errorf("%d decisions, want one", n)
 	}

@@ -12,51 +12,38 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
-	"github.com/hullmark/hullmark/internal/blob/dir"
-	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/maven"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
-	"github.com/hullmark/hullmark/internal/store/sqlite"
 )
 
 // instance is a repository with everything real below it: database, blob folder and accounts. The organisation acme
 // owns com.acme, which is public; alice owns it, and mallory owns nothing.
 type instance struct {
-	url      string
-	handler  http.Handler
-	core     *registry.Core
-	accounts *account.Service
-	tokens   map[string]string
-	offset   *atomic.Int64 // nanoseconds by which the clock runs ahead
+	*accounttest.World
+	url     string
+	handler http.Handler
+	core    *registry.Core
 }
 
 func start(t testing.TB, settings ...func(*maven.Config)) *instance {
 	t.Helper()
-	in := &instance{tokens: map[string]string{}, offset: new(atomic.Int64)}
-	clk := clock.Func(func() time.Time { return time.Now().UTC().Add(time.Duration(in.offset.Load())) })
-	folder := t.TempDir()
-	db, err := sqlite.Open(filepath.Join(folder, "db"))
-	check(t, err)
-	t.Cleanup(func() { db.Close() })
-	check(t, db.Migrate(t.Context(), evidence.Schema(), registry.Schema(), account.Schema(), account.WorkloadSchema(), upstream.Schema()))
-	blobs, err := dir.Open(filepath.Join(folder, "blobs"))
-	check(t, err)
-	record, err := evidence.Open(t.Context(), db, blobs, clk)
-	check(t, err)
-	in.accounts = account.New(db, clk, rand.Reader)
-	in.core = registry.New(record, blobs, in.accounts).WithCooldowns(in.accounts, clk).WithOwners(in.accounts)
-	in.people(t)
+	in := &instance{World: accounttest.New(t, time.Time{}, registry.Schema(), account.WorkloadSchema(), upstream.Schema())}
+	clk := in.Clock()
+	in.core = registry.New(in.Record, in.Blobs, in.Accounts).WithCooldowns(in.Accounts, clk).WithOwners(in.Accounts)
+	in.Users(map[string]account.Role{"alice": account.Owner, "mallory": ""})
+	in.Claim(purl.Maven, account.Public, "com.acme")
+	_, err := in.Accounts.VouchNamespace(t.Context(), in.Admin, purl.Maven, "com.acme")
+	accounttest.Check(t, err)
 	cfg := maven.Config{Clock: clk, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Signatures: signatures{}}
 	for _, set := range settings {
 		set(&cfg)
@@ -66,25 +53,6 @@ func start(t testing.TB, settings ...func(*maven.Config)) *instance {
 	t.Cleanup(server.Close)
 	in.url = server.URL + "/maven/"
 	return in
-}
-
-func (in *instance) people(t testing.TB) {
-	t.Helper()
-	ctx := t.Context()
-	secret, _, err := in.accounts.Bootstrap(ctx)
-	check(t, err)
-	admin, err := in.accounts.AuthenticateSecret(ctx, "token", secret, "127.0.0.1:1")
-	check(t, err)
-	check(t, in.accounts.CreateOrganisation(ctx, admin, "acme"))
-	for _, user := range []string{"alice", "mallory"} {
-		check(t, in.accounts.CreateUser(ctx, admin, user, ""))
-		in.tokens[user], _, err = in.accounts.CreateToken(ctx, admin, account.Token{Account: user, Scope: account.Scope{Permission: evidence.Own}})
-		check(t, err)
-	}
-	check(t, in.accounts.SetMember(ctx, admin, "acme", "alice", account.Owner))
-	check(t, in.accounts.ClaimNamespace(ctx, admin, "acme", purl.Maven, "com.acme", account.Public))
-	_, err = in.accounts.VouchNamespace(ctx, admin, purl.Maven, "com.acme")
-	check(t, err)
 }
 
 // signatures takes the word of whoever signs "good".
@@ -105,13 +73,6 @@ func (signatures) Sigstore(bundle []byte, sha256 string, _ *evidence.WorkloadIde
 	return evidence.Verification{Proof: "sigstore", Identity: "somebody", Verdict: "holds"}, nil
 }
 
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // reply is an answer with its body read.
 type reply struct {
 	*http.Response
@@ -122,18 +83,18 @@ type reply struct {
 func (in *instance) do(t testing.TB, user, method, path, body string, header ...string) reply {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, in.url+path, strings.NewReader(body))
-	check(t, err)
+	accounttest.Check(t, err)
 	if user != "" {
-		req.SetBasicAuth(user, in.tokens[user])
+		req.SetBasicAuth(user, in.Tokens[user])
 	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultTransport.RoundTrip(req)
-	check(t, err)
+	accounttest.Check(t, err)
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
-	check(t, err)
+	accounttest.Check(t, err)
 	return reply{resp, string(raw)}
 }
 
@@ -175,11 +136,11 @@ func jar(t testing.TB, files ...string) string {
 	z := zip.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
 		f, err := z.Create(files[i])
-		check(t, err)
+		accounttest.Check(t, err)
 		_, err = io.WriteString(f, files[i+1])
-		check(t, err)
+		accounttest.Check(t, err)
 	}
-	check(t, z.Close())
+	accounttest.Check(t, z.Close())
 	return b.String()
 }
 
@@ -192,13 +153,4 @@ func (in *instance) deploy(t testing.TB, version string) {
 func sha1Of(s string) string {
 	sum := sha1.Sum([]byte(s))
 	return hex.EncodeToString(sum[:])
-}
-
-func (in *instance) recall(t testing.TB, subject, reason string) {
-	t.Helper()
-	_, err := in.core.Record().Append(t.Context(), nil, evidence.Draft{
-		Subjects: []evidence.Subject{{Name: subject}}, Predicate: evidence.Recall{Reason: reason},
-		Issuer: evidence.Issuer{Kind: evidence.Account, ID: "admin"}, Assurance: evidence.Authenticated,
-	})
-	check(t, err)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
@@ -66,7 +67,7 @@ func proxy(t *testing.T) (*instance, *elsewhere) {
 	var log *slog.Logger
 	in := start(t, func(c *maven.Config) { c.Upstream, clk, log = late, c.Clock, c.Log })
 	client, err := upstream.New(in.core, upstream.Settings{Sources: []upstream.Source{{Ecosystem: purl.Maven, URL: e.url + "/"}}, Fresh: upstream.Duration(time.Millisecond)}, clk, log)
-	check(t, err)
+	accounttest.Check(t, err)
 	t.Cleanup(func() { client.Close() })
 	late.Upstream = client
 	return in, e
@@ -92,7 +93,7 @@ func TestVersionsOfAnUpstreamThatAreTooYoungAreNotOffered(t *testing.T) {
 	in.do(t, "", "GET", "org/other/lib/1.2/lib-1.2.pom", "").refused(t, 403, "was published less than 24h ago")
 	in.do(t, "", "GET", "org/other/lib/1.0/lib-1.0.pom", "").want(t, 200)
 	in.do(t, "", "GET", "org/other/lib/1.0/lib-1.0.pom.sha512", "").want(t, 200)
-	in.recall(t, "pkg:maven/org.other/lib@1.0", "steals tokens")
+	in.Recall("pkg:maven/org.other/lib@1.0", "steals tokens")
 	in.do(t, "", "GET", "org/other/lib/1.0/lib-1.0.pom", "").refused(t, 403, "was recalled: steals tokens")
 	in.do(t, "", "GET", "org/other/lib/maven-metadata.xml", "").want(t, 404)
 }
@@ -114,7 +115,7 @@ func TestAFileThatIsNotWhatItsChecksumSaysIsNotServed(t *testing.T) {
 		t.Errorf("got %q", got.body)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), "GET", in.url+"org/other/lib/1.0/lib-1.0.jar", nil)
-	check(t, err)
+	accounttest.Check(t, err)
 	if resp, err := http.DefaultClient.Do(req); err == nil {
 		defer resp.Body.Close()
 		if n, err := resp.Body.Read(make([]byte, 1<<20)); resp.StatusCode == 200 && err == nil && n == len(e.files["/org/other/lib/1.0/lib-1.0.jar"]) {

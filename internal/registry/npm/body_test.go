@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 )
 
 // tgz packs files, in the order of their names.
@@ -18,12 +20,12 @@ func tgz(t testing.TB, files map[string]string) []byte {
 	z := gzip.NewWriter(&b)
 	w := tar.NewWriter(z)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		check(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name]))}))
+		accounttest.Check(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name]))}))
 		_, err := w.Write([]byte(files[name]))
-		check(t, err)
+		accounttest.Check(t, err)
 	}
-	check(t, w.Close())
-	check(t, z.Close())
+	accounttest.Check(t, w.Close())
+	accounttest.Check(t, z.Close())
 	return b.Bytes()
 }
 
@@ -42,6 +44,6 @@ func documentBody(t testing.TB, manifest map[string]any, tarball []byte, tag str
 			"content_type": "application/octet-stream", "data": base64.StdEncoding.EncodeToString(tarball), "length": len(tarball),
 		}},
 	})
-	check(t, err)
+	accounttest.Check(t, err)
 	return body
 }

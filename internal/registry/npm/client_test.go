@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 )
 
 // client is an unmodified npm with a home of its own.
@@ -30,7 +32,7 @@ func npmClient(t testing.TB, in *instance, user string) *client {
 	home := t.TempDir()
 	rc := "registry=" + in.url + "\nfund=false\nupdate-notifier=false\nloglevel=notice\n"
 	if user != "" {
-		rc += strings.TrimPrefix(in.url, "http:") + ":_authToken=" + in.tokens[user] + "\n"
+		rc += strings.TrimPrefix(in.url, "http:") + ":_authToken=" + in.Tokens[user] + "\n"
 	}
 	write(t, filepath.Join(home, ".npmrc"), rc)
 	env := []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "npm_config_cache=" + home + "/cache", "npm_config_userconfig=" + home + "/.npmrc",
@@ -42,7 +44,7 @@ func npmClient(t testing.TB, in *instance, user string) *client {
 func (c *client) point(in *instance) {
 	c.t.Helper()
 	write(c.t, filepath.Join(c.home, ".npmrc"), "registry="+in.url+"\nfund=false\nupdate-notifier=false\nloglevel=notice\n"+
-		strings.TrimPrefix(in.url, "http:")+":_authToken="+in.tokens["alice"]+"\n")
+		strings.TrimPrefix(in.url, "http:")+":_authToken="+in.Tokens["alice"]+"\n")
 }
 
 // run runs npm in folder (relative to the home) and returns everything that it printed.
@@ -87,8 +89,8 @@ func (c *client) pkg(folder, manifest string, files ...string) {
 
 func write(t testing.TB, file, content string) {
 	t.Helper()
-	check(t, os.MkdirAll(filepath.Dir(file), 0o700))
-	check(t, os.WriteFile(file, []byte(content), 0o600))
+	accounttest.Check(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	accounttest.Check(t, os.WriteFile(file, []byte(content), 0o600))
 }
 
 func contains(t testing.TB, out string, texts ...string) {
@@ -217,7 +219,7 @@ func TestNpmAuditNamesRecalledVersions(t *testing.T) {
 	}
 	alice.pkg("app", `{"name":"app","version":"1.0.0","private":true}`)
 	alice.run("app", "install", "wbdemo@1.0.1")
-	in.recall(t, "pkg:npm/wbdemo@1.0.1", "mines coins")
+	in.Recall("pkg:npm/wbdemo@1.0.1", "mines coins")
 
 	out, err := alice.try("app", "audit")
 	if err == nil {
@@ -238,8 +240,8 @@ func TestNpmLogsInByWeb(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "npm", "login")
 	cmd.Dir, cmd.Env = c.home, c.env
 	out, err := cmd.StdoutPipe()
-	check(t, err)
-	check(t, cmd.Start())
+	accounttest.Check(t, err)
+	accounttest.Check(t, cmd.Start())
 	var said strings.Builder
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		fmt.Fprintln(&said, lines.Text())
@@ -247,7 +249,7 @@ func TestNpmLogsInByWeb(t *testing.T) {
 		if m == nil {
 			continue
 		}
-		check(t, in.accounts.CompleteLogin(t.Context(), m[1], in.actor(t, "alice")))
+		accounttest.Check(t, in.Accounts.CompleteLogin(t.Context(), m[1], in.actor(t, "alice")))
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("npm login: %v\n%s", err, said.String())

@@ -110,9 +110,9 @@ func TestNpmShowsAndSetsAProfile(t *testing.T) {
 func TestNpmItselfPicksTheVersionThatIsOldEnough(t *testing.T) {
 	t.Parallel()
 	in := start(t)
-	in.offset.Store(-int64(72 * time.Hour))
+	in.Ahead(-72 * time.Hour)
 	in.publish(t, "wbdemo", "1.0.0")
-	in.offset.Store(0)
+	in.Ahead(0)
 	in.publish(t, "wbdemo", "1.1.0")
 	bob := npmClient(t, in, "bob")
 	bob.pkg("app", `{"name":"app","version":"1.0.0","private":true}`)

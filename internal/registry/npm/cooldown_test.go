@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/publish"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -33,17 +33,17 @@ func (r reviewer) Review(ctx context.Context, actor evidence.Actor, u registry.U
 func cooled(t *testing.T) (*instance, *publish.Service) {
 	t.Helper()
 	in := start(t)
-	service := publish.New(in.core.Record(), in.accounts)
-	now := clock.Func(func() time.Time { return time.Now().UTC().Add(time.Duration(in.offset.Load())) })
-	in.core.WithReviewer(reviewer{service}).WithCooldowns(in.accounts, now)
-	check(t, in.accounts.SetCooldown(t.Context(), in.actor(t, "alice"), purl.NPM, "wbdemo", time.Hour))
+	service := publish.New(in.core.Record(), in.Accounts)
+	now := in.Clock()
+	in.core.WithReviewer(reviewer{service}).WithCooldowns(in.Accounts, now)
+	accounttest.Check(t, in.Accounts.SetCooldown(t.Context(), in.actor(t, "alice"), purl.NPM, "wbdemo", time.Hour))
 	return in, service
 }
 
 func (in *instance) actor(t *testing.T, user string) evidence.Actor {
 	t.Helper()
-	a, err := in.accounts.AuthenticateSecret(t.Context(), user, in.tokens[user], "127.0.0.1:1")
-	check(t, err)
+	a, err := in.Accounts.AuthenticateSecret(t.Context(), user, in.Tokens[user], "127.0.0.1:1")
+	accounttest.Check(t, err)
 	return a
 }
 
@@ -62,7 +62,7 @@ func TestAVersionRipensInACachedPackumentWithoutAnyChange(t *testing.T) {
 	in, _ := cooled(t)
 	in.publish(t, "wbdemo", "1.0.0")
 	in.do(t, "bob", "GET", "wbdemo", nil).want(t, 403, "release-too-young", "available from")
-	in.offset.Store(int64(time.Hour))
+	in.Ahead(time.Hour)
 	in.publish(t, "wbdemo", "1.1.0")
 	forms := []string{"application/json", corgi}
 	tags := map[string]string{}
@@ -72,7 +72,7 @@ func TestAVersionRipensInACachedPackumentWithoutAnyChange(t *testing.T) {
 		in.do(t, "", "GET", "wbdemo", nil, "Accept", accept, "If-None-Match", tags[accept]).want(t, http.StatusNotModified)
 	}
 	head := in.core.Record().Head()
-	in.offset.Store(int64(2*time.Hour + time.Second))
+	in.Ahead(2*time.Hour + time.Second)
 	for _, accept := range forms {
 		ripe := in.do(t, "", "GET", "wbdemo", nil, "Accept", accept, "If-None-Match", tags[accept]).want(t, 200, `"1.1.0":{`, `"latest":"1.1.0"`)
 		if ripe.Header.Get("Etag") == tags[accept] {
@@ -88,7 +88,7 @@ func TestTheCooldownIsOnEveryWayToAVersion(t *testing.T) {
 	t.Parallel()
 	in, service := cooled(t)
 	in.publish(t, "wbdemo", "1.0.0")
-	in.offset.Store(int64(time.Hour))
+	in.Ahead(time.Hour)
 	in.publish(t, "wbdemo", "1.1.0")
 	in.do(t, "bob", "GET", "wbdemo/1.1.0", nil).want(t, 403, "release-too-young")
 	in.do(t, "bob", "GET", "wbdemo/latest", nil).want(t, 200, `"version":"1.0.0"`)
@@ -97,7 +97,7 @@ func TestTheCooldownIsOnEveryWayToAVersion(t *testing.T) {
 	in.do(t, "bob", "GET", "-/v1/search?text=wbdemo", nil).want(t, 200, `"version":"1.0.0"`)
 	in.do(t, "alice", "GET", "wbdemo/-/wbdemo-1.1.0.tgz", nil).want(t, 200) // whose it is
 	_, err := service.Approve(t.Context(), in.actor(t, "bob"), purl.New(purl.NPM, "wbdemo", "1.1.0"), "read it")
-	check(t, err)
+	accounttest.Check(t, err)
 	in.do(t, "", "GET", "wbdemo/-/wbdemo-1.1.0.tgz", nil).want(t, 200)
 	in.do(t, "", "GET", "wbdemo", nil).want(t, 200, `"latest":"1.1.0"`)
 }
@@ -107,14 +107,14 @@ func TestADocumentThatLacksYoungVersionsRemovesNone(t *testing.T) {
 	in, _ := cooled(t)
 	in.publish(t, "wbdemo", "1.0.0")
 	in.publish(t, "wbdemo", "1.0.1")
-	in.offset.Store(int64(time.Hour))
+	in.Ahead(time.Hour)
 	in.publish(t, "wbdemo", "1.1.0")
 	seen := in.do(t, "alice", "GET", "wbdemo", nil).want(t, 200).lacks(t, "1.1.0").json(t)["_rev"].(string)
 	in.do(t, "alice", "PUT", "wbdemo/-rev/"+seen, strings.NewReader(`{"name":"wbdemo","versions":{"1.0.0":{}}}`)).want(t, 409, "revision-conflict")
 	in.do(t, "", "GET", "wbdemo?write=true", nil).want(t, 200).lacks(t, "1.1.0")
 	whole := in.do(t, "alice", "GET", "wbdemo?write=true", nil).want(t, 200, `"1.1.0":{`, `"latest":"1.1.0"`).json(t)["_rev"].(string)
 	in.do(t, "alice", "PUT", "wbdemo/-rev/"+whole, strings.NewReader(`{"name":"wbdemo","versions":{"1.0.1":{},"1.1.0":{}}}`)).want(t, 201)
-	in.offset.Store(int64(3 * time.Hour))
+	in.Ahead(3 * time.Hour)
 	in.do(t, "", "GET", "wbdemo", nil).want(t, 200, `"1.0.1":{`, `"1.1.0":{`).lacks(t, `"1.0.0":{`)
 }
 
@@ -136,6 +136,6 @@ func TestAHeldVersionIsAcceptedAndLeftOut(t *testing.T) {
 	in.do(t, "alice", "PUT", "-/package/@acme%2fui/dist-tags/next", strings.NewReader(`"1.1.0"`)).want(t, 403, "release-held")
 	in.do(t, "alice", "PUT", "@acme%2fui", bytes.NewReader(body)).want(t, 409, "version-exists")
 	_, err := service.Approve(t.Context(), in.actor(t, "bob"), purl.New(purl.NPM, "@acme/ui", "1.1.0"), "read it")
-	check(t, err)
+	accounttest.Check(t, err)
 	in.do(t, "", "GET", "@acme%2fui", nil).want(t, 200, `"latest":"1.1.0"`)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/npm"
@@ -22,7 +23,7 @@ func TestWebLoginHandsTheTokenToTheClientThatWaits(t *testing.T) {
 	if r := in.do(t, "", "GET", done, nil).want(t, 202); r.Header.Get("Retry-After") != "1" {
 		t.Errorf("headers are %v", r.Header)
 	}
-	check(t, in.accounts.CompleteLogin(t.Context(), code, in.actor(t, "alice")))
+	accounttest.Check(t, in.Accounts.CompleteLogin(t.Context(), code, in.actor(t, "alice")))
 	token := in.do(t, "", "GET", done, nil).want(t, 200, `"token":"hm_`).json(t)["token"].(string)
 	in.do(t, "", "GET", done, nil).want(t, 404, "login-unknown")
 	in.do(t, "", "GET", "-/whoami", nil, "Authorization", "Bearer "+token).want(t, 200, `{"username":"alice"}`)
@@ -37,7 +38,7 @@ func TestLegacyLoginTakesAPasswordOrAToken(t *testing.T) {
 		body := `{"_id":"org.couchdb.user:` + name + `","name":"` + name + `","password":"` + password + `","type":"user","roles":[]}`
 		return in.do(t, "", "PUT", "-/user/org.couchdb.user:"+address, strings.NewReader(body))
 	}
-	for _, secret := range []string{"correct horse bob", in.tokens["bob"]} {
+	for _, secret := range []string{"correct horse bob", in.Tokens["bob"]} {
 		token := login("bob", "bob", secret).want(t, 201, `"ok":true`).json(t)["token"].(string)
 		in.do(t, "", "GET", "-/whoami", nil, "Authorization", "Bearer "+token).want(t, 200, "bob")
 	}
@@ -71,7 +72,7 @@ func TestEveryRouteSaysWhoItIsFor(t *testing.T) {
 	in := start(t)
 	key := newKey(t)
 	reg, err := npm.New(in.core, npm.Config{PublicURL: in.url, Signer: key, Accounts: in.front})
-	check(t, err)
+	accounttest.Check(t, err)
 	seen := map[string]bool{}
 	for _, r := range reg.Routes() {
 		if seen[r.Method+r.Pattern] || r.Handler == nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -32,9 +33,9 @@ func (s *sigstore) bundle(t testing.TB, id signingtest.Identity, subject string,
 	t.Helper()
 	sum := sha512.Sum512(tarball)
 	statement, err := signingtest.Statement(subject, map[string]string{"sha512": hex.EncodeToString(sum[:])}, signingtest.Provenance)
-	check(t, err)
+	accounttest.Check(t, err)
 	b, err := s.Attest(id, statement)
-	check(t, err)
+	accounttest.Check(t, err)
 	return b
 }
 
@@ -47,7 +48,7 @@ func uiManifest(repository string) string {
 func provenanceBody(t testing.TB, manifest string, tarball, bundle []byte) []byte {
 	t.Helper()
 	var m map[string]any
-	check(t, json.Unmarshal([]byte(manifest), &m))
+	accounttest.Check(t, json.Unmarshal([]byte(manifest), &m))
 	body, err := json.Marshal(map[string]any{
 		"_id": "@acme/ui", "name": "@acme/ui", "dist-tags": map[string]string{"latest": "1.0.0"}, "versions": map[string]any{"1.0.0": m},
 		"_attachments": map[string]any{
@@ -55,7 +56,7 @@ func provenanceBody(t testing.TB, manifest string, tarball, bundle []byte) []byt
 			"@acme/ui-1.0.0.tgz":      map[string]any{"content_type": "application/octet-stream", "data": base64.StdEncoding.EncodeToString(tarball), "length": len(tarball)},
 		},
 	})
-	check(t, err)
+	accounttest.Check(t, err)
 	return body
 }
 
@@ -68,7 +69,7 @@ func TestNpmPublishesWithProvenanceAndAuditsIt(t *testing.T) {
 	alice.pkg("ui", `{"name":"@acme/ui","version":"1.0.0","repository":{"type":"git","url":"git+https://github.com/acme/ui.git"}}`, "index.js", "1")
 	alice.run("ui", "pack", "--pack-destination", alice.home)
 	tarball, err := os.ReadFile(filepath.Join(alice.home, "acme-ui-1.0.0.tgz"))
-	check(t, err)
+	accounttest.Check(t, err)
 	write(t, filepath.Join(alice.home, "bundle.json"), string(s.bundle(t, releaseRun(), uiPURL, tarball)))
 
 	contains(t, alice.run("ui", "publish", "--provenance-file", filepath.Join(alice.home, "bundle.json")), "+ @acme/ui@1.0.0")
@@ -88,10 +89,10 @@ func TestAVerifiedProvenanceIsRecordedAndServed(t *testing.T) {
 	in.do(t, "alice", "PUT", "@acme%2fui", bytes.NewReader(provenanceBody(t, manifest, tarball, bundle))).want(t, 201)
 
 	statements, err := in.core.Record().About(t.Context(), uiPURL, -1, 10)
-	check(t, err)
+	accounttest.Check(t, err)
 	last := statements[len(statements)-1]
 	proof, err := evidence.Decode[evidence.Verification](last)
-	check(t, err)
+	accounttest.Check(t, err)
 	if last.Assurance != evidence.Verified || proof.Verdict != "holds" || proof.Identity != releaseRun().SAN || proof.Evidence != digest.FromBytes(bundle) ||
 		proof.Claims["repository"] != "https://github.com/acme/ui" || proof.Claims["run"] != "https://github.com/acme/ui/actions/runs/1001/attempts/1" {
 		t.Errorf("the record says %+v (%s)", proof, last.Assurance)
@@ -177,16 +178,16 @@ func TestARegistryThatTrustsNoSigstoreSaysHowToConfigureOne(t *testing.T) {
 // workload makes a token for a run of a trusted publisher of @acme/ui; in.do knows it by the user's name.
 func (in *instance) workload(t testing.TB, user string, claims map[string]string) {
 	t.Helper()
-	secret, _, insert, err := in.accounts.MintWorkload(account.WorkloadToken{
+	secret, _, insert, err := in.Accounts.MintWorkload(account.WorkloadToken{
 		Ecosystem: purl.NPM, Expires: time.Now().Add(time.Minute),
 		Rights: []evidence.WorkloadRight{{
 			Name: "@acme/ui", Permission: evidence.Publish,
 			Identity: evidence.WorkloadIdentity{Publisher: "tp_ui", Provider: "github", Issuer: releaseRun().Issuer, Subject: "repo:acme/ui", Claims: claims},
 		}},
 	})
-	check(t, err)
-	check(t, in.core.Record().DB().Write(t.Context(), func(tx *sql.Tx) error { return insert(t.Context(), tx) }))
-	in.tokens[user] = secret
+	accounttest.Check(t, err)
+	accounttest.Check(t, in.core.Record().DB().Write(t.Context(), func(tx *sql.Tx) error { return insert(t.Context(), tx) }))
+	in.Tokens[user] = secret
 }
 
 func TestATrustedPublishersProvenanceIsOfItsOwnRun(t *testing.T) {

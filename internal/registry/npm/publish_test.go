@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -27,7 +28,7 @@ func TestPublicationBecomesPartOfTheRecord(t *testing.T) {
 	in.publish(t, "@acme/ui", "1.0.0")
 	p := purl.New(purl.NPM, "@acme/ui", "1.0.0")
 	statements, err := in.core.Record().About(t.Context(), string(p), -1, 10)
-	check(t, err)
+	accounttest.Check(t, err)
 	var types []string
 	for _, s := range statements {
 		types = append(types, s.PredicateType)
@@ -36,14 +37,14 @@ func TestPublicationBecomesPartOfTheRecord(t *testing.T) {
 		t.Fatalf("the record says %s", got)
 	}
 	pub, err := evidence.Decode[evidence.Publication](statements[0])
-	check(t, err)
+	accounttest.Check(t, err)
 	if pub.Actor.Account != "alice" || pub.Actor.Credential == "" || pub.Actor.AddressHash == "" || pub.MediaType != "application/gzip" {
 		t.Errorf("publication is %+v", pub)
 	}
 	contents, err := evidence.Decode[evidence.Contents](statements[2])
-	check(t, err)
+	accounttest.Check(t, err)
 	inv, err := in.core.Record().Inventory(t.Context(), contents.Inventory)
-	check(t, err)
+	accounttest.Check(t, err)
 	want := digest.FromBytes([]byte("module.exports = '@acme/ui1.0.0'"))
 	if len(inv.Files) != 2 || inv.Files[0].Path != "package/index.js" || inv.Files[0].SHA256 != want || inv.Files[0].Mode != 0o644 {
 		t.Errorf("inventory is %+v", inv)
@@ -81,12 +82,12 @@ func archive(t testing.TB, members ...member) []byte {
 		if m.kind == 0 {
 			m.kind = tar.TypeReg
 		}
-		check(t, w.WriteHeader(&tar.Header{Name: m.name, Linkname: m.link, Typeflag: m.kind, Mode: 0o644, Size: int64(len(m.content))}))
+		accounttest.Check(t, w.WriteHeader(&tar.Header{Name: m.name, Linkname: m.link, Typeflag: m.kind, Mode: 0o644, Size: int64(len(m.content))}))
 		_, err := w.Write([]byte(m.content))
-		check(t, err)
+		accounttest.Check(t, err)
 	}
-	check(t, w.Close())
-	check(t, z.Close())
+	accounttest.Check(t, w.Close())
+	accounttest.Check(t, z.Close())
 	return b.Bytes()
 }
 
@@ -138,7 +139,7 @@ func TestHostileTarballsAreRefusedAndRecorded(t *testing.T) {
 func (in *instance) decisions(t testing.TB, code string) int {
 	t.Helper()
 	var n int
-	check(t, in.core.Record().DB().Query().QueryRowContext(t.Context(),
+	accounttest.Check(t, in.core.Record().DB().Query().QueryRowContext(t.Context(),
 		`SELECT count(*) FROM decision WHERE code = $1 AND verdict = 'deny' AND account <> ''`, code).Scan(&n))
 	return n
 }
@@ -218,7 +219,7 @@ func TestUnpublishFollowsItsPolicy(t *testing.T) {
 	in.do(t, "alice", "DELETE", file("1.0.0"), nil).want(t, 200)
 	in.do(t, "alice", "GET", "wbdemo/-/wbdemo-1.0.0.tgz", nil).want(t, 404, "version-withdrawn")
 
-	in.offset.Store(int64(73 * time.Hour))
+	in.Ahead(73 * time.Hour)
 	in.do(t, "alice", "DELETE", file("1.0.1"), nil).want(t, 403, "unpublish-too-late")
 	in.do(t, "alice", "DELETE", "wbdemo/-rev/"+in.rev(t, "wbdemo"), nil).want(t, 403, "unpublish-too-late")
 	in.do(t, "", "GET", "wbdemo", nil).want(t, 200, `"1.0.1":{`, `"1.0.2":{`)
@@ -234,13 +235,13 @@ func (in *instance) layerWith(t testing.TB, p purl.PURL) {
 	t.Helper()
 	inv := &evidence.Inventory{Analyser: "layer/1", Components: []evidence.Component{{PURL: p, Path: "node_modules/x/package.json"}}}
 	stored, err := in.core.Record().StoreInventory(t.Context(), inv)
-	check(t, err)
+	accounttest.Check(t, err)
 	_, err = in.core.Record().Append(t.Context(), nil, evidence.Draft{
 		Subjects:  []evidence.Subject{evidence.About("", digest.FromBytes([]byte(p)))},
 		Predicate: evidence.Contents{Of: "layer", Analyser: "layer/1", Inventory: stored, Components: 1},
 		Issuer:    evidence.Issuer{Kind: evidence.Gate, ID: "publish"}, Assurance: evidence.Observed,
 	})
-	check(t, err)
+	accounttest.Check(t, err)
 }
 
 func TestWholeDocumentsAreChangedAtTheirRevisionOnly(t *testing.T) {
@@ -251,7 +252,7 @@ func TestWholeDocumentsAreChangedAtTheirRevisionOnly(t *testing.T) {
 	doc := in.do(t, "alice", "GET", "wbdemo?write=true", nil).json(t)
 	delete(doc["versions"].(map[string]any), "1.0.0")
 	body, err := json.Marshal(doc)
-	check(t, err)
+	accounttest.Check(t, err)
 	old := in.rev(t, "wbdemo")
 	in.publish(t, "wbdemo", "1.0.2") // which the document above does not have
 	in.do(t, "alice", "PUT", "wbdemo/-rev/"+old, bytes.NewReader(body)).want(t, 409, "revision-conflict")

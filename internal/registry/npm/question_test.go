@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 )
 
 const bulk = "-/npm/v1/security/advisories/bulk"
@@ -15,8 +17,8 @@ func zipped(t testing.TB, text string) io.Reader {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	_, err := z.Write([]byte(text))
-	check(t, err)
-	check(t, z.Close())
+	accounttest.Check(t, err)
+	accounttest.Check(t, z.Close())
 	return &b
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 )
@@ -78,9 +79,9 @@ func TestPackumentAnswersConditionalRequests(t *testing.T) {
 	plain := in.do(t, "", "GET", "wbdemo", nil, "Accept-Encoding", "identity").want(t, 200)
 	packed := in.do(t, "", "GET", "wbdemo", nil, "Accept-Encoding", "br, gzip;q=0.5").want(t, 200)
 	z, err := gzip.NewReader(bytes.NewReader(packed.body))
-	check(t, err)
+	accounttest.Check(t, err)
 	unpacked, err := io.ReadAll(z)
-	check(t, err)
+	accounttest.Check(t, err)
 	if packed.Header.Get("Content-Encoding") != "gzip" || !bytes.Equal(unpacked, plain.body) {
 		t.Error("the gzip form is not the plain one, compressed")
 	}
@@ -114,7 +115,7 @@ func TestDocumentMadeFromItsFormerOneEqualsAFreshOne(t *testing.T) {
 			in.do(t, "alice", "PUT", "wbdemo", strings.NewReader(body)).want(t, 200)
 		},
 		func() { in.publish(t, "wbdemo", "1.0.2") },
-		func() { in.recall(t, "pkg:npm/wbdemo@1.0.2", "x") },
+		func() { in.Recall("pkg:npm/wbdemo@1.0.2", "x") },
 		func() {
 			in.do(t, "alice", "DELETE", "wbdemo/-/wbdemo-1.0.1.tgz/-rev/"+in.rev(t, "wbdemo"), nil).want(t, 200)
 		},
@@ -167,11 +168,11 @@ func TestSignatureHoldsWithTheServedKey(t *testing.T) {
 		t.Fatalf("signed by %v, the key is %v", signed["keyid"], key["keyid"])
 	}
 	der, err := base64.StdEncoding.DecodeString(key["key"].(string))
-	check(t, err)
+	accounttest.Check(t, err)
 	public, err := x509.ParsePKIXPublicKey(der)
-	check(t, err)
+	accounttest.Check(t, err)
 	sig, err := base64.StdEncoding.DecodeString(signed["sig"].(string))
-	check(t, err)
+	accounttest.Check(t, err)
 	sum := sha256.Sum256([]byte("@acme/ui@1.0.0:" + dist["integrity"].(string)))
 	if !ecdsa.VerifyASN1(public.(*ecdsa.PublicKey), sum[:], sig) {
 		t.Error("the signature does not hold")
@@ -200,7 +201,7 @@ func TestRecalledVersionIsNeitherOfferedNorServed(t *testing.T) {
 	in.publish(t, "wbdemo", "1.0.0")
 	in.publish(t, "wbdemo", "1.0.1")
 	in.do(t, "", "GET", "wbdemo", nil).want(t, 200, `"latest":"1.0.1"`)
-	in.recall(t, "pkg:npm/wbdemo@1.0.1", "mines coins")
+	in.Recall("pkg:npm/wbdemo@1.0.1", "mines coins")
 
 	doc := in.do(t, "", "GET", "wbdemo", nil).want(t, 200, `"latest":"1.0.0"`).json(t)
 	if _, offered := doc["versions"].(map[string]any)["1.0.1"]; offered {
@@ -226,8 +227,8 @@ func TestANameWhoseVersionsAreAllRecalledSaysSo(t *testing.T) {
 	in := start(t)
 	in.publish(t, "wbdemo", "1.0.0")
 	in.publish(t, "wbdemo", "1.0.1")
-	in.recall(t, "pkg:npm/wbdemo@1.0.0", "worm")
-	in.recall(t, "pkg:npm/wbdemo@1.0.1", "mines coins")
+	in.Recall("pkg:npm/wbdemo@1.0.0", "worm")
+	in.Recall("pkg:npm/wbdemo@1.0.1", "mines coins")
 	in.do(t, "", "GET", "wbdemo", nil).want(t, 404, "name-unknown", "1.0.1 was recalled: mines coins")
 }
 
@@ -237,5 +238,5 @@ func (in *instance) lift(t testing.TB, subject string) {
 		Subjects: []evidence.Subject{{Name: subject}}, Predicate: evidence.Recall{Lifted: true},
 		Issuer: evidence.Issuer{Kind: evidence.Account, ID: "admin"}, Assurance: evidence.Authenticated,
 	})
-	check(t, err)
+	accounttest.Check(t, err)
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/registry/npm"
 	"github.com/hullmark/hullmark/internal/signing"
 	"github.com/hullmark/hullmark/internal/signing/signingtest"
@@ -41,13 +42,13 @@ func newSigstore(t testing.TB) *sigstore {
 	now := time.Now()
 	var err error
 	s.Authority, err = signingtest.New(now)
-	check(t, err)
+	accounttest.Check(t, err)
 	s.root, err = s.TrustedRoot()
-	check(t, err)
+	accounttest.Check(t, err)
 	s.tuf, err = signingtest.NewTUF(now, s.root)
-	check(t, err)
+	accounttest.Check(t, err)
 	s.proxy, err = signingtest.NewProxy(now, s.tuf, s.Authority)
-	check(t, err)
+	accounttest.Check(t, err)
 	server := httptest.NewServer(s.proxy)
 	t.Cleanup(server.Close)
 	s.url = server.URL
@@ -57,7 +58,7 @@ func newSigstore(t testing.TB) *sigstore {
 // trusted makes a registry trust the Sigstore, and tell clients of attestations.
 func (s *sigstore) trusted(t testing.TB) func(*npm.Config) {
 	v, err := signing.New(signing.Config{Roots: []signing.Root{{Name: "test", JSON: s.root}}})
-	check(t, err)
+	accounttest.Check(t, err)
 	return func(c *npm.Config) { c.Attestations, c.Advertise = attestations{v}, true }
 }
 
@@ -97,7 +98,7 @@ func installed(t testing.TB, in *instance, s *sigstore) *client {
 func rewriting(t testing.TB, in *instance, old, with string) string {
 	t.Helper()
 	target, err := url.Parse(in.url)
-	check(t, err)
+	accounttest.Check(t, err)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: target.Scheme, Host: target.Host})

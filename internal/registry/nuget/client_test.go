@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/registry/nuget"
 	"github.com/hullmark/hullmark/internal/signing/cms/cmstest"
 )
@@ -18,7 +19,7 @@ import (
 func nugetProgram(t *testing.T) string {
 	t.Helper()
 	program, err := filepath.Abs(filepath.Join("..", "..", "..", ".cache", "tools", "bin", "nuget5"))
-	check(t, err)
+	accounttest.Check(t, err)
 	_, missing := os.Stat(program)
 	if _, err := exec.LookPath("mono"); err != nil || missing != nil {
 		if os.Getenv("CI") == "true" {
@@ -37,21 +38,21 @@ func TestNuGetItselfVerifiesAnAuthorsAndTheRepositorysSignature(t *testing.T) {
 	author, repository := newSignerAt(t, root, "Ann", now), newSignerAt(t, root, "Registry", now)
 	pkg := signed(t, author, pack(t, "Acme.UI", "1.0.0", "", "content/a.txt", "a"))
 	hash, err := nuget.UnsignedHash(pkg, crypto.SHA256)
-	check(t, err)
+	accounttest.Check(t, err)
 	first, err := author.Author(hash)
-	check(t, err)
+	accounttest.Check(t, err)
 	both, err := repository.Countersign(first, hash, []string{"acme"})
-	check(t, err)
+	accounttest.Check(t, err)
 	pkg, err = nuget.WithSignature(pkg, both)
-	check(t, err)
+	accounttest.Check(t, err)
 
 	home := t.TempDir()
 	trust := filepath.Join(home, ".config", ".mono", "certs", "Trust") // mono's store
-	check(t, os.MkdirAll(trust, 0o700))
+	accounttest.Check(t, os.MkdirAll(trust, 0o700))
 	block, _ := pem.Decode(cmstest.PEM(root.Certificate))
-	check(t, os.WriteFile(filepath.Join(trust, "tbs-root.cer"), block.Bytes, 0o600))
+	accounttest.Check(t, os.WriteFile(filepath.Join(trust, "tbs-root.cer"), block.Bytes, 0o600))
 	file := filepath.Join(home, "signed.nupkg")
-	check(t, os.WriteFile(file, pkg, 0o600))
+	accounttest.Check(t, os.WriteFile(file, pkg, 0o600))
 	verify := exec.CommandContext(t.Context(), program, "verify", "-Signatures", file, "-NonInteractive")
 	verify.Env = []string{"HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, ".config"), "PATH=" + os.Getenv("PATH")}
 	out, err := verify.CombinedOutput()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry/nuget"
 	"github.com/hullmark/hullmark/internal/registry/nuget/nugettest"
@@ -84,7 +85,7 @@ func TestWhatRunsAtThoseWhoUseAPackageIsAHook(t *testing.T) {
 	hooks, err := nuget.ReadPackage(pack(t, "Acme.UI", "1.0.0", "",
 		"tools/init.ps1", "", "tools/net45/Install.ps1", "", "tools/other.ps1", "", "build/Acme.UI.targets", "", "buildTransitive/net8.0/Acme.UI.props", "",
 		"buildMultiTargeting%2fx.targets", "", "content/a.targets", "", "lib/init.ps1", ""))
-	check(t, err)
+	accounttest.Check(t, err)
 	want := []string{"tools/init.ps1", "tools/net45/install.ps1", "build/acme.ui.targets", "buildtransitive/net8.0/acme.ui.props", "buildmultitargeting/x.targets"}
 	if !slices.Equal(hooks, want) {
 		t.Errorf("got  %q\nwant %q", hooks, want)

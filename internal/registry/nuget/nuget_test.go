@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/purl"
 )
 
@@ -147,14 +148,14 @@ func TestRecalledAndYoungVersionsAreRefusedWithTheReason(t *testing.T) {
 	t.Parallel()
 	in := start(t, nil)
 	in.push(t, "alice", "api/v2/package", pack(t, "Acme.UI", "1.0.0", "")).want(t, 201)
-	in.pass(48 * time.Hour)
+	in.Pass(48 * time.Hour)
 	in.push(t, "alice", "api/v2/package", pack(t, "Acme.UI", "1.1.0", "")).want(t, 201)
 	in.get(t, "v3/flat/acme.ui/index.json").want(t, 200, "1.1.0")
-	check(t, in.book.SetCooldown(t.Context(), in.admin, purl.NuGet, "acme.*", 24*time.Hour))
+	accounttest.Check(t, in.Accounts.SetCooldown(t.Context(), in.Admin, purl.NuGet, "acme.*", 24*time.Hour))
 	in.get(t, "v3/flat/acme.ui/index.json").want(t, 200, `["1.0.0"]`)
 	in.get(t, "v3/flat/acme.ui/1.1.0/acme.ui.1.1.0.nupkg").want(t, 403, "403 pkg:nuget/acme.ui@1.1.0 was published less than 24h ago")
 	in.get(t, "v3/flat/acme.ui/1.1.0/acme.ui.nuspec").want(t, 403)
-	in.pass(25 * time.Hour)
+	in.Pass(25 * time.Hour)
 	in.get(t, "v3/flat/acme.ui/index.json").want(t, 200, `["1.0.0","1.1.0"]`)
 	in.recall(t, "pkg:nuget/acme.ui@1.1.0")
 	in.get(t, "v3/flat/acme.ui/index.json").want(t, 200, `["1.0.0"]`)
@@ -174,7 +175,7 @@ func TestDeprecationIsShownInRegistrations(t *testing.T) {
 	in.get(t, "v3/registration/acme.ui/index.json").want(t, 200, `"deprecation":{"reasons":["Legacy"],"message":"moved; see there","alternatePackage":{"id":"Acme.New","range":"[2.0.0, )"}}`)
 	set(`{"versions": ["1.0"]}`).want(t, 204)
 	in.get(t, "v3/registration/acme.ui/index.json").want(t, 200).lacks(t, "deprecation")
-	check(t, in.core.Deprecate(t.Context(), in.admin, purl.NuGet, "acme.ui", "1.0.0", "do not use"))
+	accounttest.Check(t, in.core.Deprecate(t.Context(), in.Admin, purl.NuGet, "acme.ui", "1.0.0", "do not use"))
 	in.get(t, "v3/registration/acme.ui/index.json").want(t, 200, `"deprecation":{"reasons":["Other"],"message":"do not use"}`)
 	set(`{"versions": []}`).want(t, 400)
 	set(`{"versions": ["9.0"]}`).want(t, 404)
@@ -213,7 +214,7 @@ func TestAVerificationKeyWorksOnce(t *testing.T) {
 	use(key, "1.0.0").want(t, 403)
 	use(made(), "2.0.0").want(t, 403)
 	key = made()
-	in.pass(2 * time.Hour)
+	in.Pass(2 * time.Hour)
 	use(key, "1.0.0").want(t, 403)
 }
 

@@ -3,42 +3,31 @@ package nuget_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
-	"github.com/hullmark/hullmark/internal/blob/dir"
-	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/nuget"
 	"github.com/hullmark/hullmark/internal/registry/nuget/nugettest"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
-	"github.com/hullmark/hullmark/internal/store/sqlite"
 )
 
 // instance is a registry over real stores, behind a real server.
 type instance struct {
-	url    string // with the final slash
-	core   *registry.Core
-	tokens map[string]string
-	admin  evidence.Actor
-	book   *account.Service
-	record *evidence.Record
-
-	mu  sync.Mutex
-	now time.Time
+	*accounttest.World
+	url  string // with the final slash
+	core *registry.Core
 }
 
 // owners is the account service in the words of the adapter.
@@ -52,32 +41,24 @@ func (o owners) Owner(ctx context.Context, name string) (string, error) {
 // start runs a registry in which alice owns acme.* and bob has nothing; settings may change it.
 func start(t testing.TB, upstreams []string, settings ...func(*nuget.Config)) *instance {
 	t.Helper()
-	folder := t.TempDir()
-	db, err := sqlite.Open(filepath.Join(folder, "db"))
-	check(t, err)
-	t.Cleanup(func() { db.Close() })
-	check(t, db.Migrate(t.Context(), evidence.Schema(), registry.Schema(), account.Schema(), upstream.Schema()))
-	blobs, err := dir.Open(folder)
-	check(t, err)
-	in := &instance{tokens: map[string]string{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	clk := clock.Func(in.time)
-	in.record, err = evidence.Open(t.Context(), db, blobs, clk)
-	check(t, err)
-	in.book = account.New(db, clk, rand.Reader)
-	in.people(t)
-	in.core = registry.New(in.record, blobs, in.book).WithCooldowns(in.book, clk).WithOwners(in.book)
+	in := &instance{World: accounttest.New(t, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), registry.Schema(), upstream.Schema())}
+	in.Users(map[string]account.Role{"alice": account.Owner, "bob": ""})
+	in.Claim(purl.NuGet, account.Public, "acme.*")
+	in.Claim(purl.NuGet, account.Private, "hush.*")
+	clk := in.Clock()
+	in.core = registry.New(in.Record, in.Blobs, in.Accounts).WithCooldowns(in.Accounts, clk).WithOwners(in.Accounts)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
+	accounttest.Check(t, err)
 	in.url = "http://" + listener.Addr().String() + "/nuget/"
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	cfg := nuget.Config{PublicURL: in.url, Owners: owners{in.book}, Clock: clk, Log: log}
+	cfg := nuget.Config{PublicURL: in.url, Owners: owners{in.Accounts}, Clock: clk, Log: log}
 	if len(upstreams) > 0 {
 		var s upstream.Settings
 		for _, u := range upstreams {
 			s.Sources = append(s.Sources, upstream.Source{Ecosystem: purl.NuGet, URL: u})
 		}
 		client, err := upstream.New(in.core, s, clk, log)
-		check(t, err)
+		accounttest.Check(t, err)
 		t.Cleanup(func() { client.Close() })
 		cfg.Upstream = client
 	}
@@ -85,48 +66,11 @@ func start(t testing.TB, upstreams []string, settings ...func(*nuget.Config)) *i
 		set(&cfg)
 	}
 	reg, err := nuget.New(in.core, cfg)
-	check(t, err)
+	accounttest.Check(t, err)
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.StripPrefix("/nuget", reg.Handler())}}
 	server.Start()
 	t.Cleanup(server.Close)
 	return in
-}
-
-func (in *instance) time() time.Time {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.now
-}
-
-func (in *instance) pass(d time.Duration) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.now = in.now.Add(d)
-}
-
-func (in *instance) people(t testing.TB) {
-	t.Helper()
-	ctx := t.Context()
-	secret, _, err := in.book.Bootstrap(ctx)
-	check(t, err)
-	in.admin, err = in.book.AuthenticateSecret(ctx, "token", secret, "127.0.0.1:1")
-	check(t, err)
-	check(t, in.book.CreateOrganisation(ctx, in.admin, "acme"))
-	for _, user := range []string{"alice", "bob"} {
-		check(t, in.book.CreateUser(ctx, in.admin, user, ""))
-		in.tokens[user], _, err = in.book.CreateToken(ctx, in.admin, account.Token{Account: user, Scope: account.Scope{Permission: evidence.Own}})
-		check(t, err)
-	}
-	check(t, in.book.SetMember(ctx, in.admin, "acme", "alice", account.Owner))
-	check(t, in.book.ClaimNamespace(ctx, in.admin, "acme", purl.NuGet, "acme.*", account.Public))
-	check(t, in.book.ClaimNamespace(ctx, in.admin, "acme", purl.NuGet, "hush.*", account.Private))
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // pack makes a package of its nuspec and of files: name, content pairs.
@@ -152,18 +96,18 @@ func (in *instance) push(t testing.TB, user, path string, pkg []byte) reply {
 func (in *instance) do(t testing.TB, user, method, path string, body io.Reader, header ...string) reply {
 	t.Helper()
 	req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, in.url+path, body)
-	check(t, err)
+	accounttest.Check(t, err)
 	if user != "" {
-		req.Header.Set("X-NuGet-ApiKey", in.tokens[user])
+		req.Header.Set("X-NuGet-ApiKey", in.Tokens[user])
 	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := new(http.Transport).RoundTrip(req)
-	check(t, err)
+	accounttest.Check(t, err)
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
-	check(t, err)
+	accounttest.Check(t, err)
 	return reply{resp, data}
 }
 
@@ -205,8 +149,8 @@ func (r reply) json(t testing.TB, v any) {
 // recall stops a release.
 func (in *instance) recall(t testing.TB, p string) {
 	t.Helper()
-	_, err := in.record.Append(t.Context(), nil, evidence.Draft{
-		Subjects: []evidence.Subject{{Name: p}}, Predicate: evidence.Recall{Reason: "steals", Actor: in.admin}, Issuer: in.admin.Issuer(), Assurance: evidence.Authenticated,
+	_, err := in.Record.Append(t.Context(), nil, evidence.Draft{
+		Subjects: []evidence.Subject{{Name: p}}, Predicate: evidence.Recall{Reason: "steals", Actor: in.Admin}, Issuer: in.Admin.Issuer(), Assurance: evidence.Authenticated,
 	})
-	check(t, err)
+	accounttest.Check(t, err)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/registry/nuget"
@@ -45,7 +46,7 @@ func newSignerAt(t testing.TB, a *cmstest.Authority, name string, now time.Time)
 	t.Helper()
 	c, key := a.Issue(t, name, now.AddDate(0, -1, 0), x509.ExtKeyUsageCodeSigning)
 	s, err := cms.NewSigner([]*x509.Certificate{c}, key, "https://registry.example/nuget/v3/index.json", clock.Func(func() time.Time { return now }))
-	check(t, err)
+	accounttest.Check(t, err)
 	return s
 }
 
@@ -54,9 +55,9 @@ func signed(t testing.TB, s *cms.Signer, pkg []byte) []byte {
 	t.Helper()
 	sum := sha256.Sum256(pkg)
 	signature, err := s.Author(sum[:])
-	check(t, err)
+	accounttest.Check(t, err)
 	out, err := nuget.WithSignature(pkg, signature)
-	check(t, err)
+	accounttest.Check(t, err)
 	return out
 }
 
@@ -65,7 +66,7 @@ func TestASignatureIsOverThePackageWithoutIt(t *testing.T) {
 	pkg := pack(t, "Acme.UI", "1.0.0", "", "lib/a.txt", strings.Repeat("a", 5000), "lib/b.txt", "b")
 	sum := sha256.Sum256(pkg)
 	with, err := nuget.WithSignature(pkg, []byte("signature"))
-	check(t, err)
+	accounttest.Check(t, err)
 	for _, one := range [][]byte{pkg, with} {
 		if got, err := nuget.UnsignedHash(one, crypto.SHA256); err != nil || !bytes.Equal(got, sum[:]) {
 			t.Errorf("got %x, %v; want %x", got, err, sum)
@@ -86,8 +87,8 @@ func TestAnAuthorsSignatureIsVerifiedAndOnTheRecord(t *testing.T) {
 	in := start(t, nil, trusting(root))
 	author := newSigner(t, root, "Ann")
 	in.push(t, "alice", "api/v2/package", signed(t, author, pack(t, "Acme.UI", "1.0.0", ""))).want(t, 201)
-	statements, err := in.record.About(t.Context(), "pkg:nuget/acme.ui@1.0.0", -1, 100)
-	check(t, err)
+	statements, err := in.Record.About(t.Context(), "pkg:nuget/acme.ui@1.0.0", -1, 100)
+	accounttest.Check(t, err)
 	verified := false
 	for _, s := range statements {
 		if s.PredicateType == evidence.VerificationType {
@@ -108,14 +109,14 @@ func TestAnAuthorsSignatureIsVerifiedAndOnTheRecord(t *testing.T) {
 		"a signature of another package": func([]byte) []byte {
 			sum := sha256.Sum256([]byte("other"))
 			signature, err := author.Author(sum[:])
-			check(t, err)
+			accounttest.Check(t, err)
 			out, err := nuget.WithSignature(pack(t, "Acme.UI", "1.3.0", ""), signature)
-			check(t, err)
+			accounttest.Check(t, err)
 			return out
 		},
 		"no signature at all in it": func([]byte) []byte {
 			out, err := nuget.WithSignature(pack(t, "Acme.UI", "1.3.0", ""), []byte("nothing"))
-			check(t, err)
+			accounttest.Check(t, err)
 			return out
 		},
 	} {
@@ -152,7 +153,7 @@ func TestTheRepositorySignsWhatIsPushedOverHTTPSOnly(t *testing.T) {
 	for _, v := range []string{"1.0.0", "1.1.0"} {
 		got := in.get(t, "v3/flat/acme.ui/"+v+"/acme.ui."+v+".nupkg").want(t, 200, "https://registry.example/nuget/v3/index.json")
 		sum, err := nuget.UnsignedHash(got.body, crypto.SHA256)
-		check(t, err)
+		accounttest.Check(t, err)
 		if want := sha256.Sum256(pack(t, "Acme.UI", v, "")); !bytes.Equal(sum, want[:]) {
 			t.Errorf("%s: without its signature it is not what was pushed", v)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -101,7 +102,7 @@ func TestAnUpstreamsPackagesAreListedAndFetchedOnce(t *testing.T) {
 		}
 		in.get(t, "v3/flat/their.lib/1.1.0/their.lib.nuspec").want(t, 200, "<id>Their.Lib</id>")
 		in.get(t, "v3/query?q=their").want(t, 200, `"version":"1.1.0"`, `"verified":false`)
-		statements, err := in.record.About(t.Context(), "pkg:nuget/their.lib@1.1.0", -1, 10)
+		statements, err := in.Record.About(t.Context(), "pkg:nuget/their.lib@1.1.0", -1, 10)
 		if err != nil || len(statements) < 2 || statements[0].PredicateType != evidence.PublicationType {
 			t.Errorf("the record has %d statements, %v", len(statements), err)
 		}
@@ -115,7 +116,7 @@ func TestANameThatIsOwnedHereIsNotAskedForThere(t *testing.T) {
 	f := newFeed(t, false)
 	f.offer(t, map[string]time.Time{"9.9.8": day, "9.9.9": day}, "9.9.8", "9.9.9")
 	in := start(t, []string{f.URL + "/v3"})
-	check(t, in.book.ClaimNamespace(t.Context(), in.admin, "acme", purl.NuGet, "their.*", account.Public))
+	accounttest.Check(t, in.Accounts.ClaimNamespace(t.Context(), in.Admin, "acme", purl.NuGet, "their.*", account.Public))
 	in.get(t, "v3/flat/their.lib/index.json").want(t, 404)
 	in.push(t, "alice", "api/v2/package", pack(t, "Their.Lib", "1.0.0", "")).want(t, 201)
 	in.get(t, "v3/flat/their.lib/index.json").want(t, 200, `["1.0.0"]`)
@@ -147,14 +148,14 @@ func TestUnlistingAVersionUpstreamMakesItNoOlder(t *testing.T) {
 	// 1.1.0 was unlisted, an hour ago: nuget.org says that it is from 1900
 	f.offer(t, map[string]time.Time{"1.0.0": day.AddDate(0, -2, 0), "1.2.0": day.Add(-time.Minute)}, "1.0.0", "1.1.0", "1.2.0")
 	in := start(t, []string{f.URL + "/v3"})
-	in.core.WithCooldowns(everywhere(24*time.Hour), clock.Func(in.time))
+	in.core.WithCooldowns(everywhere(24*time.Hour), clock.Func(in.Now))
 	in.get(t, "v3/flat/their.lib/index.json").want(t, 200, `["1.0.0"]`)
 	in.get(t, "v3/flat/their.lib/1.1.0/their.lib.1.1.0.nupkg").want(t, 403, "was published less than 24h ago")
 	in.get(t, "v3/flat/their.lib/1.2.0/their.lib.1.2.0.nupkg").want(t, 403, "was published less than 24h ago")
 	if f.asked.Load() != 0 {
 		t.Error("a version that is too young was fetched")
 	}
-	in.pass(25 * time.Hour)
+	in.Pass(25 * time.Hour)
 	in.get(t, "v3/flat/their.lib/index.json").want(t, 200, `["1.0.0","1.1.0","1.2.0"]`)
 	in.get(t, "v3/registration-gz-semver2/their.lib/1.1.0.json").want(t, 200, `"listed":false`)
 }
@@ -166,7 +167,7 @@ func TestAnUpstreamThatIsAwayIsSaidAndWhatItSaidGoesOn(t *testing.T) {
 	in := start(t, []string{f.URL + "/v3"})
 	in.get(t, "v3/flat/their.lib/1.0.0/their.lib.1.0.0.nupkg").want(t, 200)
 	f.down.Store(true)
-	in.pass(time.Hour)
+	in.Pass(time.Hour)
 	got := in.get(t, "v3/flat/their.lib/index.json").want(t, 200, `["1.0.0","1.1.0"]`)
 	if !strings.Contains(got.Header.Get("X-NuGet-Warning"), "what it offered at 2026-03-01 12:00:00 UTC is shown") {
 		t.Errorf("the client is warned with %q", got.Header.Get("X-NuGet-Warning"))
@@ -175,7 +176,7 @@ func TestAnUpstreamThatIsAwayIsSaidAndWhatItSaidGoesOn(t *testing.T) {
 	in.get(t, "v3/flat/their.lib/1.1.0/their.lib.1.1.0.nupkg").want(t, 503)
 	in.get(t, "v3/flat/other.lib/index.json").want(t, 503)
 	f.down.Store(false)
-	in.pass(time.Hour)
+	in.Pass(time.Hour)
 	if got := in.get(t, "v3/flat/their.lib/index.json").want(t, 200); got.Header.Get("X-NuGet-Warning") != "" {
 		t.Error("the warning stays when the upstream is back")
 	}

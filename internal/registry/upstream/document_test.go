@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
@@ -27,7 +28,7 @@ func TestADocumentIsServedFromTheStoreWhileItIsFreshAndThenRevalidated(t *testin
 	w := newWorld(t, sourceOf(o))
 	for range 3 {
 		d, err := w.ask("left-pad")
-		check(t, err)
+		accounttest.Check(t, err)
 		if string(d.Body) != "first" || d.Stale {
 			t.Errorf("document = %q, stale %v", d.Body, d.Stale)
 		}
@@ -35,16 +36,16 @@ func TestADocumentIsServedFromTheStoreWhileItIsFreshAndThenRevalidated(t *testin
 	if o.asked() != 1 {
 		t.Errorf("asked %d times, want 1", o.asked())
 	}
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	d, err := w.ask("left-pad")
-	check(t, err)
-	if o.asked() != 2 || string(d.Body) != "first" || !d.Asked.Equal(w.now) {
+	accounttest.Check(t, err)
+	if o.asked() != 2 || string(d.Body) != "first" || !d.Asked.Equal(w.Now()) {
 		t.Errorf("after the revalidation: asked %d times, %q of %s", o.asked(), d.Body, d.Asked)
 	}
 	o.set(text("second"))
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	d, err = w.ask("left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	if string(d.Body) != "second" {
 		t.Errorf("document = %q, want the new one", d.Body)
 	}
@@ -55,12 +56,12 @@ func TestAnOlderDocumentIsServedWithItsAgeWhenTheUpstreamFails(t *testing.T) {
 	o := newOrigin(t, text("kept"))
 	w := newWorld(t, sourceOf(o))
 	first, err := w.ask("left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	o.set(status(http.StatusBadGateway))
-	w.pass(30 * time.Hour)
+	w.Pass(30 * time.Hour)
 	for range 2 {
 		d, err := w.ask("left-pad")
-		check(t, err)
+		accounttest.Check(t, err)
 		if !d.Stale || string(d.Body) != "kept" || !d.Asked.Equal(first.Asked) {
 			t.Errorf("document = %q, stale %v, of %s", d.Body, d.Stale, d.Asked)
 		}
@@ -70,9 +71,9 @@ func TestAnOlderDocumentIsServedWithItsAgeWhenTheUpstreamFails(t *testing.T) {
 	}
 	w.Client = w.again() // a restart keeps it
 	o.Close()
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	d, err := w.ask("left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	if !d.Stale || string(d.Body) != "kept" {
 		t.Errorf("after a restart: %q, stale %v", d.Body, d.Stale)
 	}
@@ -87,13 +88,13 @@ func TestASlowUpstreamKeepsNobodyWaitingWhoHasAnOlderDocument(t *testing.T) {
 	s.Patience = upstream.Duration(10 * time.Millisecond)
 	w := newWorld(t, s)
 	_, err := w.ask("left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	release := make(chan struct{})
 	defer close(release)
 	o.set(func(http.ResponseWriter, *http.Request) { <-release })
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	d, err := w.ask("left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	if !d.Stale || string(d.Body) != "kept" {
 		t.Errorf("document = %q, stale %v", d.Body, d.Stale)
 	}
@@ -111,9 +112,9 @@ func TestThatANameIsMissingHoldsForAWhile(t *testing.T) {
 		t.Errorf("asked %d times, want 1", o.asked())
 	}
 	o.set(text("here now"))
-	w.pass(2 * time.Minute)
+	w.Pass(2 * time.Minute)
 	_, err := w.ask("nobody")
-	check(t, err)
+	accounttest.Check(t, err)
 }
 
 func TestADocumentIsFetchedOnceHoweverManyWait(t *testing.T) {
@@ -146,7 +147,7 @@ func TestAnOwnedNameIsNeverAskedFor(t *testing.T) {
 	_, err := w.ask("@acme/ui")
 	wantCode(t, err, "name-unknown")
 	resp, _, err := w.get(wanted(o, "@acme/ui", []byte("evil")))
-	check(t, err)
+	accounttest.Check(t, err)
 	if resp.StatusCode != http.StatusNotFound || o.asked() != 0 {
 		t.Errorf("status %d, and the upstream was asked for %q", resp.StatusCode, o.paths)
 	}
@@ -179,7 +180,7 @@ func TestOfSeveralUpstreamsTheFirstThatKnowsANameAnswers(t *testing.T) {
 	s := upstream.Settings{Sources: []upstream.Source{{Ecosystem: purl.NPM, URL: first.URL}, {Ecosystem: purl.NPM, URL: second.URL}}}
 	w := newWorld(t, s)
 	d, err := w.ask("left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	if string(d.Body) != "second" {
 		t.Errorf("document = %q", d.Body)
 	}
@@ -202,7 +203,7 @@ func TestACredentialGoesToItsUpstreamOnly(t *testing.T) {
 		http.Redirect(w, r, other.URL+"/elsewhere", http.StatusFound)
 	})
 	file := filepath.Join(t.TempDir(), "credential")
-	check(t, os.WriteFile(file, []byte("robot:secret\n"), 0o600))
+	accounttest.Check(t, os.WriteFile(file, []byte("robot:secret\n"), 0o600))
 	s := sourceOf(o)
 	s.Sources[0].Credential = file
 	_, err := newWorld(t, s).ask("left-pad")
@@ -212,7 +213,7 @@ func TestACredentialGoesToItsUpstreamOnly(t *testing.T) {
 	}
 	s.Sources[0].Hosts = []string{strings.TrimPrefix(other.URL, "http://")}
 	d, err := newWorld(t, s).ask("left-pad")
-	check(t, err)
+	accounttest.Check(t, err)
 	if string(d.Body) != "moved here" || other.seen[0].Get("Authorization") != "" {
 		t.Errorf("document = %q, credential sent elsewhere: %q", d.Body, other.seen[0].Get("Authorization"))
 	}
@@ -225,17 +226,17 @@ func TestAnUpstreamThatCannotWorkIsRefused(t *testing.T) {
 		wantCode(t, err, "upstream-invalid")
 	}
 	_, err := upstream.ParseSource("npm=http://127.0.0.1:4873/npm/")
-	check(t, err)
+	accounttest.Check(t, err)
 	for _, content := range []string{"upstreamz: []", "fresh: soon", "upstreams: [{ecosystem: npm, url: nowhere}]"} {
 		file := filepath.Join(t.TempDir(), "upstreams.yaml")
-		check(t, os.WriteFile(file, []byte(content), 0o600))
+		accounttest.Check(t, os.WriteFile(file, []byte(content), 0o600))
 		_, err := upstream.Load(file)
 		wantCode(t, err, "upstream-invalid")
 	}
 	file := filepath.Join(t.TempDir(), "upstreams.yaml")
-	check(t, os.WriteFile(file, []byte("fresh: 90s\nupstreams:\n- ecosystem: npm\n  url: https://registry.npmjs.org\n  hosts: [files.example.org]\n"), 0o600))
+	accounttest.Check(t, os.WriteFile(file, []byte("fresh: 90s\nupstreams:\n- ecosystem: npm\n  url: https://registry.npmjs.org\n  hosts: [files.example.org]\n"), 0o600))
 	s, err := upstream.Load(file)
-	check(t, err)
+	accounttest.Check(t, err)
 	if s.Fresh != upstream.Duration(90*time.Second) || len(s.Sources) != 1 {
 		t.Errorf("settings = %+v", s)
 	}

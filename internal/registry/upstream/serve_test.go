@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
@@ -29,7 +30,7 @@ func TestAFileIsFetchedOnceKeptAndRecorded(t *testing.T) {
 			w := newWorld(t, sourceOf(o))
 			for range 2 {
 				resp, got, err := w.get(wanted(o, "left-pad", content))
-				check(t, err)
+				accounttest.Check(t, err)
 				if resp.StatusCode != 200 || !bytes.Equal(got, content) || resp.ContentLength != int64(len(content)) {
 					t.Fatalf("status %d, %d bytes of %d announced", resp.StatusCode, len(got), resp.ContentLength)
 				}
@@ -38,13 +39,13 @@ func TestAFileIsFetchedOnceKeptAndRecorded(t *testing.T) {
 				t.Errorf("asked %d times, want 1", o.asked())
 			}
 			kept, err := w.core.Kept(t.Context(), purl.NPM, "left-pad", "1.0.0", "")
-			check(t, err)
+			accounttest.Check(t, err)
 			if kept.Size != int64(len(content)) || kept.Origin == "" {
 				t.Errorf("on the record: %+v", kept)
 			}
 			o.Close() // from here on it is ours
 			resp, got, err := w.get(wanted(o, "left-pad", content), "Range", "bytes=2-4")
-			check(t, err)
+			accounttest.Check(t, err)
 			if resp.StatusCode != http.StatusPartialContent || !bytes.Equal(got, content[2:5]) {
 				t.Errorf("a range: status %d, %q", resp.StatusCode, got)
 			}
@@ -131,10 +132,10 @@ func TestAFileWhoseListingChangedIsRefused(t *testing.T) {
 	o := newOrigin(t, text("tarball"))
 	w := newWorld(t, sourceOf(o))
 	_, _, err := w.get(wanted(o, "left-pad", []byte("tarball")))
-	check(t, err)
+	accounttest.Check(t, err)
 	o.set(text("trojan!"))
 	resp, got, err := w.get(wanted(o, "left-pad", []byte("trojan!")))
-	check(t, err)
+	accounttest.Check(t, err)
 	if resp.StatusCode != http.StatusUnprocessableEntity || string(got) != "upstream-changed\n" || o.asked() != 1 {
 		t.Errorf("status %d %q, asked %d times", resp.StatusCode, got, o.asked())
 	}
@@ -147,7 +148,7 @@ func TestAFileAtAHostThatNobodyNamedIsNotFetched(t *testing.T) {
 	want := wanted(o, "left-pad", []byte("metadata service"))
 	want.URL = inner.URL + "/latest/meta-data"
 	resp, _, err := w.get(want)
-	check(t, err)
+	accounttest.Check(t, err)
 	if resp.StatusCode != http.StatusServiceUnavailable || inner.asked() != 0 {
 		t.Errorf("status %d, asked %d times", resp.StatusCode, inner.asked())
 	}
@@ -160,7 +161,7 @@ func TestWhatWasRecalledIsNotFetched(t *testing.T) {
 	want := wanted(o, "left-pad", []byte("tarball"))
 	want.Recalled = "it steals tokens"
 	resp, _, err := w.get(want)
-	check(t, err)
+	accounttest.Check(t, err)
 	if resp.StatusCode != http.StatusForbidden || o.asked() != 0 {
 		t.Errorf("status %d, asked %d times", resp.StatusCode, o.asked())
 	}
@@ -171,13 +172,13 @@ func TestAnUpstreamThatIsDownIsSaidSo(t *testing.T) {
 	o := newOrigin(t, status(http.StatusInternalServerError))
 	w := newWorld(t, sourceOf(o))
 	resp, got, err := w.get(wanted(o, "left-pad", []byte("tarball")))
-	check(t, err)
+	accounttest.Check(t, err)
 	if resp.StatusCode != http.StatusServiceUnavailable || string(got) != "upstream-unavailable\n" {
 		t.Errorf("status %d %q", resp.StatusCode, got)
 	}
 	o.set(status(http.StatusNotFound))
 	resp, got, err = w.get(wanted(o, "left-pad", []byte("tarball")))
-	check(t, err)
+	accounttest.Check(t, err)
 	if resp.StatusCode != http.StatusNotFound {
 		t.Errorf("status %d %q", resp.StatusCode, got)
 	}

@@ -1,27 +1,23 @@
 package upstream_test
 
 import (
-	"crypto/rand"
 	"crypto/sha512"
 	"encoding/hex"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/hullmark/hullmark/internal/account"
-	"github.com/hullmark/hullmark/internal/blob/dir"
-	"github.com/hullmark/hullmark/internal/clock"
+	"github.com/hullmark/hullmark/internal/account/accounttest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
 	"github.com/hullmark/hullmark/internal/registry/upstream"
-	"github.com/hullmark/hullmark/internal/store/sqlite"
 )
 
 // origin is an upstream that a test can change, and its log.
@@ -63,53 +59,26 @@ func (o *origin) asked() int {
 // world is a client over real stores whose time stands still until a test moves it.
 type world struct {
 	*upstream.Client
+	*accounttest.World
 	t     *testing.T
 	core  *registry.Core
-	admin evidence.Actor
-	mu    sync.Mutex
-	now   time.Time
 	again func() *upstream.Client
 }
 
 func newWorld(t *testing.T, s upstream.Settings) *world {
 	t.Helper()
-	folder := t.TempDir()
-	db, err := sqlite.Open(filepath.Join(folder, "db"))
-	check(t, err)
-	t.Cleanup(func() { db.Close() })
-	check(t, db.Migrate(t.Context(), evidence.Schema(), registry.Schema(), account.Schema(), upstream.Schema()))
-	blobs, err := dir.Open(folder)
-	check(t, err)
-	w := &world{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	clk := clock.Func(func() time.Time {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.now
-	})
-	record, err := evidence.Open(t.Context(), db, blobs, clk)
-	check(t, err)
-	accounts := account.New(db, clk, rand.Reader)
-	token, _, err := accounts.Bootstrap(t.Context())
-	check(t, err)
-	w.admin, err = accounts.AuthenticateSecret(t.Context(), "admin", token, "127.0.0.1:1")
-	check(t, err)
-	check(t, accounts.CreateOrganisation(t.Context(), w.admin, "acme"))
-	check(t, accounts.ClaimNamespace(t.Context(), w.admin, "acme", purl.NPM, "@acme", account.Private))
-	w.core = registry.New(record, blobs, accounts).WithCooldowns(accounts, clk).WithOwners(accounts)
+	w := &world{World: accounttest.New(t, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), registry.Schema(), upstream.Schema()), t: t}
+	w.Claim(purl.NPM, account.Private, "@acme")
+	clk := w.Clock()
+	w.core = registry.New(w.Record, w.Blobs, w.Accounts).WithCooldowns(w.Accounts, clk).WithOwners(w.Accounts)
 	w.again = func() *upstream.Client {
 		c, err := upstream.New(w.core, s, clk, slog.New(slog.NewTextHandler(t.Output(), nil)))
-		check(t, err)
+		accounttest.Check(t, err)
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
 	w.Client = w.again()
 	return w
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
 }
 
 func (w *world) ask(name string) (*registry.Document, error) {
@@ -121,7 +90,7 @@ func (w *world) get(wanted registry.Wanted, header ...string) (*http.Response, [
 	server := httptest.NewServer(w.handler(wanted))
 	defer server.Close()
 	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, server.URL, nil)
-	check(w.t, err)
+	accounttest.Check(w.t, err)
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -155,13 +124,6 @@ func wanted(o *origin, name string, content []byte) registry.Wanted {
 	w.Digests = []string{"sha512:" + hex.EncodeToString(sum[:])}
 	w.State = registry.Active
 	return w
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func wantCode(t *testing.T, err error, code string) {
