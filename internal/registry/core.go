@@ -7,7 +7,9 @@
 // visible exactly when that statement is durable, never in part.
 //
 // An adapter only translates: npm/ and oci/ parse their protocol, call this package and render
-// its answer. The core knows no ecosystem by name.
+// its answer. What two of them do alike is here: an [Incoming] file is received and stored, a [Page]
+// is rendered and kept, [Facts] are read, a [Sieve] decides what is offered, a [Guard] makes routes
+// and [Core.ServeRelease] sends bytes. The core knows no ecosystem by name.
 package registry
 
 import (

@@ -160,20 +160,31 @@ func (o *offer) warning() http.Header {
 
 // find returns a version of a name, offered or not, by a version in any spelling.
 func (r *Registry) find(ctx context.Context, name, spelt string) (*entry, error) {
-	v, err := parseVersion(spelt)
-	if err != nil {
-		return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version %q", name, clip(spelt))
-	}
 	o, err := r.all(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range o.entries {
-		if e.Version == v.key() {
-			return e, nil
+	return o.find(spelt)
+}
+
+// offered is find among what is offered.
+func (r *Registry) offered(req *http.Request, name, spelt string) (*entry, error) {
+	o, err := r.offer(req.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	return o.find(spelt)
+}
+
+func (o *offer) find(spelt string) (*entry, error) {
+	if v, err := parseVersion(spelt); err == nil {
+		for _, e := range o.entries {
+			if e.Version == v.key() {
+				return e, nil
+			}
 		}
 	}
-	return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version %q", name, clip(spelt))
+	return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version %q", o.name, clip(spelt))
 }
 
 // lower is a name as the core keeps it.

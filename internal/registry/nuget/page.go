@@ -40,7 +40,7 @@ func (r *Registry) servePage(name string) func(http.ResponseWriter, *http.Reques
 		if err != nil {
 			return err
 		}
-		e, err := r.offered(req, o.name, req.PathValue("version"))
+		e, err := o.find(req.PathValue("version"))
 		if err != nil {
 			return err
 		}

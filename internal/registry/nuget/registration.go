@@ -241,22 +241,6 @@ func (r *Registry) serveLeaf(w http.ResponseWriter, req *http.Request, h hive) e
 	})
 }
 
-// offered returns a version that is offered, by a version in any spelling.
-func (r *Registry) offered(req *http.Request, name, spelt string) (*entry, error) {
-	o, err := r.offer(req.Context(), name)
-	if err != nil {
-		return nil, err
-	}
-	if v, err := parseVersion(spelt); err == nil {
-		for _, e := range o.entries {
-			if e.Version == v.key() {
-				return e, nil
-			}
-		}
-	}
-	return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version %q", name, clip(spelt))
-}
-
 // encode writes JSON without escapes for HTML: addresses have ampersands.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer

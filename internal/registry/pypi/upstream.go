@@ -61,7 +61,7 @@ func (r *Registry) listing(ctx context.Context, name string) (*listing, *registr
 	}
 	l, err := parseIndex(name, doc)
 	if err != nil {
-		return nil, nil, fault.New(fault.Unavailable, "upstream-malformed", "the upstream's index of %s cannot be read; try again later", name).Because(err)
+		return nil, nil, registry.UpstreamMalformed(name, err)
 	}
 	l.order = doc.Asked.UnixNano()
 	r.listings.Put(l)
