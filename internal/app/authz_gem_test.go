@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/api/authztest"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry/gem/gemtest"
@@ -18,19 +17,12 @@ import (
 
 // gemWorld makes the requests of the table of the gem registry. Every cell that changes something has a gem
 // of its own.
-type gemWorld struct {
-	*authztest.People
-	handler http.Handler
-	made    map[string]bool
-	n       int
-}
+type gemWorld struct{ cells }
 
 func newGemWorld(t *testing.T, people *authztest.People, h http.Handler) *gemWorld {
 	t.Helper()
-	for _, target := range []authztest.Target{authztest.Own, authztest.Other} {
-		must(t, people.Accounts.ClaimNamespace(t.Context(), people.Actor(t, holder(target)), string(target), purl.Gem, string(target)+"-*", account.Private))
-	}
-	return &gemWorld{People: people, handler: h, made: map[string]bool{}}
+	claim(t, people, purl.Gem, "-*")
+	return &gemWorld{newCells(people, h)}
 }
 
 // Request implements authztest.World.
@@ -65,10 +57,9 @@ func (w *gemWorld) Request(t *testing.T, row authztest.Row, role authztest.Role,
 // push makes version 1.0.0 of the name.
 func (w *gemWorld) push(t *testing.T, target authztest.Target, name string) {
 	t.Helper()
-	if w.made[name] {
+	if !w.first(name) {
 		return
 	}
-	w.made[name] = true
 	r := httptest.NewRequestWithContext(t.Context(), "POST", "/gems/api/v1/gems", bytes.NewReader(gemtest.Gem{Name: name, Version: "1.0.0"}.Bytes()))
 	if got := send(w.handler, r, w.Authorization(holder(target))); got.Code != http.StatusOK {
 		t.Fatalf("push %s: %d %s", name, got.Code, got.Body)

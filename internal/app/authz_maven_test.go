@@ -16,12 +16,7 @@ import (
 )
 
 // mavenWorld makes the requests of the Maven repository's table. Every cell that writes has an artifact of its own.
-type mavenWorld struct {
-	*authztest.People
-	handler http.Handler
-	made    map[string]bool // artifacts
-	n       int
-}
+type mavenWorld struct{ cells }
 
 func newMavenWorld(t *testing.T, people *authztest.People, h http.Handler) *mavenWorld {
 	t.Helper()
@@ -29,7 +24,7 @@ func newMavenWorld(t *testing.T, people *authztest.People, h http.Handler) *mave
 		_, err := people.Accounts.ProveNamespace(t.Context(), people.Actor(t, holder(target)), purl.Maven, "com."+string(target))
 		must(t, err)
 	}
-	return &mavenWorld{People: people, handler: h, made: map[string]bool{}}
+	return &mavenWorld{newCells(people, h)}
 }
 
 // Request implements authztest.World.
@@ -91,10 +86,9 @@ func (w *mavenWorld) Request(t *testing.T, row authztest.Row, role authztest.Rol
 // publish deploys a release and a build of a snapshot.
 func (w *mavenWorld) publish(t *testing.T, target authztest.Target, group, artifact string) {
 	t.Helper()
-	if w.made[group+artifact] {
+	if !w.first(group + artifact) {
 		return
 	}
-	w.made[group+artifact] = true
 	folder := "/maven/" + strings.ReplaceAll(group, ".", "/") + "/" + artifact
 	for path, version := range map[string]string{
 		folder + "/1.0/" + artifact + "-1.0.pom":                            "1.0",

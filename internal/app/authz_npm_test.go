@@ -23,15 +23,10 @@ import (
 
 // npmWorld makes the requests of the npm registry's table. Every cell has a package of its own, but
 // for the reads of one target, which share one.
-type npmWorld struct {
-	*authztest.People
-	handler http.Handler
-	made    map[string]bool // packages
-	n       int
-}
+type npmWorld struct{ cells }
 
 func newNPMWorld(people *authztest.People, h http.Handler) *npmWorld {
-	return &npmWorld{People: people, handler: h, made: map[string]bool{}}
+	return &npmWorld{newCells(people, h)}
 }
 
 // Request implements authztest.World.
@@ -61,10 +56,9 @@ func (w *npmWorld) Request(t *testing.T, row authztest.Row, role authztest.Role,
 // publish makes version 1.0.0 of the name, tagged "old" beside "latest".
 func (w *npmWorld) publish(t *testing.T, target authztest.Target, name string) {
 	t.Helper()
-	if w.made[name] {
+	if !w.first(name) {
 		return
 	}
-	w.made[name] = true
 	r := httptest.NewRequestWithContext(t.Context(), "PUT", "/npm/"+url.PathEscape(name), strings.NewReader(npmDocument(t, name)))
 	if got := send(w.handler, r, w.Authorization(holder(target))); got.Code != http.StatusCreated {
 		t.Fatalf("publish %s: %d %s", name, got.Code, got.Body)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hullmark/hullmark/internal/account"
 	"github.com/hullmark/hullmark/internal/api/authztest"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry/nuget/nugettest"
@@ -17,19 +16,12 @@ import (
 
 // nugetWorld makes the requests of the NuGet registry's table. Every cell that changes something has a
 // package of its own.
-type nugetWorld struct {
-	*authztest.People
-	handler http.Handler
-	made    map[string]bool
-	n       int
-}
+type nugetWorld struct{ cells }
 
 func newNuGetWorld(t *testing.T, people *authztest.People, h http.Handler) *nugetWorld {
 	t.Helper()
-	for _, target := range []authztest.Target{authztest.Own, authztest.Other} {
-		must(t, people.Accounts.ClaimNamespace(t.Context(), people.Actor(t, holder(target)), string(target), purl.NuGet, string(target)+".*", account.Private))
-	}
-	return &nugetWorld{People: people, handler: h, made: map[string]bool{}}
+	claim(t, people, purl.NuGet, ".*")
+	return &nugetWorld{newCells(people, h)}
 }
 
 // Request implements authztest.World.
@@ -85,10 +77,9 @@ func (w *nugetWorld) body(pattern, name string, pushes bool) (body []byte, kind 
 // push makes version 1.0.0 of the name.
 func (w *nugetWorld) push(t *testing.T, target authztest.Target, name string) {
 	t.Helper()
-	if w.made[name] {
+	if !w.first(name) {
 		return
 	}
-	w.made[name] = true
 	body, kind := nugettest.Form(nugettest.Package{ID: name, Version: "1.0.0"}.Bytes())
 	r := httptest.NewRequestWithContext(t.Context(), "PUT", "/nuget/api/v2/package", bytes.NewReader(body))
 	r.Header.Set("Content-Type", kind)

@@ -22,21 +22,14 @@ import (
 func TestThePyPIRegistryDoesWhatItsRouteTableSays(t *testing.T) {
 	t.Parallel()
 	_, s, people := matrixServer(t)
-	for target, role := range map[authztest.Target]authztest.Role{authztest.Own: authztest.Owner, authztest.Other: authztest.Rival} {
-		must(t, people.Accounts.ClaimNamespace(t.Context(), people.Actor(t, role), string(target), purl.PyPI, string(target)+"-*", account.Private))
-	}
+	claim(t, people, purl.PyPI, "-*")
 	must(t, people.Accounts.ClaimNamespace(t.Context(), people.Actor(t, authztest.Owner), "own", purl.PyPI, "openly-*", account.Public))
 	routes := slices.Concat(s.PyPI.Routes(), s.PyPI.RootRoutes())
-	authztest.Run(t, s.Handler(), authztest.FromRoutes("pypi", routes), &pypiWorld{People: people, handler: s.Handler(), made: map[string]bool{}})
+	authztest.Run(t, s.Handler(), authztest.FromRoutes("pypi", routes), &pypiWorld{newCells(people, s.Handler())})
 }
 
 // pypiWorld makes the requests of the PyPI registry's table.
-type pypiWorld struct {
-	*authztest.People
-	handler http.Handler
-	made    map[string]bool // projects
-	n       int
-}
+type pypiWorld struct{ cells }
 
 // Request implements authztest.World.
 func (w *pypiWorld) Request(t *testing.T, row authztest.Row, _ authztest.Role, target authztest.Target) *http.Request {
@@ -51,8 +44,7 @@ func (w *pypiWorld) Request(t *testing.T, row authztest.Row, _ authztest.Role, t
 		return httptest.NewRequestWithContext(t.Context(), row.Method, row.Pattern+"?discover=/pypi/legacy/", strings.NewReader(`{"token":"x"}`))
 	case row.Pattern == "/legacy/{$}":
 		return w.upload(t, d)
-	case strings.Contains(row.Pattern, "{name}") && !strings.Contains(row.Pattern, "{id}") && target != authztest.None && !w.made[d.Name]:
-		w.made[d.Name] = true
+	case strings.Contains(row.Pattern, "{name}") && !strings.Contains(row.Pattern, "{id}") && target != authztest.None && w.first(d.Name):
 		w.do(t, target, w.upload(t, d))
 	}
 	path := row.Pattern

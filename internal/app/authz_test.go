@@ -174,3 +174,31 @@ func publicStatus(row authztest.Row, role authztest.Role) int {
 	}
 	return http.StatusForbidden
 }
+
+// cells is what the worlds of all package registries share: in each, every cell that changes something has a name
+// of its own.
+type cells struct {
+	*authztest.People
+	handler http.Handler
+	made    map[string]bool // names
+	n       int
+}
+
+func newCells(people *authztest.People, h http.Handler) cells {
+	return cells{People: people, handler: h, made: map[string]bool{}}
+}
+
+// first reports whether nothing was made under the name yet.
+func (c *cells) first(name string) bool {
+	again := c.made[name]
+	c.made[name] = true
+	return !again
+}
+
+// claim gives both organisations the names that begin with theirs.
+func claim(t *testing.T, people *authztest.People, ecosystem, rest string) {
+	t.Helper()
+	for _, target := range []authztest.Target{authztest.Own, authztest.Other} {
+		must(t, people.Accounts.ClaimNamespace(t.Context(), people.Actor(t, holder(target)), string(target), ecosystem, string(target)+rest, account.Private))
+	}
+}
