@@ -29,7 +29,7 @@ func newProxy(t *testing.T, advisories ...string) (*world, time.Time) {
 		records = append(records, []byte(one))
 	}
 	known, err := vuln.New(records...)
-	check(t, err)
+	accounttest.Check(t, err)
 	w.WithVulnerabilities(known)
 	return w, now
 }
@@ -196,11 +196,11 @@ func TestADownloadCountsAsAUseOfTheExceptionThatItNeeded(t *testing.T) {
 	w, now := newProxy(t)
 	w.except(evidence.ExceptionScope{Component: "pkg:npm/left-pad@1.1.0"}, now.Add(time.Hour))
 	for _, l := range []registry.Listed{w.list("1.0.0", now.Add(-1000*time.Hour)), w.list("1.1.0", now.Add(-time.Hour)), w.list("1.1.0", now.Add(-time.Hour))} {
-		check(t, w.MayDownload(t.Context(), evidence.Actor{}, purl.NPM, "left-pad", l.Release))
+		accounttest.Check(t, w.MayDownload(t.Context(), evidence.Actor{}, purl.NPM, "left-pad", l.Release))
 	}
-	check(t, w.FlushPulls(t.Context()))
+	accounttest.Check(t, w.FlushPulls(t.Context()))
 	var uses, decisions int
-	check(t, w.Record().DB().Query().QueryRowContext(t.Context(), `SELECT sum(count), count(*) FROM exception_use`).Scan(&uses, &decisions))
+	accounttest.Check(t, w.Record().DB().Query().QueryRowContext(t.Context(), `SELECT sum(count), count(*) FROM exception_use`).Scan(&uses, &decisions))
 	if uses != 2 || decisions != 1 {
 		t.Errorf("%d uses in %d decisions, want 2 in 1", uses, decisions)
 	}
