@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 )
@@ -37,13 +38,17 @@ func (c *Core) ServeBlob(w http.ResponseWriter, r *http.Request, d digest.Digest
 	if h["Cache-Control"] == nil {
 		h["Cache-Control"] = immutable
 	}
-	if whole, ok := content.(fromMemory); ok && r.Method == http.MethodGet && !asksForPart(r.Header) {
-		h["Content-Length"] = []string{strconv.Itoa(len(whole.data))}
-		h["Last-Modified"] = []string{modified.UTC().Format(http.TimeFormat)}
+	if r.Method != http.MethodGet || asksForPart(r.Header) {
+		http.ServeContent(w, r, "", modified, content)
+		return nil
+	}
+	h["Content-Length"] = []string{strconv.FormatInt(content.Size(), 10)}
+	h["Last-Modified"] = []string{modified.UTC().Format(http.TimeFormat)}
+	if whole, ok := content.(fromMemory); ok {
 		w.Write(whole.data) // a failure means that the caller has gone
 		return nil
 	}
-	http.ServeContent(w, r, "", modified, content)
+	io.CopyN(w, content, content.Size()) // as above
 	return nil
 }
 
@@ -88,7 +93,7 @@ type fromMemory struct {
 func (fromMemory) Close() error { return nil }
 
 // open returns the bytes of a blob: a large one's as the file that it is, which the system sends by itself.
-func (c *Core) open(ctx context.Context, d digest.Digest) (io.ReadSeekCloser, error) {
+func (c *Core) open(ctx context.Context, d digest.Digest) (blob.Reader, error) {
 	if kept := c.small.Get(string(d)); kept != nil {
 		return fromMemory{bytes.NewReader(kept.data), kept.data}, nil
 	}

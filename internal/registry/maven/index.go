@@ -38,7 +38,7 @@ func parseMetadata(raw []byte) (metadata, error) {
 			"the upstream's list of versions cannot be read; tell whoever runs this registry").Because(err)
 	}
 	if m.Versioning != nil && m.Versioning.Versions != nil {
-		all := slices.DeleteFunc(m.Versioning.Versions.All, func(v string) bool { return !segment.MatchString(v) || len(v) > maxVersion })
+		all := slices.DeleteFunc(m.Versioning.Versions.All, func(v string) bool { return !isSegment(v) || len(v) > maxVersion })
 		m.Versioning.Versions.All = all[:min(len(all), maxVersions)]
 	}
 	return m, nil

@@ -87,7 +87,7 @@ func goalPrefix(raw []byte) string {
 	var d struct {
 		Goal string `xml:"goalPrefix"`
 	}
-	if decodeXML(raw, &d) != nil || !segment.MatchString(d.Goal) {
+	if decodeXML(raw, &d) != nil || !isSegment(d.Goal) {
 		return ""
 	}
 	return d.Goal

@@ -70,13 +70,25 @@ const (
 func isSnapshot(version string) bool { return strings.HasSuffix(version, snapshotSuffix) }
 
 var (
-	segment = regexp.MustCompile(`^[A-Za-z0-9_~+-][A-Za-z0-9._~+-]*$`)
 	// timestamped is the part of a snapshot's version that stands in for "SNAPSHOT".
 	// Source: maven-resolver, Artifact, SNAPSHOT_TIMESTAMP.
 	timestamped = regexp.MustCompile(`^([0-9]{8}\.[0-9]{6}-[0-9]{1,9})(.*)$`)
 	// snapshotBuild is the version of such a build.
 	snapshotBuild = regexp.MustCompile(`^(.+)-[0-9]{8}\.[0-9]{6}-[0-9]{1,9}$`)
 )
+
+// isSegment reports whether s may be a part of a path: letters, digits and ._~+-, without a dot in front. It is asked
+// several times with every request.
+func isSegment(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '~', c == '+', c == '-', c == '.' && i > 0:
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
 
 // sums are the checksums that stand beside every file, by the extension of their address.
 var sums = []string{"sha1", "md5", "sha256", "sha512"}
@@ -98,7 +110,7 @@ func parsePath(path string) (target, error) {
 		parts = strings.Split(trimmed, "/")
 	}
 	for _, p := range parts {
-		if len(p) > maxSegment || !segment.MatchString(p) {
+		if len(p) > maxSegment || !isSegment(p) {
 			return target{}, pathUnknown()
 		}
 	}
