@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // Kind is what sort of thing went wrong. There are few on purpose: a new kind is justified only
@@ -117,3 +118,9 @@ func ExitCode(err error) int {
 	}
 	return kinds[KindOf(err)].exit
 }
+
+// maxQuoted is how much of what somebody sent a sentence repeats, in bytes.
+const maxQuoted = 120
+
+// Clip returns what somebody sent as a sentence may quote it: its beginning, in valid UTF-8.
+func Clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxQuoted)], "") }

@@ -81,7 +81,7 @@ func layout(format string, args ...any) *fault.Error {
 // member reads one member of the outer archive.
 func (a *archive) member(e safearchive.Entry, content io.Reader) error {
 	if e.Kind != safearchive.File {
-		return layout("%q is no plain file", clip(e.Path))
+		return layout("%q is no plain file", fault.Clip(e.Path))
 	}
 	s256, s512 := sha256.New(), sha512.New()
 	packed := io.TeeReader(content, io.MultiWriter(s256, s512))
@@ -94,7 +94,7 @@ func (a *archive) member(e safearchive.Entry, content io.Reader) error {
 	case e.Path == checksumsMember:
 		err = a.readChecksums(packed)
 	case !strings.HasSuffix(e.Path, signatureEnding):
-		return layout("it holds %q, which no gem has", clip(e.Path))
+		return layout("it holds %q, which no gem has", fault.Clip(e.Path))
 	}
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (a *archive) checkSums() error {
 		for member, said := range members {
 			if got, there := known[member]; !there || got != said {
 				return fault.New(fault.Integrity, "gem-checksum",
-					"the gem's own checksums do not hold: %s of %s is another one; build it again", algorithm, clip(member))
+					"the gem's own checksums do not hold: %s of %s is another one; build it again", algorithm, fault.Clip(member))
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func (r *Registry) yank(w http.ResponseWriter, req *http.Request, actor evidence
 	key := versionKey(fields.Get("version"), fields.Get("platform"))
 	v, found := o.find(key)
 	if !found || !o.hosted {
-		return fault.New(fault.NotFound, "version-unknown", "This rubygem could not be found: %s has no version %s", o.display, clip(key))
+		return fault.New(fault.NotFound, "version-unknown", "This rubygem could not be found: %s has no version %s", o.display, fault.Clip(key))
 	}
 	if err := r.core.Withdraw(req.Context(), actor, purl.Gem, name, v.Version, "yanked"); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (r *Registry) createKey(w http.ResponseWriter, req *http.Request, actor evi
 	}
 	if at := fields.Get("expires_at"); at != "" {
 		if want.Expires, err = parseTime(at); err != nil {
-			return malformed("%q is no time", clip(at))
+			return malformed("%q is no time", fault.Clip(at))
 		}
 	}
 	secret, err := r.accounts.CreateKey(req.Context(), actor, want)

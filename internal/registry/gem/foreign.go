@@ -278,7 +278,7 @@ func (r *Registry) readKept(ctx context.Context, artifact digest.Digest, want *S
 		return nil, err
 	}
 	if got.fullName() != want.fullName() {
-		return nil, fault.New(fault.Integrity, "upstream-changed", "the upstream's %s is %s inside; it is not served", want.fullName(), clip(got.fullName()))
+		return nil, fault.New(fault.Integrity, "upstream-changed", "the upstream's %s is %s inside; it is not served", want.fullName(), fault.Clip(got.fullName()))
 	}
 	return inventory, nil
 }

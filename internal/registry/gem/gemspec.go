@@ -72,15 +72,15 @@ const maxNameLength = 100
 func (s *Spec) check() error {
 	switch {
 	case !nameForm.MatchString(s.Name) || len(s.Name) > maxNameLength:
-		return specInvalid("%q is no name of a gem", clip(s.Name))
+		return specInvalid("%q is no name of a gem", fault.Clip(s.Name))
 	case !versionForm.MatchString(s.Version) || len(s.Version) > maxNameLength:
-		return specInvalid("%q is no version; it has numbers and words between dots, and no dash", clip(s.Version))
+		return specInvalid("%q is no version; it has numbers and words between dots, and no dash", fault.Clip(s.Version))
 	case !platformForm.MatchString(s.Platform) || len(s.Platform) > maxNameLength:
-		return specInvalid("%q is no platform", clip(s.Platform))
+		return specInvalid("%q is no platform", fault.Clip(s.Platform))
 	}
 	for _, d := range s.Dependencies {
 		if !nameForm.MatchString(d.Name) || len(d.Name) > maxNameLength {
-			return specInvalid("it depends on %q, which is no name of a gem", clip(d.Name))
+			return specInvalid("it depends on %q, which is no name of a gem", fault.Clip(d.Name))
 		}
 	}
 	return nil
@@ -124,7 +124,7 @@ func (r *specReader) follow(n *yaml.Node) *yaml.Node {
 			known = known || class(n) == c
 		}
 		if !known {
-			r.fail("it asks for an object of %q", clip(n.Tag))
+			r.fail("it asks for an object of %q", fault.Clip(n.Tag))
 			return nil
 		}
 	}
@@ -149,7 +149,7 @@ func (r *specReader) fields(n *yaml.Node) map[string]*yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i].Value
 		if _, twice := out[key]; twice {
-			r.fail("it has %q twice", clip(key))
+			r.fail("it has %q twice", fault.Clip(key))
 		}
 		out[key] = n.Content[i+1]
 	}
@@ -264,7 +264,7 @@ func (r *specReader) requirement(n *yaml.Node) Requirement {
 		}
 		c, ok := parseConstraint(r.text(both[0]) + " " + r.version(both[1]))
 		if !ok {
-			r.fail("one of its requirements, %q, cannot be read", clip(r.text(both[0])+" "+r.version(both[1])))
+			r.fail("one of its requirements, %q, cannot be read", fault.Clip(r.text(both[0])+" "+r.version(both[1])))
 			return nil
 		}
 		out = append(out, c)
@@ -282,6 +282,3 @@ func (r *specReader) dependency(n *yaml.Node) Dependency {
 		Name: r.text(fields["name"]), Requirement: r.requirement(requirement), Development: r.text(fields["type"]) == ":development",
 	}
 }
-
-// clip bounds what a message repeats of foreign input.
-func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), 100)], "?") }

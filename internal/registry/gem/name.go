@@ -39,9 +39,9 @@ func splits(full string) []split {
 }
 
 func errGemUnknown(full string) error {
-	return fault.New(fault.NotFound, "version-unknown", "there is no gem %q here", clip(full))
+	return fault.New(fault.NotFound, "version-unknown", "there is no gem %q here", fault.Clip(full))
 }
 
 func unknownName(name string) error {
-	return fault.New(fault.NotFound, "name-unknown", "there is no gem %q here", clip(name))
+	return fault.New(fault.NotFound, "name-unknown", "there is no gem %q here", fault.Clip(name))
 }

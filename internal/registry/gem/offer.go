@@ -61,7 +61,7 @@ func (r *Registry) offer(ctx context.Context, spelling string) (*offer, error) {
 		return nil, err
 	}
 	if o.display != spelling {
-		return nil, fault.New(fault.NotFound, "name-unknown", "there is no gem %q here; did you mean %q?", clip(spelling), o.display)
+		return nil, fault.New(fault.NotFound, "name-unknown", "there is no gem %q here; did you mean %q?", fault.Clip(spelling), o.display)
 	}
 	return o, nil
 }
@@ -104,7 +104,7 @@ func (r *Registry) load(ctx context.Context, name, state string) (*offer, error)
 		return nil, err
 	}
 	if len(releases) == 0 {
-		return nil, fault.New(fault.NotFound, "name-unknown", "there is no gem %q here", clip(name))
+		return nil, fault.New(fault.NotFound, "name-unknown", "there is no gem %q here", fault.Clip(name))
 	}
 	o := &offer{name: name, hosted: true, state: state, all: make([]version, len(releases)), order: releases[len(releases)-1].Seq}
 	for i, rel := range releases {

@@ -99,7 +99,7 @@ func (r *Registry) addTrusted(w http.ResponseWriter, req *http.Request, actor ev
 		p.Claims["project_path"], p.Claims["ci_config"] = at("project_path"), at("ci_config")
 	default:
 		return fault.New(fault.Invalid, "publisher-invalid", "Unsupported trusted publisher type %q; use OIDC::TrustedPublisher::GitHubAction or OIDC::TrustedPublisher::GitLab, and hullmark trust add for others",
-			clip(fields.Get("trusted_publisher_type")))
+			fault.Clip(fields.Get("trusted_publisher_type")))
 	}
 	if environment := at("environment"); environment != "" {
 		p.Claims["environment"] = environment

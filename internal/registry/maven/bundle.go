@@ -31,13 +31,13 @@ func (r *Registry) uploadBundle(w http.ResponseWriter, req *http.Request, actor 
 	q := req.URL.Query()
 	kind := q.Get("publishingType")
 	if kind != "" && kind != "AUTOMATIC" && kind != "USER_MANAGED" {
-		return fault.New(fault.Invalid, "deployment-invalid", "%q is not a publishing type; use AUTOMATIC or USER_MANAGED", clip(kind))
+		return fault.New(fault.Invalid, "deployment-invalid", "%q is not a publishing type; use AUTOMATIC or USER_MANAGED", fault.Clip(kind))
 	}
 	part, err := bundlePart(req)
 	if err != nil {
 		return err
 	}
-	b := &bundle{r: r, actor: actor, files: map[string]*bundled{}, note: note{Title: clip(q.Get("name")), Automatic: kind == "AUTOMATIC", Errors: map[string][]string{}}}
+	b := &bundle{r: r, actor: actor, files: map[string]*bundled{}, note: note{Title: fault.Clip(q.Get("name")), Automatic: kind == "AUTOMATIC", Errors: map[string][]string{}}}
 	if err := b.read(req.Context(), part); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (b *bundle) entry(ctx context.Context, path string, content io.Reader, pass
 
 func (b *bundle) wrong(path string, err error) {
 	if text := fault.As(err).Text; len(b.note.Errors) < maxBundleErrors && len(b.note.Errors[path]) == 0 {
-		b.note.Errors[clip(path)] = []string{text}
+		b.note.Errors[fault.Clip(path)] = []string{text}
 	}
 }
 
@@ -165,7 +165,7 @@ func (b *bundle) takeFile(ctx context.Context, t target, content io.Reader) erro
 		return nil
 	}
 	if t.snapshot() {
-		return fault.New(fault.Invalid, "deployment-invalid", "%s is a snapshot, and deployments are of releases; deploy snapshots with mvn deploy", clip(t.file))
+		return fault.New(fault.Invalid, "deployment-invalid", "%s is a snapshot, and deployments are of releases; deploy snapshots with mvn deploy", fault.Clip(t.file))
 	}
 	return b.take(ctx, t, content)
 }
@@ -183,7 +183,7 @@ func (b *bundle) takeSidecar(ctx context.Context, t target, content io.Reader) e
 		return nil // the signature may come later; its checksum says nothing that the signature does not
 	}
 	if f == nil {
-		return fault.New(fault.Invalid, "deployment-invalid", "%s is not in the bundle, and a checksum of it is", clip(t.file))
+		return fault.New(fault.Invalid, "deployment-invalid", "%s is not in the bundle, and a checksum of it is", fault.Clip(t.file))
 	}
 	raw, err := io.ReadAll(io.LimitReader(content, maxChecksum))
 	if err != nil {

@@ -28,7 +28,7 @@ func (r *Registry) put(w http.ResponseWriter, req *http.Request, actor evidence.
 	}
 	if t.snapshot() && t.build == t.version {
 		return r.core.Refused(req.Context(), actor, "publish", t.coordinates.purl(), fault.New(fault.Invalid, "snapshot-unnumbered",
-			"%s has no timestamp, and two builds would be told apart by nobody; use a client that deploys unique snapshots, as Maven 3 does", clip(t.file)))
+			"%s has no timestamp, and two builds would be told apart by nobody; use a client that deploys unique snapshots, as Maven 3 does", fault.Clip(t.file)))
 	}
 	stage, err := r.core.MustStage(req.Context(), actor, purl.Maven, t.name())
 	if err != nil {
@@ -86,13 +86,13 @@ func (r *Registry) receive(ctx context.Context, c coordinates, body io.Reader) (
 		limit = r.limits.POM
 	}
 	sum5, sum1, sum512 := md5.New(), sha1.New(), sha512.New()
-	in, err := r.core.Receive(ctx, clip(c.file), body, limit, sum5, sum1, sum512)
+	in, err := r.core.Receive(ctx, fault.Clip(c.file), body, limit, sum5, sum1, sum512)
 	if err != nil {
 		return nil, err
 	}
 	if in.Size() == 0 {
 		in.Close()
-		return nil, fault.New(fault.Invalid, "body-malformed", "%s is empty; build it again", clip(c.file))
+		return nil, fault.New(fault.Invalid, "body-malformed", "%s is empty; build it again", fault.Clip(c.file))
 	}
 	hexOf := func(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 	return &incoming{coordinates: c, Incoming: in, facts: facts{MD5: hexOf(sum5), SHA1: hexOf(sum1), SHA512: hexOf(sum512)}}, nil
@@ -130,7 +130,7 @@ func overwritten(file string, err error) error {
 		return err
 	}
 	return fault.New(fault.Conflict, "file-exists",
-		"%s was deployed before with other content, and a release is never overwritten; deploy a new version", clip(file)).Because(err)
+		"%s was deployed before with other content, and a release is never overwritten; deploy a new version", fault.Clip(file)).Because(err)
 }
 
 // inspect checks what is in a file. signed finds what a sidecar is about. It returns what is to be on the record beside the
@@ -151,7 +151,7 @@ func (r *Registry) inspect(ctx context.Context, actor evidence.Actor, f *incomin
 		if err := p.check(f.coordinates); err != nil {
 			return nil, err
 		}
-		f.facts.Packaging, f.facts.Title, f.facts.Description = p.Packaging, clip(p.Name), clip(strings.Join(strings.Fields(p.Description), " "))
+		f.facts.Packaging, f.facts.Title, f.facts.Description = p.Packaging, fault.Clip(p.Name), fault.Clip(strings.Join(strings.Fields(p.Description), " "))
 		f.inv = p.inventory(evidence.File{Path: f.file, Size: f.Size(), Mode: 0o644, SHA256: f.Digest()})
 	case f.extension == "module":
 		raw, err := f.content()
@@ -199,7 +199,7 @@ func (r *Registry) putChecksum(w http.ResponseWriter, req *http.Request, t targe
 	}
 	release, ok := o.file(t.coordinates)
 	if !ok {
-		return fault.New(fault.NotFound, "version-unknown", "%s was not deployed, so its checksum says nothing; deploy the file before its checksum", clip(t.file))
+		return fault.New(fault.NotFound, "version-unknown", "%s was not deployed, so its checksum says nothing; deploy the file before its checksum", fault.Clip(t.file))
 	}
 	have, err := r.checksum(req.Context(), release, t.sum)
 	if err != nil {
@@ -219,5 +219,5 @@ func checkSum(raw []byte, algorithm, have, file string) error {
 		return nil
 	}
 	return fault.New(fault.Integrity, "checksum-differs",
-		"the %s of %s is %s and not %q as its checksum says; the file was changed on its way here: deploy it again", algorithm, clip(file), have, clip(said))
+		"the %s of %s is %s and not %q as its checksum says; the file was changed on its way here: deploy it again", algorithm, fault.Clip(file), have, fault.Clip(said))
 }

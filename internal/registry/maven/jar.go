@@ -106,7 +106,7 @@ func (j *jarReader) check(c coordinates) error {
 		own = true
 		if p.version != "" && p.version != c.version && p.version != c.build {
 			return fault.New(fault.Invalid, "coordinates-differ",
-				"%s says in %s that it is version %q, and its address says %q; build it again as that version", clip(c.file), clip(p.path), clip(p.version), c.version)
+				"%s says in %s that it is version %q, and its address says %q; build it again as that version", fault.Clip(c.file), fault.Clip(p.path), fault.Clip(p.version), c.version)
 		}
 	}
 	if own || len(others) != 1 {
@@ -114,7 +114,7 @@ func (j *jarReader) check(c coordinates) error {
 	}
 	for other := range others {
 		return fault.New(fault.Invalid, "coordinates-differ",
-			"%s says that it is %s, and its address says %s; deploy it where it belongs", clip(c.file), clip(strings.Replace(other, "/", ":", 1)), c.group+":"+c.artifact)
+			"%s says that it is %s, and its address says %s; deploy it where it belongs", fault.Clip(c.file), fault.Clip(strings.Replace(other, "/", ":", 1)), c.group+":"+c.artifact)
 	}
 	return nil
 }

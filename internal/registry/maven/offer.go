@@ -163,9 +163,9 @@ func compareVersions(a, b string) int {
 }
 
 func nameUnknown(name string) error {
-	return fault.New(fault.NotFound, "name-unknown", "there is no maven package %q here", clip(name))
+	return fault.New(fault.NotFound, "name-unknown", "there is no maven package %q here", fault.Clip(name))
 }
 
 func fileUnknown(c coordinates) error {
-	return fault.New(fault.NotFound, "version-unknown", "%s:%s:%s has no file %s", c.group, c.artifact, c.version, clip(c.file))
+	return fault.New(fault.NotFound, "version-unknown", "%s:%s:%s has no file %s", c.group, c.artifact, c.version, fault.Clip(c.file))
 }

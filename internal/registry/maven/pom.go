@@ -225,10 +225,10 @@ func (p *pom) check(c coordinates) error {
 		}
 		if strings.Contains(one.said, "${") {
 			return fault.New(fault.Invalid, "coordinates-differ",
-				"the pom's %s is %q, which nobody who depends on it can resolve; deploy a pom with the value filled in (flatten-maven-plugin does that)", one.what, clip(one.said))
+				"the pom's %s is %q, which nobody who depends on it can resolve; deploy a pom with the value filled in (flatten-maven-plugin does that)", one.what, fault.Clip(one.said))
 		}
 		return fault.New(fault.Invalid, "coordinates-differ",
-			"the pom's %s is %q and its address says %q; deploy it where it belongs", one.what, clip(one.said), one.want)
+			"the pom's %s is %q and its address says %q; deploy it where it belongs", one.what, fault.Clip(one.said), one.want)
 	}
 	return nil
 }
@@ -258,10 +258,10 @@ func (p *pom) inventory(file evidence.File) *evidence.Inventory {
 func hostOf(address string) string {
 	_, rest, ok := strings.Cut(address, "://")
 	if !ok {
-		return clip(address)
+		return fault.Clip(address)
 	}
 	host, _, _ := strings.Cut(rest, "/")
-	return clip(host)
+	return fault.Clip(host)
 }
 
 // pomAnalyser names the reader of poms and its version.
@@ -285,13 +285,13 @@ func checkModule(raw []byte, c coordinates) error {
 	said := coordinates{group: m.Component.Group, artifact: m.Component.Module, version: m.Component.Version}
 	if m.Component.URL == "" && (said.name() != c.name() || said.version != c.version && said.version != c.build) {
 		return fault.New(fault.Invalid, "coordinates-differ", "the Gradle module says that it is %q and its address says %q; deploy it where it belongs",
-			clip(said.group+":"+said.artifact+":"+said.version), c.group+":"+c.artifact+":"+c.version)
+			fault.Clip(said.group+":"+said.artifact+":"+said.version), c.group+":"+c.artifact+":"+c.version)
 	}
 	for _, v := range m.Variants {
 		for _, f := range v.Files {
 			if strings.ContainsAny(f.URL, "/\\:%?#") {
 				return fault.New(fault.Invalid, "coordinates-differ",
-					"the Gradle module fetches %q, which is not a file of this version; publish the file beside it", clip(f.URL))
+					"the Gradle module fetches %q, which is not a file of this version; publish the file beside it", fault.Clip(f.URL))
 			}
 		}
 	}

@@ -62,8 +62,5 @@ func unaskable(err error) error {
 }
 
 func methodNotAllowed(method string) error {
-	return fault.New(fault.Unsupported, "method-not-allowed", "a Maven repository takes GET, HEAD and PUT here, not %s", clip(method))
+	return fault.New(fault.Unsupported, "method-not-allowed", "a Maven repository takes GET, HEAD and PUT here, not %s", fault.Clip(method))
 }
-
-// clip bounds what a message repeats of the caller's input.
-func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), 200)], "") }

@@ -22,7 +22,7 @@ func (r *Registry) published(ctx context.Context, c coordinates) (digest.Digest,
 	if i, ok := o.at[fileKey{c.build, c.signed()}]; ok && o.releases[i].State != registry.Withdrawn {
 		return o.releases[i].Artifact, nil
 	}
-	return "", fault.New(fault.NotFound, "version-unknown", "%s was not deployed, so there is nothing that its signature could be of; deploy the file first", clip(c.signed()))
+	return "", fault.New(fault.NotFound, "version-unknown", "%s was not deployed, so there is nothing that its signature could be of; deploy the file first", fault.Clip(c.signed()))
 }
 
 // inspectSidecar checks a signature against the file that it is about.

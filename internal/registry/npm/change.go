@@ -242,7 +242,7 @@ func (r *Registry) setTag(w http.ResponseWriter, req *http.Request, actor eviden
 		return err
 	}
 	if _, isTag := o.uncooled().tags[version]; isTag {
-		return fault.New(fault.Invalid, "version-invalid", "%q is a tag; name the version that %s shall point at", clip(version), tag)
+		return fault.New(fault.Invalid, "version-invalid", "%q is a tag; name the version that %s shall point at", fault.Clip(version), tag)
 	}
 	rel, err := o.taggable(version)
 	if err != nil {

@@ -86,7 +86,7 @@ func (o object) set(key string, v any) error {
 // single returns the one version of a publish request and the tags that shall point at it.
 func (d document) single(name string) (version string, manifest object, tags []string, err error) {
 	if d.name != name {
-		return "", nil, nil, malformed("its name is %q and its address says %q", clip(d.name), clip(name))
+		return "", nil, nil, malformed("its name is %q and its address says %q", fault.Clip(d.name), fault.Clip(name))
 	}
 	if len(d.versions) != 1 {
 		return "", nil, nil, malformed("it holds %d versions; publish one at a time", len(d.versions))
@@ -94,7 +94,7 @@ func (d document) single(name string) (version string, manifest object, tags []s
 	for v, raw := range d.versions {
 		version = v
 		if err := json.Unmarshal(raw, &manifest); err != nil || manifest == nil {
-			return "", nil, nil, malformed("the manifest of version %q is not an object", clip(v)).Because(err)
+			return "", nil, nil, malformed("the manifest of version %q is not an object", fault.Clip(v)).Because(err)
 		}
 	}
 	if _, err := checkVersion(version); err != nil {
@@ -103,7 +103,7 @@ func (d document) single(name string) (version string, manifest object, tags []s
 	for tag, target := range d.tags {
 		if target != version {
 			return "", nil, nil, fault.New(fault.Invalid, "tag-invalid",
-				"the tag %q is for %q, and this request publishes %s; move it with npm dist-tag afterwards", clip(tag), clip(target), version)
+				"the tag %q is for %q, and this request publishes %s; move it with npm dist-tag afterwards", fault.Clip(tag), fault.Clip(target), version)
 		}
 		if err := checkTag(tag); err != nil {
 			return "", nil, nil, err

@@ -62,7 +62,7 @@ func (in *inside) see(e safearchive.Entry, content io.Reader, limit int) error {
 	}
 	if folder != in.folder || !below && e.Kind != safearchive.Dir {
 		return fault.New(fault.Invalid, "tarball-layout",
-			"the tarball has %q beside the folder %q; everything must lie in one top folder, as npm pack makes it", clip(e.Path), clip(in.folder))
+			"the tarball has %q beside the folder %q; everything must lie in one top folder, as npm pack makes it", fault.Clip(e.Path), fault.Clip(in.folder))
 	}
 	if strings.EqualFold(rest, "package.json") && e.Kind != safearchive.File {
 		return fault.New(fault.Invalid, "tarball-layout", "the tarball's package.json is not a plain file; pack it with npm pack")

@@ -54,7 +54,7 @@ func parseListing(name string, doc *registry.Document) (*listing, error) {
 		}
 	}
 	if l.root.text("name") != name {
-		return nil, registry.UpstreamMalformed(name, fmt.Errorf("it is about %q", clip(l.root.text("name"))))
+		return nil, registry.UpstreamMalformed(name, fmt.Errorf("it is about %q", fault.Clip(l.root.text("name"))))
 	}
 	for key, value := range times { // "unpublished" is an object
 		text, _ := value.(string)
@@ -84,7 +84,7 @@ func (l *listing) add(name, version string, raw json.RawMessage, doc *registry.D
 	}
 	var user object
 	_ = m.decode("_npmUser", &user) // another form of it says nothing
-	one := registry.Listed{URL: doc.Resolve(d.text("tarball")), Digests: claimed(d), Publisher: clip(user.text("name"))}
+	one := registry.Listed{URL: doc.Resolve(d.text("tarball")), Digests: claimed(d), Publisher: fault.Clip(user.text("name"))}
 	one.Version, one.PURL, one.Published = version, purl.New(purl.NPM, name, version), l.times[version]
 	one.Metadata, one.Deprecated = digest.FromBytes(raw), m.text("deprecated")
 	l.manifests[version] = m
@@ -102,7 +102,7 @@ func claimed(d object) []string {
 		}
 	}
 	if sum := d.text("shasum"); sum != "" {
-		out = append(out, "sha1:"+clip(sum))
+		out = append(out, "sha1:"+fault.Clip(sum))
 	}
 	return out
 }
@@ -238,7 +238,7 @@ func (o *offer) abbreviate() (*rendered, error) {
 func (o *offer) manifest(rel registry.Release) (m object, err error) {
 	raw, ok := o.whole.part(rel)
 	if !ok {
-		return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version or tag %q", o.name, clip(rel.Version))
+		return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version or tag %q", o.name, fault.Clip(rel.Version))
 	}
 	return m, json.Unmarshal(raw, &m)
 }

@@ -27,7 +27,7 @@ var reserved = map[string]bool{"-": true, "node_modules": true, "favicon.ico": t
 func checkName(name string) error {
 	if len(name) > maxName || !nameForm.MatchString(name) || reserved[name] {
 		return fault.New(fault.Invalid, "name-invalid",
-			"%q is not a package name; use lower-case letters, digits, dot, dash and underscore, at most %d characters", clip(name), maxName)
+			"%q is not a package name; use lower-case letters, digits, dot, dash and underscore, at most %d characters", fault.Clip(name), maxName)
 	}
 	return nil
 }
@@ -38,7 +38,7 @@ func checkVersion(version string) (*semver.Version, error) {
 	v, err := semver.StrictNewVersion(version)
 	if err != nil || len(version) > maxVersion || v.Metadata() != "" || v.Original() != version {
 		return nil, fault.New(fault.Invalid, "version-invalid",
-			"%q is not a version that can be published; use MAJOR.MINOR.PATCH[-PRERELEASE] without a build suffix", clip(version))
+			"%q is not a version that can be published; use MAJOR.MINOR.PATCH[-PRERELEASE] without a build suffix", fault.Clip(version))
 	}
 	return v, nil
 }
@@ -54,7 +54,7 @@ var (
 func checkTag(tag string) error {
 	if rangeForm.MatchString(tag) || !tagForm.MatchString(tag) {
 		return fault.New(fault.Invalid, "tag-invalid",
-			"%q cannot be a tag; use letters, digits, dot, dash and underscore, and nothing that reads as a version range", clip(tag))
+			"%q cannot be a tag; use letters, digits, dot, dash and underscore, and nothing that reads as a version range", fault.Clip(tag))
 	}
 	return nil
 }

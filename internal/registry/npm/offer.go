@@ -79,7 +79,7 @@ func (o *offer) release(versionOrTag string) (registry.Release, error) {
 	}
 	i, ok := o.used[versionOrTag]
 	if !ok || !installable(o.all[i]) {
-		return registry.Release{}, fault.New(fault.NotFound, "version-unknown", "%s has no version or tag %q", o.name, clip(versionOrTag))
+		return registry.Release{}, fault.New(fault.NotFound, "version-unknown", "%s has no version or tag %q", o.name, fault.Clip(versionOrTag))
 	}
 	if o.young > 0 && !slices.ContainsFunc(o.releases, func(r registry.Release) bool { return r.Version == versionOrTag }) {
 		return registry.Release{}, registry.TooYoung(o.all[i], o.cooldown)

@@ -191,7 +191,7 @@ func (r *Registry) grantTeam(w http.ResponseWriter, req *http.Request, actor evi
 	}
 	perm := map[string]evidence.Permission{"read-only": evidence.Read, "read-write": evidence.Publish}[body.Permissions]
 	if perm == "" {
-		return fault.New(fault.Invalid, "role-invalid", "%q is not what a team can be granted; use read-only or read-write", clip(body.Permissions))
+		return fault.New(fault.Invalid, "role-invalid", "%q is not what a team can be granted; use read-only or read-write", fault.Clip(body.Permissions))
 	}
 	return r.changeGrant(w, req, actor, org, body.Package, perm)
 }

@@ -130,9 +130,9 @@ func checkProfile(fields map[string]json.RawMessage) error {
 		switch {
 		case !present(raw) || field == "email" || field == "password" || field == "tfa":
 		case slices.Contains(unkeptFields, field):
-			return fault.New(fault.Unsupported, "profile-unkept", "accounts here have no %q; email and password can be set", clip(field))
+			return fault.New(fault.Unsupported, "profile-unkept", "accounts here have no %q; email and password can be set", fault.Clip(field))
 		default:
-			return fault.New(fault.Invalid, "profile-unkept", "%q cannot be set; email and password can", clip(field))
+			return fault.New(fault.Invalid, "profile-unkept", "%q cannot be set; email and password can", fault.Clip(field))
 		}
 	}
 	return nil

@@ -150,7 +150,7 @@ func (s *scanner) attachment() (string, bool) {
 
 func (s *scanner) divert(name string) error {
 	if s.attached[name] {
-		return malformed("it has the attachment %q twice", clip(name))
+		return malformed("it has the attachment %q twice", fault.Clip(name))
 	}
 	if s.attached == nil {
 		s.attached = map[string]bool{}
@@ -161,7 +161,7 @@ func (s *scanner) divert(name string) error {
 		return err
 	}
 	if !data.done {
-		return malformed("the attachment %q does not end where it should", clip(name))
+		return malformed("the attachment %q does not end where it should", fault.Clip(name))
 	}
 	return s.emit('"', '"')
 }
@@ -204,5 +204,3 @@ func malformed(format string, args ...any) *fault.Error {
 func bodyUnreadable(err error) error {
 	return malformed("it could not be read to its end").Because(err)
 }
-
-func clip(s string) string { return s[:min(len(s), 100)] }

@@ -173,5 +173,5 @@ func (o *offer) byFile(file string) (registry.Release, error) {
 	if i, ok := o.used[version]; ok && tarballFile(o.name, version) == file {
 		return o.all[i], nil
 	}
-	return registry.Release{}, fault.New(fault.NotFound, "version-unknown", "%s has no tarball %q", purl.New(purl.NPM, o.name, ""), clip(file))
+	return registry.Release{}, fault.New(fault.NotFound, "version-unknown", "%s has no tarball %q", purl.New(purl.NPM, o.name, ""), fault.Clip(file))
 }

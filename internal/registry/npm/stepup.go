@@ -36,7 +36,7 @@ func (r *Registry) ask(req *http.Request, actor evidence.Actor, err error) error
 
 // whatFor says what is about to be done, in the client's words where it tells them.
 func whatFor(req *http.Request) string {
-	command := clip(req.Header.Get("Npm-Command"))
+	command := fault.Clip(req.Header.Get("Npm-Command"))
 	if command == "" {
 		command = req.Method
 	}

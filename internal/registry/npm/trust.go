@@ -209,7 +209,7 @@ func claimText(claim string, v any) (string, error) {
 }
 
 func errClaim(claim string) error {
-	return fault.New(fault.Invalid, "publisher-invalid", "the claim %q has a form that is not known here", clip(claim))
+	return fault.New(fault.Invalid, "publisher-invalid", "the claim %q has a form that is not known here", fault.Clip(claim))
 }
 
 func serveablePublisher(p Publisher) servedPublisher {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry"
 )
 
@@ -36,7 +37,7 @@ func (p *publication) receive(ctx context.Context, name string, data io.Reader) 
 	var err error
 	t.Incoming, err = p.r.core.Receive(ctx, "the tarball", base64.NewDecoder(base64.StdEncoding, data), p.r.limits.Archive.Packed, t.sha512, t.sha1)
 	if _, corrupt := errors.AsType[base64.CorruptInputError](err); corrupt || errors.Is(err, io.ErrUnexpectedEOF) {
-		return malformed("the attachment %q is not base64", clip(name)).Because(err)
+		return malformed("the attachment %q is not base64", fault.Clip(name)).Because(err)
 	}
 	return err
 }

@@ -212,9 +212,9 @@ func dependency(name, spec string) evidence.Dependency {
 	if alias, found := strings.CutPrefix(spec, "npm:"); found {
 		at := strings.LastIndexByte(alias, '@')
 		if at > 0 {
-			return evidence.Dependency{Name: clip(alias[:at]), Range: clip(alias[at+1:])}
+			return evidence.Dependency{Name: fault.Clip(alias[:at]), Range: fault.Clip(alias[at+1:])}
 		}
-		return evidence.Dependency{Name: clip(alias)}
+		return evidence.Dependency{Name: fault.Clip(alias)}
 	}
-	return evidence.Dependency{Name: clip(name), Range: clip(spec), Elsewhere: strings.ContainsAny(spec, ":/")}
+	return evidence.Dependency{Name: fault.Clip(name), Range: fault.Clip(spec), Elsewhere: strings.ContainsAny(spec, ":/")}
 }

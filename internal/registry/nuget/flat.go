@@ -52,7 +52,7 @@ func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evi
 }
 
 func fileUnknown(name, file string) error {
-	return fault.New(fault.NotFound, "version-unknown", "%s has no file %q", name, clip(file))
+	return fault.New(fault.NotFound, "version-unknown", "%s has no file %q", name, fault.Clip(file))
 }
 
 func (r *Registry) servePackage(w http.ResponseWriter, req *http.Request, actor evidence.Actor, name, key, file string) error {

@@ -81,13 +81,13 @@ func unpacked(name string) string {
 func (in *inside) see(e safearchive.Entry, content io.Reader) error {
 	to := unpacked(e.Path)
 	if path.Clean("/"+to) != "/"+strings.TrimSuffix(to, "/") || strings.ContainsRune(to, 0) {
-		return packageInvalid("the entry %q would be unpacked somewhere else than its name says; rename it", clip(e.Path))
+		return packageInvalid("the entry %q would be unpacked somewhere else than its name says; rename it", fault.Clip(e.Path))
 	}
 	if e.Kind != safearchive.File {
 		return nil
 	}
 	if in.paths[to] {
-		return packageInvalid("the package has two files that are unpacked as %q; remove one", clip(to))
+		return packageInvalid("the package has two files that are unpacked as %q; remove one", fault.Clip(to))
 	}
 	in.paths[to] = true
 	in.names = append(in.names, e.Path)

@@ -120,6 +120,6 @@ func New(core *registry.Core, cfg Config) (*Registry, error) {
 // Handler serves the routes. The caller has stripped the path that PublicURL ends in.
 func (r *Registry) Handler() http.Handler {
 	return r.guard().Mux(r.Routes(), func(req *http.Request) error {
-		return fault.New(fault.NotFound, "route-unknown", "the NuGet registry has no %s %s; clients begin at %sv3/index.json", req.Method, clip(req.URL.Path), r.base)
+		return fault.New(fault.NotFound, "route-unknown", "the NuGet registry has no %s %s; clients begin at %sv3/index.json", req.Method, fault.Clip(req.URL.Path), r.base)
 	})
 }

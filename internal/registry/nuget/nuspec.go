@@ -64,7 +64,7 @@ const maxName = 100 // bytes; nuget.org has the same
 func checkName(id string) error {
 	if len(id) > maxName || !nameForm.MatchString(id) {
 		return fault.New(fault.Invalid, "name-invalid",
-			"%q is not a package id; use letters, digits and _, with single dots or hyphens between, and at most %d characters", clip(id), maxName)
+			"%q is not a package id; use letters, digits and _, with single dots or hyphens between, and at most %d characters", fault.Clip(id), maxName)
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func parseNuspec(r io.Reader) (*nuspec, error) {
 func readElements(data []byte) (*element, error) {
 	d := xml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))))
 	d.CharsetReader = func(label string, _ io.Reader) (io.Reader, error) {
-		return nil, nuspecInvalid("the nuspec is written in %q; save it as UTF-8", clip(label))
+		return nil, nuspecInvalid("the nuspec is written in %q; save it as UTF-8", fault.Clip(label))
 	}
 	root := &element{}
 	stack, count := []*element{root}, 0
@@ -149,7 +149,7 @@ func readMetadata(m *element) (*nuspec, error) {
 	one := map[string]*element{}
 	for _, child := range m.children {
 		if one[child.name] != nil {
-			return nil, nuspecInvalid("the nuspec has the element %q twice, so that two tools could read two values; remove one", clip(child.name))
+			return nil, nuspecInvalid("the nuspec has the element %q twice, so that two tools could read two values; remove one", fault.Clip(child.name))
 		}
 		one[child.name] = child
 	}

@@ -184,7 +184,7 @@ func (o *offer) find(spelt string) (*entry, error) {
 			}
 		}
 	}
-	return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version %q", o.name, clip(spelt))
+	return nil, fault.New(fault.NotFound, "version-unknown", "%s has no version %q", o.name, fault.Clip(spelt))
 }
 
 // lower is a name as the core keeps it.

@@ -117,7 +117,7 @@ func (r *Registry) serveRegistrationPage(h hive) func(http.ResponseWriter, *http
 					return page, nil
 				}
 			}
-			return nil, fault.New(fault.NotFound, "version-unknown", "%s has no page of versions from %s; ask its registration again", name, clip(bounds))
+			return nil, fault.New(fault.NotFound, "version-unknown", "%s has no page of versions from %s; ask its registration again", name, fault.Clip(bounds))
 		})
 		if err != nil {
 			return err

@@ -125,7 +125,7 @@ func relative(service *registry.Document, address string) (string, error) {
 	base := service.Base[:strings.LastIndexByte(service.Base, '/')+1]
 	path, below := strings.CutPrefix(service.Resolve(address), base)
 	if !below || path == "" {
-		return "", unusable("the upstream has its registrations at %s, which is not below %s", clip(address), clip(base))
+		return "", unusable("the upstream has its registrations at %s, which is not below %s", fault.Clip(address), fault.Clip(base))
 	}
 	return path, nil
 }

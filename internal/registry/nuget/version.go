@@ -52,7 +52,7 @@ func parseVersion(s string) (version, error) {
 
 func versionInvalid(s string) *fault.Error {
 	return fault.New(fault.Invalid, "version-invalid",
-		"%q is not a version of NuGet's; write it like 1.2.3 or 1.2.3-beta.1, in at most %d characters", clip(s), maxVersion)
+		"%q is not a version of NuGet's; write it like 1.2.3 or 1.2.3-beta.1, in at most %d characters", fault.Clip(s), maxVersion)
 }
 
 // isLabels reports whether s is one or more words of letters, digits and hyphens with dots between.
@@ -153,6 +153,3 @@ func semVer2Range(s string) bool {
 	}
 	return false
 }
-
-// clip bounds what a message repeats of a stranger's input.
-func clip(s string) string { return s[:min(len(s), 100)] }

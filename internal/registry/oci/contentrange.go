@@ -25,7 +25,7 @@ func parseSpan(header string) (span, error) {
 	b, errB := strconv.ParseUint(last, 10, 62)
 	if errA != nil || errB != nil || b < a {
 		return span{}, fault.New(fault.Invalid, "upload-range-malformed",
-			"%q is not a Content-Range; expected <first byte>-<last byte>", clip(header))
+			"%q is not a Content-Range; expected <first byte>-<last byte>", fault.Clip(header))
 	}
 	return span{int64(a), int64(b)}, nil
 }

@@ -104,7 +104,7 @@ func (g *Registry) errMethod(c *call) error {
 	}
 	slices.Sort(allow)
 	c.w.Header().Set("Allow", strings.Join(allow, ", "))
-	return fault.New(fault.Unsupported, "operation-unsupported", "%s is not possible here; the Allow header lists what is", clip(c.r.Method))
+	return fault.New(fault.Unsupported, "operation-unsupported", "%s is not possible here; the Allow header lists what is", fault.Clip(c.r.Method))
 }
 
 // admit authenticates the caller and asks for the endpoint's permission. The caller's rights are

@@ -31,7 +31,7 @@ func page(r *http.Request) (n int, last string, err error) {
 	n = maxPage
 	if s := q.Get("n"); s != "" {
 		if n, err = strconv.Atoi(s); err != nil || n < 0 {
-			return 0, "", fault.New(fault.Invalid, "list-invalid", "n is %q; it must be a number from 0 up", clip(s))
+			return 0, "", fault.New(fault.Invalid, "list-invalid", "n is %q; it must be a number from 0 up", fault.Clip(s))
 		}
 	}
 	return min(n, maxPage), q.Get("last"), nil

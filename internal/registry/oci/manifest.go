@@ -114,7 +114,7 @@ func (m *manifest) settleType(contentType string) error {
 			return errManifest("its Content-Type cannot be read").Because(err)
 		}
 		if m.MediaType != "" && m.MediaType != sent {
-			return errManifest("its mediaType is %q and it was sent as %q", clip(m.MediaType), clip(sent))
+			return errManifest("its mediaType is %q and it was sent as %q", fault.Clip(m.MediaType), fault.Clip(sent))
 		}
 		m.MediaType = sent
 	}
@@ -122,7 +122,7 @@ func (m *manifest) settleType(contentType string) error {
 	case typeImage, typeIndex, typeArtifact, typeDockerImage, typeDockerList:
 		return nil
 	}
-	return errManifest("%q is not a manifest media type that is taken here", clip(m.MediaType))
+	return errManifest("%q is not a manifest media type that is taken here", fault.Clip(m.MediaType))
 }
 
 func (m *manifest) checkShape() error {
@@ -163,7 +163,7 @@ func (m *manifest) checkDescriptors() error {
 	return nil
 }
 
-func fmtDigest(d digest.Digest) string { return `"` + clip(string(d)) + `"` }
+func fmtDigest(d digest.Digest) string { return `"` + fault.Clip(string(d)) + `"` }
 
 func errManifest(format string, args ...any) *fault.Error {
 	e := fault.New(fault.Invalid, "manifest-invalid", format, args...)
@@ -211,11 +211,11 @@ func checkObject(dec *json.Decoder, depth int, ours bool) error {
 		}
 		name, _ := tok.(string)
 		if seen[name] {
-			return errManifest("it has the member %q twice", clip(name))
+			return errManifest("it has the member %q twice", fault.Clip(name))
 		}
 		seen[name] = true
 		if ours && nearMiss(name) {
-			return errManifest("it has the member %q, which differs from a known one in case only", clip(name))
+			return errManifest("it has the member %q, which differs from a known one in case only", fault.Clip(name))
 		}
 		if err := checkValue(dec, depth, ours && slices.Contains(descriptorMembers, name)); err != nil {
 			return err

@@ -68,7 +68,7 @@ func parsePath(path string) (target, error) {
 	}
 	if !validName(t.name) {
 		return target{}, fault.New(fault.Invalid, "repository-invalid",
-			"%q is not a repository name; use lower-case letters, digits and single . _ - between them, parts joined by /", clip(t.name))
+			"%q is not a repository name; use lower-case letters, digits and single . _ - between them, parts joined by /", fault.Clip(t.name))
 	}
 	return t, nil
 }
@@ -113,7 +113,7 @@ func checkTag(tag string) error {
 		return nil
 	}
 	return fault.New(fault.Invalid, "tag-invalid",
-		"%q is not a tag; use up to 128 letters, digits, _ . - and begin with a letter, digit or _", clip(tag))
+		"%q is not a tag; use up to 128 letters, digits, _ . - and begin with a letter, digit or _", fault.Clip(tag))
 }
 
 // cutLast splits s at its last slash.
@@ -125,6 +125,3 @@ func cutLast(s string) (before, last string) {
 func errPath() error {
 	return fault.New(fault.NotFound, "path-unknown", "there is nothing at this path; the registry API begins at /v2/")
 }
-
-// clip bounds what a message repeats of the caller's input.
-func clip(s string) string { return s[:min(len(s), 100)] }

@@ -56,7 +56,7 @@ func checkAlgorithm(name string) error {
 	if name == "" || name == digest.SHA256 || name == digest.SHA512 {
 		return nil
 	}
-	return fault.New(fault.Invalid, "digest-invalid", "%q is not a digest algorithm here; use sha256 or sha512", clip(name))
+	return fault.New(fault.Invalid, "digest-invalid", "%q is not a digest algorithm here; use sha256 or sha512", fault.Clip(name))
 }
 
 // accepted answers with where the upload stands and where it goes on.

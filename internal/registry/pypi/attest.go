@@ -102,7 +102,7 @@ func (r *Registry) prove(field []string, file string, artifact digest.Digest, ac
 			return nil, err
 		}
 		if slices.ContainsFunc(p.proofs, func(q Proof) bool { return q.PredicateType == proof.PredicateType }) {
-			return nil, malformedAttestation("there are two of the type %s", clip(proof.PredicateType))
+			return nil, malformedAttestation("there are two of the type %s", fault.Clip(proof.PredicateType))
 		}
 		p.bundles, p.proofs = append(p.bundles, bundle), append(p.proofs, proof)
 	}
@@ -172,7 +172,7 @@ func (r *Registry) serveProvenance(w http.ResponseWriter, req *http.Request, act
 		return registry.AnswerJSON(w, http.StatusNotAcceptable, "application/json", map[string]string{"message": "Request not acceptable"})
 	}
 	if known.Provenance == "" || !sameVersion(req.PathValue("version"), rel.Version) {
-		return registry.AnswerJSON(w, http.StatusNotFound, "application/json", map[string]string{"message": "No provenance available for " + clip(file)})
+		return registry.AnswerJSON(w, http.StatusNotFound, "application/json", map[string]string{"message": "No provenance available for " + fault.Clip(file)})
 	}
 	return r.core.ServeBlob(w, req, known.Provenance, rel.Published, typeIntegrity)
 }

@@ -46,7 +46,7 @@ func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, rel r
 		return err
 	}
 	if known.Core == "" || rel.ArtifactType != string(wheel) {
-		return fault.New(fault.NotFound, "version-unknown", "%s has no metadata of its own; download the file", clip(rel.File))
+		return fault.New(fault.NotFound, "version-unknown", "%s has no metadata of its own; download the file", fault.Clip(rel.File))
 	}
 	return r.core.ServeBlob(w, req, known.Core, rel.Published, "text/plain; charset=utf-8")
 }

@@ -33,7 +33,7 @@ func (r *Registry) serveJSON(w http.ResponseWriter, req *http.Request, _ evidenc
 }
 
 func versionUnknown(name, version string) error {
-	return fault.New(fault.NotFound, "version-unknown", "%s has no version %q", name, clip(version))
+	return fault.New(fault.NotFound, "version-unknown", "%s has no version %q", name, fault.Clip(version))
 }
 
 // fileInfo is a file in the JSON API.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 )
 
 // maxMetadata is the longest METADATA or PKG-INFO that is taken, in bytes: readmes are in it.
@@ -41,7 +42,7 @@ func parseMetadata(raw []byte) (*coreMetadata, error) {
 		}
 		key, value, ok := strings.Cut(string(line), ":")
 		if !ok || key == "" {
-			return nil, invalid("the metadata has a line %q that is no field", clip(string(line)))
+			return nil, invalid("the metadata has a line %q that is no field", fault.Clip(string(line)))
 		}
 		last = strings.ToLower(key)
 		m.headers[last] = append(m.headers[last], strings.TrimSpace(value))
@@ -156,7 +157,7 @@ func isWord(r rune) bool {
 func readAll(content io.Reader, limit int64, what string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(content, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = invalid("the file %s is larger than the %d bytes that are read", clip(what), limit)
+		err = invalid("the file %s is larger than the %d bytes that are read", fault.Clip(what), limit)
 	}
 	return data, err
 }

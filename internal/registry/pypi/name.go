@@ -32,7 +32,7 @@ func normal(name string) string {
 
 func checkName(name string) error {
 	if len(name) > maxName || !nameForm.MatchString(name) {
-		return invalid("%q is not the name of a project: letters, digits, '.', '-' and '_', with a letter or digit at both ends", clip(name))
+		return invalid("%q is not the name of a project: letters, digits, '.', '-' and '_', with a letter or digit at both ends", fault.Clip(name))
 	}
 	return nil
 }
@@ -45,10 +45,10 @@ func parseVersion(version string) (string, error) {
 	}
 	v, err := pep440.Parse(version)
 	if err != nil {
-		return "", invalid("%q is not a version (PEP 440); write it like 1.2.3 or 1.2.3rc1", clip(version))
+		return "", invalid("%q is not a version (PEP 440); write it like 1.2.3 or 1.2.3rc1", fault.Clip(version))
 	}
 	if v.Local() != "" {
-		return "", invalid("the version %q has a local part; an index takes only public versions", clip(version))
+		return "", invalid("the version %q has a local part; an index takes only public versions", fault.Clip(version))
 	}
 	return v.String(), nil
 }
@@ -91,12 +91,12 @@ const (
 // parseFile takes the name of a file apart: whose it is, by the name in it, and which version.
 func parseFile(file string) (kind sort, name, version string, err error) {
 	if len(file) > maxFile || strings.ContainsAny(file, "/\\ \t\r\n") {
-		return "", "", "", invalid("the file name %q is too long, or has a space or slash", clip(file))
+		return "", "", "", invalid("the file name %q is too long, or has a space or slash", fault.Clip(file))
 	}
 	if stem, ok := strings.CutSuffix(file, sdistSuffix); ok {
 		at := strings.LastIndexByte(stem, '-')
 		if at <= 0 {
-			return "", "", "", invalid("the source distribution %q is not named NAME-VERSION.tar.gz", clip(file))
+			return "", "", "", invalid("the source distribution %q is not named NAME-VERSION.tar.gz", fault.Clip(file))
 		}
 		name, version = stem[:at], stem[at+1:]
 		kind = sdist
@@ -104,15 +104,13 @@ func parseFile(file string) (kind sort, name, version string, err error) {
 		name, version = parts[1], parts[2]
 		kind = wheel
 	} else {
-		return "", "", "", invalid("%q is neither a wheel (NAME-VERSION-PYTHON-ABI-PLATFORM.whl) nor a source distribution (NAME-VERSION.tar.gz); other kinds are not taken", clip(file))
+		return "", "", "", invalid("%q is neither a wheel (NAME-VERSION-PYTHON-ABI-PLATFORM.whl) nor a source distribution (NAME-VERSION.tar.gz); other kinds are not taken", fault.Clip(file))
 	}
 	if version, err = parseVersion(version); err != nil {
 		return "", "", "", err
 	}
 	return kind, normal(name), version, checkName(name)
 }
-
-func clip(s string) string { return s[:min(len(s), 120)] }
 
 func invalid(format string, args ...any) *fault.Error {
 	return fault.New(fault.Invalid, "upload-invalid", format, args...)

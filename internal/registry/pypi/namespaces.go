@@ -95,5 +95,5 @@ func (r *Registry) serveNamespace(w http.ResponseWriter, req *http.Request, _ ev
 			return registry.AnswerJSON(w, http.StatusOK, typeJSON, n)
 		}
 	}
-	return fault.New(fault.NotFound, "name-unknown", "there is no namespace %q here", clip(req.PathValue("namespace")))
+	return fault.New(fault.NotFound, "name-unknown", "there is no namespace %q here", fault.Clip(req.PathValue("namespace")))
 }

@@ -72,7 +72,7 @@ func (r *Registry) project(ctx context.Context, name string) (*project, error) {
 }
 
 func nameUnknown(name string) error {
-	return fault.New(fault.NotFound, "name-unknown", "there is no project %q here", clip(name))
+	return fault.New(fault.NotFound, "name-unknown", "there is no project %q here", fault.Clip(name))
 }
 
 // keep reports whether a file is offered now, and notes why not.

@@ -59,14 +59,14 @@ func (s *sdistReader) see(e safearchive.Entry, content io.Reader) (err error) {
 		s.folder = folder
 		at := strings.LastIndexByte(folder, '-')
 		if at <= 0 || normal(folder[:at]) != s.name {
-			return fault.New(fault.Invalid, "sdist-layout", "the top folder %q of the source distribution is not named NAME-VERSION", clip(folder))
+			return fault.New(fault.Invalid, "sdist-layout", "the top folder %q of the source distribution is not named NAME-VERSION", fault.Clip(folder))
 		}
 		if !sameVersion(folder[at+1:], s.version) {
-			return fault.New(fault.Invalid, "sdist-layout", "the top folder %q of the source distribution is not that of version %s", clip(folder), s.version)
+			return fault.New(fault.Invalid, "sdist-layout", "the top folder %q of the source distribution is not that of version %s", fault.Clip(folder), s.version)
 		}
 	}
 	if folder != s.folder || !below && e.Kind != safearchive.Dir {
-		return fault.New(fault.Invalid, "sdist-layout", "the source distribution has %q beside its top folder %q", clip(e.Path), clip(s.folder))
+		return fault.New(fault.Invalid, "sdist-layout", "the source distribution has %q beside its top folder %q", fault.Clip(e.Path), fault.Clip(s.folder))
 	}
 	switch {
 	case rest == "PKG-INFO" && e.Kind == safearchive.File:

@@ -226,7 +226,7 @@ func (r *Registry) extendSession(w http.ResponseWriter, req *http.Request, _ evi
 // publishSession answers POST /upload/{id}/publish: everything becomes a release in one step.
 func (r *Registry) publishSession(w http.ResponseWriter, req *http.Request, actor evidence.Actor, s *session) error {
 	if missing := s.missing(); len(missing) > 0 {
-		return fault.New(fault.Conflict, "draft-incomplete", "%s was announced and has not come; send it, or take it out", clip(missing[0]))
+		return fault.New(fault.Conflict, "draft-incomplete", "%s was announced and has not come; send it, or take it out", fault.Clip(missing[0]))
 	}
 	sdists := 0
 	for _, f := range s.Files {

@@ -43,7 +43,7 @@ func (r *Registry) announceFile(w http.ResponseWriter, req *http.Request, _ evid
 		return fault.New(fault.TooLarge, "body-too-large", "an upload takes %d files", maxDraftFiles)
 	}
 	if _, err := r.core.File(req.Context(), purl.PyPI, s.name, asked.Filename); err == nil {
-		return fault.New(fault.Conflict, "file-exists", "%s was published before, and the name of a file is never reused; publish a new version", clip(asked.Filename))
+		return fault.New(fault.Conflict, "file-exists", "%s was published before, and the name of a file is never reused; publish a new version", fault.Clip(asked.Filename))
 	}
 	if err := r.announce(req.Context(), s.ID, func(all map[string]announced) {
 		all[asked.Filename] = announced{Size: asked.Size, SHA256: asked.Hashes["sha256"]}
@@ -77,7 +77,7 @@ func (r *Registry) announce(ctx context.Context, id string, change func(map[stri
 func (s *session) check(file string) (sort, error) {
 	kind, name, version, err := parseFile(file)
 	if err == nil && (name != s.name || !sameVersion(version, s.version)) {
-		err = mismatch("%q is not a file of %s %s", clip(file), s.name, s.version)
+		err = mismatch("%q is not a file of %s %s", fault.Clip(file), s.name, s.version)
 	}
 	return kind, err
 }
@@ -99,7 +99,7 @@ func (s *session) known(file string) (string, error) {
 	if slices.ContainsFunc(s.Files, func(f registry.DraftFile) bool { return f.File == file }) {
 		return "complete", nil
 	}
-	return "", fault.New(fault.NotFound, "version-unknown", "the upload has no file %q", clip(file))
+	return "", fault.New(fault.NotFound, "version-unknown", "the upload has no file %q", fault.Clip(file))
 }
 
 func (r *Registry) showFile(w http.ResponseWriter, req *http.Request, _ evidence.Actor, s *session) error {
@@ -114,7 +114,7 @@ func (r *Registry) showFile(w http.ResponseWriter, req *http.Request, _ evidence
 func (r *Registry) completeFile(w http.ResponseWriter, req *http.Request, _ evidence.Actor, s *session) error {
 	state, err := s.known(req.PathValue("file"))
 	if err == nil && state != "complete" {
-		err = fault.New(fault.Conflict, "draft-incomplete", "%s has not come yet", clip(req.PathValue("file")))
+		err = fault.New(fault.Conflict, "draft-incomplete", "%s has not come yet", fault.Clip(req.PathValue("file")))
 	}
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (r *Registry) receiveFile(w http.ResponseWriter, req *http.Request, actor e
 	file := req.PathValue("file")
 	want, ok := s.note.Announced[file]
 	if !ok {
-		return fault.New(fault.Conflict, "draft-incomplete", "%q was not announced in this upload", clip(file))
+		return fault.New(fault.Conflict, "draft-incomplete", "%q was not announced in this upload", fault.Clip(file))
 	}
 	kind, err := s.check(file)
 	if err != nil {
@@ -174,7 +174,7 @@ func (p *publication) draftFile(ctx context.Context) (registry.DraftFile, error)
 	}
 	u, again, err := p.prepare(ctx, in)
 	if err == nil && again {
-		err = fault.New(fault.Conflict, "file-exists", "%s was published before", clip(p.file.name))
+		err = fault.New(fault.Conflict, "file-exists", "%s was published before", fault.Clip(p.file.name))
 	}
 	if err != nil {
 		return registry.DraftFile{}, err

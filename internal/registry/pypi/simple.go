@@ -72,7 +72,7 @@ func chosen(kind string) (string, error) {
 	case "text/html", "text/*", "*/*":
 		return typeText, nil
 	}
-	return "", fault.New(fault.Invalid, "format-unknown", "the index has no form %q", clip(kind))
+	return "", fault.New(fault.Invalid, "format-unknown", "the index has no form %q", fault.Clip(kind))
 }
 
 // redirectIndex answers GET /simple/{name}. Source: PEP 503.

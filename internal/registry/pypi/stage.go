@@ -57,7 +57,7 @@ func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, _ evide
 	want, metadata := cutMetadata(req.PathValue("file"))
 	i := slices.IndexFunc(s.Files, func(f registry.DraftFile) bool { return f.File == want })
 	if i < 0 {
-		return fault.New(fault.NotFound, "version-unknown", "the upload has no file %q", clip(want))
+		return fault.New(fault.NotFound, "version-unknown", "the upload has no file %q", fault.Clip(want))
 	}
 	f := s.Files[i]
 	if metadata {

@@ -88,7 +88,7 @@ func (r *Registry) mint(w http.ResponseWriter, req *http.Request, _ evidence.Act
 	single := false
 	for _, f := range asked.Features {
 		if f != singleUse && f != multiUse {
-			return mintFailed(w, http.StatusUnprocessableEntity, "invalid-payload", "there is no feature "+clip(f))
+			return mintFailed(w, http.StatusUnprocessableEntity, "invalid-payload", "there is no feature "+fault.Clip(f))
 		}
 		single = single || f == singleUse
 	}

@@ -74,7 +74,7 @@ func (p *publication) take(req *http.Request, file string, fields map[string][]s
 	}
 	said := fields["name"]
 	if len(said) != 1 || normal(said[0]) != p.name {
-		return mismatch("the file %q is not of the project %q, which has to be named before it", clip(file), fields["name"])
+		return mismatch("the file %q is not of the project %q, which has to be named before it", fault.Clip(file), fields["name"])
 	}
 	if p.actor, err = p.r.guard().Admit(req, p.actor, evidence.Publish, p.name); err != nil {
 		if stage, serr := p.r.core.MustStage(req.Context(), p.actor, purl.PyPI, p.name); serr != nil || !stage {
@@ -89,7 +89,7 @@ func (p *publication) take(req *http.Request, file string, fields map[string][]s
 func (p *publication) refuse(ctx context.Context, err error) error {
 	if fault.As(err).Code == "file-exists" {
 		// twine --skip-existing looks for these words (twine, commands/upload.py).
-		err = fault.New(fault.Invalid, "file-exists", "File already exists ('%s'): the name of a file is never reused; publish a new version", clip(p.file.name)).Because(err)
+		err = fault.New(fault.Invalid, "file-exists", "File already exists ('%s'): the name of a file is never reused; publish a new version", fault.Clip(p.file.name)).Because(err)
 	}
 	if p.name == "" {
 		return err
@@ -138,19 +138,19 @@ func (p *publication) checkForm(fields map[string][]string) error {
 		return fields[key][0]
 	}
 	if one(":action") != "file_upload" {
-		return invalid("the only action here is file_upload, not %q", clip(one(":action")))
+		return invalid("the only action here is file_upload, not %q", fault.Clip(one(":action")))
 	}
 	if !sameVersion(one("version"), p.version) {
-		return mismatch("the file %q is not of version %q", clip(p.file.name), clip(one("version")))
+		return mismatch("the file %q is not of version %q", fault.Clip(p.file.name), fault.Clip(one("version")))
 	}
 	if one("filetype") != string(p.kind) {
-		return mismatch("the file %q is not of the sort %q", clip(p.file.name), clip(one("filetype")))
+		return mismatch("the file %q is not of the sort %q", fault.Clip(p.file.name), fault.Clip(one("filetype")))
 	}
 	for field, sum := range map[string]string{
 		"sha256_digest": p.file.Digest().Hex(), "md5_digest": p.file.md5Sum(), "blake2_256_digest": p.file.blake2Sum(),
 	} {
 		if said := one(field); said != "" && said != sum {
-			return fault.New(fault.Invalid, "digest-mismatch", "the file received has the %s %s and not %s as announced; upload it again", field, sum, clip(said))
+			return fault.New(fault.Invalid, "digest-mismatch", "the file received has the %s %s and not %s as announced; upload it again", field, sum, fault.Clip(said))
 		}
 	}
 	return nil
@@ -183,7 +183,7 @@ func (p *publication) prepare(ctx context.Context, in *inside) (*registry.Upload
 	case err == nil && before.Artifact == p.file.Digest() && before.State != registry.Withdrawn && before.Recalled == "":
 		return nil, true, nil
 	case err == nil:
-		return nil, false, fault.New(fault.Conflict, "file-exists", "%s was published before", clip(p.file.name))
+		return nil, false, fault.New(fault.Conflict, "file-exists", "%s was published before", fault.Clip(p.file.name))
 	case fault.KindOf(err) != fault.NotFound:
 		return nil, false, err
 	}
@@ -222,7 +222,7 @@ func (r *Registry) newUpload(name, version string) *registry.Upload {
 // store makes the file durable, with what is told of it and what proves it.
 func (p *publication) store(ctx context.Context, u *registry.Upload, in *inside, proofs *proven) error {
 	known := &facts{
-		Name: in.metadata.get("name"), RequiresPython: in.metadata.get("requires-python"), Summary: clip(in.metadata.get("summary")),
+		Name: in.metadata.get("name"), RequiresPython: in.metadata.get("requires-python"), Summary: fault.Clip(in.metadata.get("summary")),
 		Core: digest.FromBytes(in.metadata.raw), MD5: p.file.md5Sum(), Blake2: p.file.blake2Sum(),
 	}
 	beside := [][]byte{in.metadata.raw}

@@ -279,7 +279,7 @@ func (r *Registry) serveListed(w http.ResponseWriter, req *http.Request, actor e
 	}
 	i := slices.IndexFunc(l.files, func(f listedFile) bool { return f.File == want })
 	if i < 0 {
-		return fault.New(fault.NotFound, "version-unknown", "%s has no file %q", name, clip(want))
+		return fault.New(fault.NotFound, "version-unknown", "%s has no file %q", name, fault.Clip(want))
 	}
 	all, err := r.judged(req.Context(), name, l.files[i:i+1])
 	if err != nil {
@@ -289,7 +289,7 @@ func (r *Registry) serveListed(w http.ResponseWriter, req *http.Request, actor e
 	wanted := registry.Wanted{Listed: f.Listed, ContentType: "application/octet-stream", Read: r.reader(name, f.Release)}
 	if metadata {
 		if f.Core == "" {
-			return fault.New(fault.NotFound, "version-unknown", "%s has no metadata of its own; download the file", clip(want))
+			return fault.New(fault.NotFound, "version-unknown", "%s has no metadata of its own; download the file", fault.Clip(want))
 		}
 		wanted = metadataOf(f)
 	}

@@ -85,7 +85,7 @@ func (w *wheelReader) seeFolder(folder string) error {
 	}
 	n, v, _ := strings.Cut(strings.TrimSuffix(folder, ".dist-info"), "-")
 	if w.info != "" || normal(n) != w.name || !sameVersion(v, w.version) {
-		return fault.New(fault.Invalid, "wheel-layout", "the wheel has to have one .dist-info folder, that of %s %s; it has %q", w.name, w.version, clip(folder))
+		return fault.New(fault.Invalid, "wheel-layout", "the wheel has to have one .dist-info folder, that of %s %s; it has %q", w.name, w.version, fault.Clip(folder))
 	}
 	w.info = folder
 	return nil
@@ -107,7 +107,7 @@ func (w *wheelReader) seeInfo(rest string, content io.Reader) (err error) {
 	default:
 		for _, taken := range []string{"METADATA", "RECORD", "WHEEL"} {
 			if strings.EqualFold(rest, taken) {
-				return fault.New(fault.Invalid, "wheel-layout", "the wheel has a file %q, which some systems take for %s; remove it", clip(rest), taken)
+				return fault.New(fault.Invalid, "wheel-layout", "the wheel has a file %q, which some systems take for %s; remove it", fault.Clip(rest), taken)
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func checkEntryPoints(raw []byte) error {
 	for line := range strings.Lines(string(raw)) {
 		name, _, ok := strings.Cut(line, "=")
 		if name = strings.TrimSpace(name); ok && !strings.HasPrefix(name, "#") && (strings.ContainsAny(name, `/\`) || name == ".." || name == ".") {
-			return fault.New(fault.Invalid, "wheel-layout", "the entry point %q would be written outside of the folder for scripts", clip(name))
+			return fault.New(fault.Invalid, "wheel-layout", "the entry point %q would be written outside of the folder for scripts", fault.Clip(name))
 		}
 	}
 	return nil
@@ -181,7 +181,7 @@ func (w *wheelReader) finish(inv *evidence.Inventory) (*coreMetadata, error) {
 		}
 	}
 	if version := headerOf(w.wheel, "wheel-version"); !strings.HasPrefix(version, "1.") {
-		return nil, fault.New(fault.Invalid, "wheel-layout", "the wheel is of version %q, and clients read 1.x", clip(version))
+		return nil, fault.New(fault.Invalid, "wheel-layout", "the wheel is of version %q, and clients read 1.x", fault.Clip(version))
 	}
 	if err := checkRecord(w.record, w.info, inv.Files); err != nil {
 		return nil, err
@@ -227,19 +227,19 @@ func checkRecord(raw []byte, info string, files []evidence.File) error {
 			if free[p] || strings.HasSuffix(p, "/") {
 				continue
 			}
-			return recordMismatch("it names %q, which the wheel does not hold, or names it twice", clip(p))
+			return recordMismatch("it names %q, which the wheel does not hold, or names it twice", fault.Clip(p))
 		}
 		delete(held, p)
 		if free[p] {
 			continue
 		}
 		if row[1] != recordHash(f.SHA256) || row[2] != "" && row[2] != strconv.FormatInt(f.Size, 10) {
-			return recordMismatch("%q is another file than it says (sha256 is what is compared)", clip(p))
+			return recordMismatch("%q is another file than it says (sha256 is what is compared)", fault.Clip(p))
 		}
 	}
 	for p := range held {
 		if !free[p] {
-			return recordMismatch("it leaves out %q, which the wheel holds", clip(p))
+			return recordMismatch("it leaves out %q, which the wheel holds", fault.Clip(p))
 		}
 	}
 	return nil

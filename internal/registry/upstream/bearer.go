@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hullmark/hullmark/internal/fault"
 )
 
 // bearer gets tokens for container registries, which answer the first request with where to get one. Without a
@@ -80,7 +82,7 @@ func challenge(header string) map[string]string {
 func (a *authorizing) fetchToken(r *http.Request, fields map[string]string) (bearerToken, error) {
 	realm, err := url.Parse(fields["realm"])
 	if err != nil || !a.source.allowed(realm) {
-		return bearerToken{}, fmt.Errorf("the token service %q is not at one of the upstream's hosts", clip(fields["realm"]))
+		return bearerToken{}, fmt.Errorf("the token service %q is not at one of the upstream's hosts", fault.Clip(fields["realm"]))
 	}
 	q := realm.Query()
 	for _, key := range []string{"service", "scope"} {

@@ -210,7 +210,7 @@ func (c *Client) read(ctx context.Context, src *source, q registry.Question, res
 	data := b.Bytes()
 	if int64(len(data)) > limit {
 		return nil, fault.New(fault.Unavailable, "upstream-too-large",
-			"what the upstream %s says of %s is larger than the %d bytes that are read here", src.base, clip(q.Name), limit)
+			"what the upstream %s says of %s is larger than the %d bytes that are read here", src.base, fault.Clip(q.Name), limit)
 	}
 	f := &fact{
 		key: key(q), source: src.base.String(), base: resp.Request.URL.String(), digest: digest.FromBytes(data),

@@ -131,7 +131,7 @@ func (c *Client) fly(ecosystem, name string, wanted registry.Wanted) (*flight, e
 	src, address, ok := c.locate(ecosystem, wanted.URL)
 	if !ok {
 		return nil, fault.New(fault.Unavailable, "upstream-host",
-			"%s is at %s, which is not among the hosts of the upstream; whoever runs this registry can name it there", wanted.PURL, clip(wanted.URL))
+			"%s is at %s, which is not among the hosts of the upstream; whoever runs this registry can name it there", wanted.PURL, fault.Clip(wanted.URL))
 	}
 	if err := c.ctx.Err(); err != nil {
 		return nil, err

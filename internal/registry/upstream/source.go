@@ -51,7 +51,7 @@ var ecosystems = []string{purl.NPM, purl.PyPI, purl.Maven, purl.NuGet, purl.Gem,
 func ParseSource(s string) (Source, error) {
 	ecosystem, address, ok := strings.Cut(s, "=")
 	if !ok {
-		return Source{}, invalid("%q is not an upstream; write it like npm=https://registry.npmjs.org", clip(s))
+		return Source{}, invalid("%q is not an upstream; write it like npm=https://registry.npmjs.org", fault.Clip(s))
 	}
 	one := Source{Ecosystem: ecosystem, URL: address}
 	_, err := one.parse()
@@ -82,11 +82,11 @@ func invalid(format string, args ...any) *fault.Error {
 
 func (s Source) parse() (*url.URL, error) {
 	if !slices.Contains(ecosystems, s.Ecosystem) {
-		return nil, invalid("%q has no upstreams; the ecosystems are %s", clip(s.Ecosystem), strings.Join(ecosystems, ", "))
+		return nil, invalid("%q has no upstreams; the ecosystems are %s", fault.Clip(s.Ecosystem), strings.Join(ecosystems, ", "))
 	}
 	u, err := url.Parse(strings.TrimRight(s.URL, "/"))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, invalid("%q is not the address of an upstream; it must be http or https, without query", clip(s.URL))
+		return nil, invalid("%q is not the address of an upstream; it must be http or https, without query", fault.Clip(s.URL))
 	}
 	if u.User != nil {
 		return nil, invalid("the address of the upstream %s holds a password; put it into a file and name that as its credential", u.Host)

@@ -160,10 +160,8 @@ func Schema() store.Schema {
 
 // unknown is the answer for a name that no upstream may be asked for, or that none has.
 func unknown(ecosystem, name string) error {
-	return fault.New(fault.NotFound, "name-unknown", "there is no %s package %q here or at an upstream", ecosystem, clip(name))
+	return fault.New(fault.NotFound, "name-unknown", "there is no %s package %q here or at an upstream", ecosystem, fault.Clip(name))
 }
-
-func clip(s string) string { return s[:min(len(s), 160)] }
 
 // unavailable is the answer when an upstream fails and nothing older can be served.
 func unavailable(src string, cause error) error {
