@@ -12,6 +12,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 )
 
 // Attestations checks the attestations that come with a file.
@@ -171,7 +172,7 @@ func (r *Registry) serveProvenance(w http.ResponseWriter, req *http.Request, act
 		!strings.Contains(accept, "application/json") && !strings.Contains(accept, "*/*") {
 		return registry.AnswerJSON(w, http.StatusNotAcceptable, "application/json", map[string]string{"message": "Request not acceptable"})
 	}
-	if known.Provenance == "" || !sameVersion(req.PathValue("version"), rel.Version) {
+	if known.Provenance == "" || !dist.SameVersion(req.PathValue("version"), rel.Version) {
 		return registry.AnswerJSON(w, http.StatusNotFound, "application/json", map[string]string{"message": "No provenance available for " + fault.Clip(file)})
 	}
 	return r.core.ServeBlob(w, req, known.Provenance, rel.Published, typeIntegrity)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
+	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry/pypi/pypitest"
 	"github.com/hullmark/hullmark/internal/signing"
@@ -85,7 +86,11 @@ func TestAttestationsAreTakenOfTheRunThatPublishes(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := c.registry.prove([]string{string(raw)}, file, d, evidence.Actor{Account: "acme", Workload: c.run})
-		if code(err) != c.want {
+		code := ""
+		if err != nil {
+			code = fault.As(err).Code
+		}
+		if code != c.want {
 			t.Errorf("%s: %v, want %q", title, err, c.want)
 		}
 		if err == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 )
 
 // metadataSuffix asks for the metadata of a file in place of the file. Source: PEP 658.
@@ -45,7 +46,7 @@ func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, rel r
 	if err != nil {
 		return err
 	}
-	if known.Core == "" || rel.ArtifactType != string(wheel) {
+	if known.Core == "" || rel.ArtifactType != string(dist.Wheel) {
 		return fault.New(fault.NotFound, "version-unknown", "%s has no metadata of its own; download the file", fault.Clip(rel.File))
 	}
 	return r.core.ServeBlob(w, req, known.Core, rel.Published, "text/plain; charset=utf-8")

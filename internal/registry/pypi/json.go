@@ -12,12 +12,13 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 )
 
 // serveJSON answers GET /pypi/{name}/json and /pypi/{name}/{version}/json. Source: PyPI docs, "JSON API".
 func (r *Registry) serveJSON(w http.ResponseWriter, req *http.Request, _ evidence.Actor) error {
 	name, version := pathName(req), req.PathValue("version")
-	if len(version) > maxVersion {
+	if len(version) > dist.MaxVersion {
 		return versionUnknown(name, version)
 	}
 	ctx := req.Context()
@@ -63,7 +64,7 @@ func (f file) info(base string) fileInfo {
 		}
 	}
 	python := "source"
-	if parts := wheelForm.FindStringSubmatch(f.File); parts != nil {
+	if parts := dist.WheelForm.FindStringSubmatch(f.File); parts != nil {
 		python = parts[4]
 	}
 	at := f.Published.UTC()
@@ -86,7 +87,7 @@ func (r *Registry) document(ctx context.Context, p *project, version string) ([]
 	base := r.config.PublicURL
 	chosen := p.newest()
 	if version != "" {
-		chosen = slices.IndexFunc(p.files, func(f file) bool { return f.Version == version || sameVersion(f.Version, version) })
+		chosen = slices.IndexFunc(p.files, func(f file) bool { return f.Version == version || dist.SameVersion(f.Version, version) })
 	}
 	if chosen < 0 {
 		return nil, versionUnknown(p.name, version)
@@ -138,7 +139,7 @@ func (r *Registry) vulnerabilities(name, version string) []vulnerability {
 func (p *project) newest() int {
 	best := -1
 	for i, f := range p.files {
-		if f.Unlisted == "" && (best < 0 || !prerelease(f.Version) || prerelease(p.files[best].Version)) {
+		if f.Unlisted == "" && (best < 0 || !dist.Prerelease(f.Version) || dist.Prerelease(p.files[best].Version)) {
 			best = i
 		}
 	}
@@ -175,20 +176,20 @@ func (r *Registry) info(ctx context.Context, p *project, f file) (map[string]any
 	if err != nil {
 		return nil, err
 	}
-	m, err := parseMetadata(raw)
+	m, err := dist.ParseMetadata(raw)
 	if err != nil {
 		return nil, err
 	}
 	for field, header := range textFields {
-		info[field] = orNull(m.get(header))
+		info[field] = orNull(m.Get(header))
 	}
 	for field, header := range listFields {
-		if all := m.headers[header]; len(all) > 0 {
+		if all := m.Headers[header]; len(all) > 0 {
 			info[field] = all
 		}
 	}
 	urls := map[string]string{}
-	for _, one := range m.headers["project-url"] {
+	for _, one := range m.Headers["project-url"] {
 		if label, address, ok := strings.Cut(one, ","); ok {
 			urls[strings.TrimSpace(label)] = strings.TrimSpace(address)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 )
 
 // Namespaces knows whose prefixes are. The account package implements it.
@@ -91,7 +92,7 @@ func (r *Registry) serveNamespace(w http.ResponseWriter, req *http.Request, _ ev
 		return err
 	}
 	for _, n := range all {
-		if n.Name == normal(req.PathValue("namespace")) {
+		if n.Name == dist.Normal(req.PathValue("namespace")) {
 			return registry.AnswerJSON(w, http.StatusOK, typeJSON, n)
 		}
 	}

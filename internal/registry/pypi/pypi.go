@@ -28,6 +28,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
@@ -111,7 +112,7 @@ func (r *Registry) guard() registry.Guard {
 }
 
 // pathName is the name in a path as the core keeps it.
-func pathName(req *http.Request) string { return normal(req.PathValue("name")) }
+func pathName(req *http.Request) string { return dist.Normal(req.PathValue("name")) }
 
 // fail answers with the sentence in the status line, which twine and pip print, and in the body.
 func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 )
 
 // Upload sessions: files come in one by one, can be installed from an address that nobody can guess, and are
@@ -137,14 +138,14 @@ func (r *Registry) openSession(w http.ResponseWriter, req *http.Request, actor e
 		Name    string `json:"name"`
 		Version string `json:"version"`
 	}
-	if err := registry.ReadJSON(w, req, maxSmall, &asked); err != nil {
+	if err := registry.ReadJSON(w, req, dist.MaxSmall, &asked); err != nil {
 		return err
 	}
-	name := normal(asked.Name)
-	if err := checkName(asked.Name); err != nil {
+	name := dist.Normal(asked.Name)
+	if err := dist.CheckName(asked.Name); err != nil {
 		return err
 	}
-	version, err := parseVersion(asked.Version)
+	version, err := dist.ParseVersion(asked.Version)
 	if err != nil {
 		return err
 	}
@@ -206,11 +207,11 @@ func (r *Registry) extendSession(w http.ResponseWriter, req *http.Request, _ evi
 	var asked struct {
 		For int64 `json:"extend-for"` // seconds
 	}
-	if err := registry.ReadJSON(w, req, maxSmall, &asked); err != nil {
+	if err := registry.ReadJSON(w, req, dist.MaxSmall, &asked); err != nil {
 		return err
 	}
 	if asked.For <= 0 || time.Duration(asked.For)*time.Second > longestLife {
-		return invalid("extend-for has to be a number of seconds up to 30 days")
+		return dist.Invalid("extend-for has to be a number of seconds up to 30 days")
 	}
 	until := s.Expires.Add(time.Duration(asked.For) * time.Second)
 	if latest := s.Opened.Add(longestLife); until.After(latest) {
@@ -230,7 +231,7 @@ func (r *Registry) publishSession(w http.ResponseWriter, req *http.Request, acto
 	}
 	sdists := 0
 	for _, f := range s.Files {
-		if f.Type == string(sdist) {
+		if f.Type == string(dist.Sdist) {
 			sdists++
 		}
 	}
@@ -243,7 +244,7 @@ func (r *Registry) publishSession(w http.ResponseWriter, req *http.Request, acto
 	}
 	hold, err := r.core.PublishDraft(req.Context(), actor, s.Draft, func(u *registry.Upload) {
 		shared := r.newUpload(u.Name, u.Version)
-		u.Order, u.OpenFor, u.Sole, u.Stage = shared.Order, shared.OpenFor, u.ArtifactType == string(sdist), stage
+		u.Order, u.OpenFor, u.Sole, u.Stage = shared.Order, shared.OpenFor, u.ArtifactType == string(dist.Sdist), stage
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 )
 
 // announceFile answers POST /upload/{id}/files: what will come, so that what cannot be taken is not sent.
@@ -24,17 +25,17 @@ func (r *Registry) announceFile(w http.ResponseWriter, req *http.Request, _ evid
 		Hashes    map[string]string `json:"hashes"`
 		Mechanism string            `json:"mechanism"`
 	}
-	if err := registry.ReadJSON(w, req, maxSmall, &asked); err != nil {
+	if err := registry.ReadJSON(w, req, dist.MaxSmall, &asked); err != nil {
 		return err
 	}
 	if _, err := s.check(asked.Filename); err != nil {
 		return err
 	}
 	if _, err := digest.Parse("sha256:" + asked.Hashes["sha256"]); err != nil {
-		return invalid("a file is announced with its sha256")
+		return dist.Invalid("a file is announced with its sha256")
 	}
 	if cmp.Or(asked.Mechanism, mechanism) != mechanism {
-		return invalid("the only mechanism here is %s", mechanism)
+		return dist.Invalid("the only mechanism here is %s", mechanism)
 	}
 	if asked.Size < 0 || asked.Size > r.limits.Archive.Packed {
 		return fault.New(fault.TooLarge, "body-too-large", "the file is larger than %d MiB", r.limits.Archive.Packed>>20)
@@ -74,10 +75,10 @@ func (r *Registry) announce(ctx context.Context, id string, change func(map[stri
 }
 
 // check refuses a file that is not of the session's release.
-func (s *session) check(file string) (sort, error) {
-	kind, name, version, err := parseFile(file)
-	if err == nil && (name != s.name || !sameVersion(version, s.version)) {
-		err = mismatch("%q is not a file of %s %s", fault.Clip(file), s.name, s.version)
+func (s *session) check(file string) (dist.Sort, error) {
+	kind, name, version, err := dist.ParseFile(file)
+	if err == nil && (name != s.name || !dist.SameVersion(version, s.version)) {
+		err = dist.Mismatch("%q is not a file of %s %s", fault.Clip(file), s.name, s.version)
 	}
 	return kind, err
 }

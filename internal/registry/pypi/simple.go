@@ -15,6 +15,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 )
 
 // Media types of the simple index. Source: PEP 691.
@@ -224,7 +225,7 @@ func (p *project) json(base string) ([]byte, error) {
 // coreSum is the digest of the file's metadata where clients may ask for it alone: of a wheel. That of a source
 // distribution may be another one once it is built. Source: PEP 658.
 func (f file) coreSum() string {
-	if f.ArtifactType != string(wheel) || f.Core == "" {
+	if f.ArtifactType != string(dist.Wheel) || f.Core == "" {
 		return ""
 	}
 	return f.Core.Hex()

@@ -12,6 +12,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
@@ -26,7 +27,7 @@ type publication struct {
 	r     *Registry
 	actor evidence.Actor
 	file  *received
-	kind  sort
+	kind  dist.Sort
 	// name is as the core keeps it, version in its normal form.
 	name, version string
 }
@@ -67,14 +68,14 @@ func (r *Registry) upload(w http.ResponseWriter, req *http.Request, actor eviden
 // take receives the file, once it is known whose it is and that the caller may publish it.
 func (p *publication) take(req *http.Request, file string, fields map[string][]string, content io.Reader) (err error) {
 	if p.file != nil {
-		return invalid("the upload has two files")
+		return dist.Invalid("the upload has two files")
 	}
-	if p.kind, p.name, p.version, err = parseFile(file); err != nil {
+	if p.kind, p.name, p.version, err = dist.ParseFile(file); err != nil {
 		return err
 	}
 	said := fields["name"]
-	if len(said) != 1 || normal(said[0]) != p.name {
-		return mismatch("the file %q is not of the project %q, which has to be named before it", fault.Clip(file), fields["name"])
+	if len(said) != 1 || dist.Normal(said[0]) != p.name {
+		return dist.Mismatch("the file %q is not of the project %q, which has to be named before it", fault.Clip(file), fields["name"])
 	}
 	if p.actor, err = p.r.guard().Admit(req, p.actor, evidence.Publish, p.name); err != nil {
 		if stage, serr := p.r.core.MustStage(req.Context(), p.actor, purl.PyPI, p.name); serr != nil || !stage {
@@ -106,7 +107,7 @@ func (p *publication) publish(ctx context.Context, fields map[string][]string) (
 	if err != nil {
 		return nil, err
 	}
-	if err := in.metadata.compare(fields); err != nil {
+	if err := in.Metadata.Compare(fields); err != nil {
 		return nil, err
 	}
 	proofs, err := p.r.prove(fields["attestations"], p.file.name, p.file.Digest(), p.actor)
@@ -138,13 +139,13 @@ func (p *publication) checkForm(fields map[string][]string) error {
 		return fields[key][0]
 	}
 	if one(":action") != "file_upload" {
-		return invalid("the only action here is file_upload, not %q", fault.Clip(one(":action")))
+		return dist.Invalid("the only action here is file_upload, not %q", fault.Clip(one(":action")))
 	}
-	if !sameVersion(one("version"), p.version) {
-		return mismatch("the file %q is not of version %q", fault.Clip(p.file.name), fault.Clip(one("version")))
+	if !dist.SameVersion(one("version"), p.version) {
+		return dist.Mismatch("the file %q is not of version %q", fault.Clip(p.file.name), fault.Clip(one("version")))
 	}
 	if one("filetype") != string(p.kind) {
-		return mismatch("the file %q is not of the sort %q", fault.Clip(p.file.name), fault.Clip(one("filetype")))
+		return dist.Mismatch("the file %q is not of the sort %q", fault.Clip(p.file.name), fault.Clip(one("filetype")))
 	}
 	for field, sum := range map[string]string{
 		"sha256_digest": p.file.Digest().Hex(), "md5_digest": p.file.md5Sum(), "blake2_256_digest": p.file.blake2Sum(),
@@ -157,7 +158,7 @@ func (p *publication) checkForm(fields map[string][]string) error {
 }
 
 // read reads the received file, before it has a name in the blob store.
-func (p *publication) read() (in *inside, err error) {
+func (p *publication) read() (in *dist.Inside, err error) {
 	err = p.file.Look(func(content blob.Reader) (err error) {
 		in, err = readFile(p.kind, content, p.name, p.version, p.r.limits.Archive)
 		return err
@@ -165,16 +166,16 @@ func (p *publication) read() (in *inside, err error) {
 	return in, err
 }
 
-func readFile(kind sort, content blob.Reader, name, version string, limits safearchive.Limits) (*inside, error) {
-	if kind == wheel {
-		return readWheel(content, content.Size(), name, version, limits)
+func readFile(kind dist.Sort, content blob.Reader, name, version string, limits safearchive.Limits) (*dist.Inside, error) {
+	if kind == dist.Wheel {
+		return dist.ReadWheel(content, content.Size(), name, version, limits)
 	}
-	return readSdist(content, name, version, limits)
+	return dist.ReadSdist(content, name, version, limits)
 }
 
 // prepare makes the core's upload of what was read. It returns true when the same file is here already:
 // a client that was cut off sends it again.
-func (p *publication) prepare(ctx context.Context, in *inside) (*registry.Upload, bool, error) {
+func (p *publication) prepare(ctx context.Context, in *dist.Inside) (*registry.Upload, bool, error) {
 	if err := p.spell(ctx); err != nil {
 		return nil, false, err
 	}
@@ -188,9 +189,9 @@ func (p *publication) prepare(ctx context.Context, in *inside) (*registry.Upload
 		return nil, false, err
 	}
 	u := p.r.newUpload(p.name, p.version)
-	u.File, u.Inventory, u.ArtifactType = p.file.name, in.inventory, string(p.kind)
-	u.MediaType, u.Sole = wheelType, p.kind == sdist
-	if p.kind == sdist {
+	u.File, u.Inventory, u.ArtifactType = p.file.name, in.Inventory, string(p.kind)
+	u.MediaType, u.Sole = wheelType, p.kind == dist.Sdist
+	if p.kind == dist.Sdist {
 		u.MediaType = sdistType
 	}
 	return u, false, nil
@@ -204,7 +205,7 @@ func (p *publication) spell(ctx context.Context) error {
 	}
 	all, err := p.r.core.Releases(ctx, purl.PyPI, p.name)
 	for _, r := range all {
-		if sameVersion(r.Version, p.version) {
+		if dist.SameVersion(r.Version, p.version) {
 			p.version = r.Version
 		}
 	}
@@ -215,17 +216,17 @@ func (p *publication) spell(ctx context.Context) error {
 func (r *Registry) newUpload(name, version string) *registry.Upload {
 	return &registry.Upload{
 		Ecosystem: purl.PyPI, Name: name, Version: version, PURL: purl.New(purl.PyPI, name, version),
-		Order: compareVersions, OpenFor: r.config.OpenFor,
+		Order: dist.CompareVersions, OpenFor: r.config.OpenFor,
 	}
 }
 
 // store makes the file durable, with what is told of it and what proves it.
-func (p *publication) store(ctx context.Context, u *registry.Upload, in *inside, proofs *proven) error {
+func (p *publication) store(ctx context.Context, u *registry.Upload, in *dist.Inside, proofs *proven) error {
 	known := &facts{
-		Name: in.metadata.get("name"), RequiresPython: in.metadata.get("requires-python"), Summary: fault.Clip(in.metadata.get("summary")),
-		Core: digest.FromBytes(in.metadata.raw), MD5: p.file.md5Sum(), Blake2: p.file.blake2Sum(),
+		Name: in.Metadata.Get("name"), RequiresPython: in.Metadata.Get("requires-python"), Summary: fault.Clip(in.Metadata.Get("summary")),
+		Core: digest.FromBytes(in.Metadata.Raw), MD5: p.file.md5Sum(), Blake2: p.file.blake2Sum(),
 	}
-	beside := [][]byte{in.metadata.raw}
+	beside := [][]byte{in.Metadata.Raw}
 	if proofs != nil {
 		known.Provenance = digest.FromBytes(proofs.served)
 		beside = append(append(beside, proofs.served), proofs.bundles...)

@@ -19,6 +19,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 )
 
 // maxListed is how many files an upstream's index may have.
@@ -109,7 +110,7 @@ func parseIndex(name string, doc *registry.Document) (*listing, error) {
 }
 
 func mediaType(file string) string {
-	if strings.HasSuffix(file, wheelSuffix) {
+	if strings.HasSuffix(file, dist.WheelSuffix) {
 		return wheelType
 	}
 	return "application/octet-stream"
@@ -142,17 +143,17 @@ func coreDigest(said ...any) digest.Digest {
 }
 
 // oldSuffixes are those of source distributions that upstreams have from before .tar.gz was all.
-var oldSuffixes = []string{sdistSuffix, ".zip", ".tar.bz2", ".tgz", ".tar.xz"}
+var oldSuffixes = []string{dist.SdistSuffix, ".zip", ".tar.bz2", ".tgz", ".tar.xz"}
 
 // parseListed tells the sort and version of a file of a project. Names of source distributions are ambiguous, so
 // that the project's own name decides.
-func parseListed(name, file string) (sort, string, bool) {
-	if len(file) > maxFile || strings.ContainsAny(file, "/\\") {
+func parseListed(name, file string) (dist.Sort, string, bool) {
+	if len(file) > dist.MaxFile || strings.ContainsAny(file, "/\\") {
 		return "", "", false
 	}
-	if parts := wheelForm.FindStringSubmatch(file); parts != nil {
-		version, err := parseVersion(parts[2])
-		return wheel, version, err == nil && normal(parts[1]) == name
+	if parts := dist.WheelForm.FindStringSubmatch(file); parts != nil {
+		version, err := dist.ParseVersion(parts[2])
+		return dist.Wheel, version, err == nil && dist.Normal(parts[1]) == name
 	}
 	for _, suffix := range oldSuffixes {
 		stem, ok := strings.CutSuffix(file, suffix)
@@ -160,9 +161,9 @@ func parseListed(name, file string) (sort, string, bool) {
 			continue
 		}
 		for i := range stem {
-			if stem[i] == '-' && normal(stem[:i]) == name {
-				version, err := parseVersion(stem[i+1:])
-				return sdist, version, err == nil
+			if stem[i] == '-' && dist.Normal(stem[:i]) == name {
+				version, err := dist.ParseVersion(stem[i+1:])
+				return dist.Sdist, version, err == nil
 			}
 		}
 	}
@@ -306,17 +307,17 @@ func metadataOf(f listedFile) registry.Wanted {
 
 // reader makes the inventory of a file once it is kept; nil where its form is not read.
 func (r *Registry) reader(name string, rel registry.Release) func(context.Context, digest.Digest) (*evidence.Inventory, error) {
-	kind := wheel
-	if strings.HasSuffix(rel.File, sdistSuffix) {
-		kind = sdist
-	} else if !strings.HasSuffix(rel.File, wheelSuffix) {
+	kind := dist.Wheel
+	if strings.HasSuffix(rel.File, dist.SdistSuffix) {
+		kind = dist.Sdist
+	} else if !strings.HasSuffix(rel.File, dist.WheelSuffix) {
 		return nil
 	}
 	return func(ctx context.Context, artifact digest.Digest) (inv *evidence.Inventory, err error) {
 		err = r.core.Look(ctx, artifact, func(content blob.Reader) error {
 			in, err := readFile(kind, content, name, rel.Version, r.limits.Archive)
 			if err == nil {
-				inv = in.inventory
+				inv = in.Inventory
 			}
 			return err
 		})

@@ -7,6 +7,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/pypi/dist"
 )
 
 // yank answers PATCH /pypi/{name}/{version} with {"yanked": true}, a reason, or false. PyPI has no interface for
@@ -24,7 +25,7 @@ func (r *Registry) yank(w http.ResponseWriter, req *http.Request, actor evidence
 		return err
 	}
 	for _, rel := range all {
-		if sameVersion(rel.Version, version) {
+		if dist.SameVersion(rel.Version, version) {
 			version = rel.Version
 		}
 	}

@@ -1,4 +1,4 @@
-package pypi
+package dist
 
 import (
 	"bytes"
@@ -16,13 +16,13 @@ const maxMetadata = 4 << 20
 // coreMetadata is a METADATA or PKG-INFO file: its headers in order, and the description.
 // Source: Core metadata specifications.
 type coreMetadata struct {
-	raw     []byte
-	headers map[string][]string // by lower-case name
+	Raw     []byte
+	Headers map[string][]string // by lower-case name
 }
 
-// parseMetadata reads the e-mail headers that core metadata is written in.
-func parseMetadata(raw []byte) (*coreMetadata, error) {
-	m := &coreMetadata{raw: raw, headers: map[string][]string{}}
+// ParseMetadata reads the e-mail headers that core metadata is written in.
+func ParseMetadata(raw []byte) (*coreMetadata, error) {
+	m := &coreMetadata{Raw: raw, Headers: map[string][]string{}}
 	last := ""
 	for rest := raw; len(rest) > 0; {
 		line, more, _ := bytes.Cut(rest, []byte("\n"))
@@ -34,39 +34,40 @@ func parseMetadata(raw []byte) (*coreMetadata, error) {
 		}
 		if line[0] == ' ' || line[0] == '\t' {
 			if last == "" {
-				return nil, invalid("the metadata begins in the middle of a field")
+				return nil, Invalid("the metadata begins in the middle of a field")
 			}
-			all := m.headers[last]
+			all := m.Headers[last]
 			all[len(all)-1] += "\n" + string(line)
 			continue
 		}
 		key, value, ok := strings.Cut(string(line), ":")
 		if !ok || key == "" {
-			return nil, invalid("the metadata has a line %q that is no field", fault.Clip(string(line)))
+			return nil, Invalid("the metadata has a line %q that is no field", fault.Clip(string(line)))
 		}
 		last = strings.ToLower(key)
-		m.headers[last] = append(m.headers[last], strings.TrimSpace(value))
+		m.Headers[last] = append(m.Headers[last], strings.TrimSpace(value))
 	}
 	for _, single := range []string{"metadata-version", "name", "version", "requires-python", "summary"} {
-		if len(m.headers[single]) > 1 {
-			return nil, invalid("the metadata has the field %s twice, and readers differ in which they take", single)
+		if len(m.Headers[single]) > 1 {
+			return nil, Invalid("the metadata has the field %s twice, and readers differ in which they take", single)
 		}
 	}
-	if m.get("metadata-version") == "" {
-		return nil, invalid("the metadata has no Metadata-Version")
+	if m.Get("metadata-version") == "" {
+		return nil, Invalid("the metadata has no Metadata-Version")
 	}
 	return m, nil
 }
 
 // describe takes the body for the description, where there is no header for it.
 func (m *coreMetadata) describe(body []byte) {
-	if len(m.headers["description"]) == 0 && len(bytes.TrimSpace(body)) > 0 {
-		m.headers["description"] = []string{string(body)}
+	if len(m.Headers["description"]) == 0 && len(bytes.TrimSpace(body)) > 0 {
+		m.Headers["description"] = []string{string(body)}
 	}
 }
 
-func (m *coreMetadata) get(key string) string {
-	if v := m.headers[key]; len(v) > 0 {
+// Get returns the first value of a header, in lower case, or "".
+func (m *coreMetadata) Get(key string) string {
+	if v := m.Headers[key]; len(v) > 0 {
 		return v[0]
 	}
 	return ""
@@ -74,11 +75,11 @@ func (m *coreMetadata) get(key string) string {
 
 // check compares the metadata with whose and which version the file is.
 func (m *coreMetadata) check(name, version string) error {
-	if normal(m.get("name")) != name {
-		return mismatch("the name %q is not that of the file", m.get("name"))
+	if Normal(m.Get("name")) != name {
+		return Mismatch("the name %q is not that of the file", m.Get("name"))
 	}
-	if !sameVersion(m.get("version"), version) {
-		return mismatch("the version %q is not that of the file, %s", m.get("version"), version)
+	if !SameVersion(m.Get("version"), version) {
+		return Mismatch("the version %q is not that of the file, %s", m.Get("version"), version)
 	}
 	return nil
 }
@@ -92,13 +93,13 @@ var compared = map[string]string{
 	"classifiers": "classifier", "project_urls": "project-url",
 }
 
-// compare refuses a form that contradicts the metadata in the file. What the form leaves out does no harm:
+// Compare refuses a form that contradicts the metadata in the file. What the form leaves out does no harm:
 // nothing is ever served from it.
-func (m *coreMetadata) compare(form map[string][]string) error {
+func (m *coreMetadata) Compare(form map[string][]string) error {
 	for field, header := range compared {
-		said, inside := canonical(form[field]), canonical(m.headers[header])
+		said, inside := canonical(form[field]), canonical(m.Headers[header])
 		if len(said) > 0 && !slices.Equal(said, inside) {
-			return mismatch("the field %s of the upload is not what the file says", field)
+			return Mismatch("the field %s of the upload is not what the file says", field)
 		}
 	}
 	return nil
@@ -125,7 +126,7 @@ func canonical(values []string) []string {
 // dependencies are what an installer fetches with the release. Source: PEP 508.
 func (m *coreMetadata) dependencies() []evidence.Dependency {
 	var out []evidence.Dependency
-	for _, requirement := range m.headers["requires-dist"] {
+	for _, requirement := range m.Headers["requires-dist"] {
 		clause, _, _ := strings.Cut(requirement, ";")
 		clause = strings.TrimSpace(clause)
 		end := strings.IndexFunc(clause, func(r rune) bool { return !strings.ContainsRune("-_.", r) && !isWord(r) })
@@ -141,7 +142,7 @@ func (m *coreMetadata) dependencies() []evidence.Dependency {
 			d.Range, d.Elsewhere = strings.TrimSpace(address), true
 		}
 		d.Range = strings.Trim(d.Range, "()")
-		d.Name = normal(d.Name)
+		d.Name = Normal(d.Name)
 		if !slices.Contains(out, d) {
 			out = append(out, d)
 		}
@@ -157,7 +158,7 @@ func isWord(r rune) bool {
 func readAll(content io.Reader, limit int64, what string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(content, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = invalid("the file %s is larger than the %d bytes that are read", fault.Clip(what), limit)
+		err = Invalid("the file %s is larger than the %d bytes that are read", fault.Clip(what), limit)
 	}
 	return data, err
 }

@@ -1,4 +1,4 @@
-package pypi
+package dist
 
 import (
 	"bytes"
@@ -18,13 +18,13 @@ func code(err error) string {
 	return fault.As(err).Code
 }
 
-func wheelOf(d pypitest.Dist) (*inside, error) {
+func wheelOf(d pypitest.Dist) (*Inside, error) {
 	raw := d.WheelBytes()
-	return readWheel(bytes.NewReader(raw), int64(len(raw)), "acme-ui", "1.0", safearchive.PackageLimits())
+	return ReadWheel(bytes.NewReader(raw), int64(len(raw)), "acme-ui", "1.0", safearchive.PackageLimits())
 }
 
-func sdistOf(d pypitest.Dist) (*inside, error) {
-	return readSdist(bytes.NewReader(d.SdistBytes()), "acme-ui", "1.0", safearchive.PackageLimits())
+func sdistOf(d pypitest.Dist) (*Inside, error) {
+	return ReadSdist(bytes.NewReader(d.SdistBytes()), "acme-ui", "1.0", safearchive.PackageLimits())
 }
 
 func TestWheels(t *testing.T) {
@@ -93,7 +93,7 @@ func TestWhatPythonRunsAtItsStartIsAHook(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
-	for _, h := range in.inventory.Hooks {
+	for _, h := range in.Inventory.Hooks {
 		found[h.Files[0]] = h.Command
 	}
 	for file, command := range map[string]string{
@@ -111,7 +111,7 @@ func TestWhatPythonRunsAtItsStartIsAHook(t *testing.T) {
 		t.Errorf("hooks %v", found)
 	}
 	want := []evidence.Dependency{{Name: "requests", Range: ">=2"}, {Name: "far", Range: "https://far.example/x.whl", Elsewhere: true}}
-	if got := in.inventory.Signals.Dependencies; len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+	if got := in.Inventory.Signals.Dependencies; len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("dependencies %+v", got)
 	}
 }
@@ -144,7 +144,7 @@ func TestSdists(t *testing.T) {
 		})
 	}
 	raw := pypitest.Dist{Name: "acme-ui", Version: "1.0"}.WheelBytes()
-	if _, err := readSdist(bytes.NewReader(raw), "acme-ui", "1.0", safearchive.PackageLimits()); code(err) != "sdist-layout" {
+	if _, err := ReadSdist(bytes.NewReader(raw), "acme-ui", "1.0", safearchive.PackageLimits()); code(err) != "sdist-layout" {
 		t.Errorf("a zip: %v", err)
 	}
 }
@@ -155,17 +155,17 @@ func TestAnSdistIsBuiltByWhatItNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hooks := in.inventory.Hooks
+	hooks := in.Inventory.Hooks
 	if len(hooks) != 2 || hooks[0].Command != "build with backend" || strings.Join(hooks[0].Files, " ") != "pyproject.toml backend.py" || hooks[1].Name != "setup.py" {
 		t.Errorf("hooks %+v", hooks)
 	}
-	for _, f := range in.inventory.Files {
+	for _, f := range in.Inventory.Files {
 		if strings.HasPrefix(f.Path, "acme_ui-1.0") {
 			t.Errorf("%s keeps the folder that changes with each version", f.Path)
 		}
 	}
 	plain, err := sdistOf(pypitest.Dist{Name: "acme-ui", Version: "1.0", Plain: true})
-	if err != nil || plain.inventory.Hooks[0].Command != "build with setuptools" {
+	if err != nil || plain.Inventory.Hooks[0].Command != "build with setuptools" {
 		t.Errorf("without pyproject.toml: %+v, %v", plain, err)
 	}
 }
@@ -185,7 +185,7 @@ func TestFileNames(t *testing.T) {
 		"../acme_ui-1.0.tar.gz":    "",
 		"acme_ui-1.0-none-any.whl": "",
 	} {
-		kind, name, version, err := parseFile(file)
+		kind, name, version, err := ParseFile(file)
 		got := string(kind) + " " + name + " " + version
 		if err != nil {
 			got = ""
@@ -201,7 +201,7 @@ func TestVersionsAreOrderedAsPEP440Has(t *testing.T) {
 	ordered := []string{"nonsense", "1.0.dev1", "1.0a1", "1.0rc1", "1.0", "1.0.post1", "1.1", "1.10", "1!0.1"}
 	for i := range ordered {
 		for j := range ordered {
-			got := compareVersions(ordered[i], ordered[j])
+			got := CompareVersions(ordered[i], ordered[j])
 			if (got < 0) != (i < j) || (got > 0) != (i > j) {
 				t.Errorf("%s to %s: %d", ordered[i], ordered[j], got)
 			}
@@ -211,7 +211,7 @@ func TestVersionsAreOrderedAsPEP440Has(t *testing.T) {
 
 func TestAFormThatContradictsTheFileIsRefused(t *testing.T) {
 	t.Parallel()
-	m, err := parseMetadata([]byte("Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b (>=1)\nRequires-Dist: c\nSummary: one\n"))
+	m, err := ParseMetadata([]byte("Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b (>=1)\nRequires-Dist: c\nSummary: one\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestAFormThatContradictsTheFileIsRefused(t *testing.T) {
 		"a requirement is added":      {map[string][]string{"requires_dist": {"b (>=1)", "c", "d"}}, "metadata-mismatch"},
 		"a Python that is not needed": {map[string][]string{"requires_python": {">=3"}}, "metadata-mismatch"},
 	} {
-		if err := m.compare(c.form); code(err) != c.want {
+		if err := m.Compare(c.form); code(err) != c.want {
 			t.Errorf("%s: %v, want %q", title, err, c.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package pypi
+package dist
 
 import (
 	"bufio"
@@ -20,24 +20,25 @@ import (
 
 const (
 	maxRecord = 32 << 20 // bytes of RECORD
-	maxSmall  = 1 << 20  // bytes of other files that are read
+	MaxSmall  = 1 << 20  // bytes of other files that are read
 	maxHooks  = 200      // lines that run at start
 )
 
-// inside is what one reading of a file found.
-type inside struct {
-	inventory *evidence.Inventory
-	metadata  *coreMetadata
+// Inside is what one reading of a file found.
+type Inside struct {
+	Inventory *evidence.Inventory
+	Metadata  *coreMetadata
 }
 
-func mismatch(format string, args ...any) *fault.Error {
+// Mismatch is the refusal, with code metadata-mismatch, of a file that contradicts what is said of it.
+func Mismatch(format string, args ...any) *fault.Error {
 	f := fault.New(fault.Invalid, "metadata-mismatch", format, args...)
 	f.Text = "The metadata in the file does not match: " + f.Text + "; build it again and upload what was built, unchanged"
 	return f
 }
 
-// readWheel reads a wheel of size bytes.
-func readWheel(r io.ReaderAt, size int64, name, version string, limits safearchive.Limits) (*inside, error) {
+// ReadWheel reads a wheel of size bytes.
+func ReadWheel(r io.ReaderAt, size int64, name, version string, limits safearchive.Limits) (*Inside, error) {
 	w := &wheelReader{name: name, version: version}
 	inv, err := registry.IndexZip(r, size, limits, w.see)
 	if err != nil {
@@ -49,7 +50,7 @@ func readWheel(r io.ReaderAt, size int64, name, version string, limits safearchi
 	}
 	inv.Hooks = w.hooks
 	inv.Signals.Dependencies = m.dependencies()
-	return &inside{inventory: inv, metadata: m}, nil
+	return &Inside{Inventory: inv, Metadata: m}, nil
 }
 
 // wheelReader looks at the files of a wheel that say something about it.
@@ -84,7 +85,7 @@ func (w *wheelReader) seeFolder(folder string) error {
 		return nil
 	}
 	n, v, _ := strings.Cut(strings.TrimSuffix(folder, ".dist-info"), "-")
-	if w.info != "" || normal(n) != w.name || !sameVersion(v, w.version) {
+	if w.info != "" || Normal(n) != w.name || !SameVersion(v, w.version) {
 		return fault.New(fault.Invalid, "wheel-layout", "the wheel has to have one .dist-info folder, that of %s %s; it has %q", w.name, w.version, fault.Clip(folder))
 	}
 	w.info = folder
@@ -98,10 +99,10 @@ func (w *wheelReader) seeInfo(rest string, content io.Reader) (err error) {
 	case "RECORD":
 		w.record, err = readAll(content, maxRecord, rest)
 	case "WHEEL":
-		w.wheel, err = readAll(content, maxSmall, rest)
+		w.wheel, err = readAll(content, MaxSmall, rest)
 	case "entry_points.txt":
 		var raw []byte
-		if raw, err = readAll(content, maxSmall, rest); err == nil {
+		if raw, err = readAll(content, MaxSmall, rest); err == nil {
 			err = checkEntryPoints(raw)
 		}
 	default:
@@ -140,12 +141,12 @@ func (w *wheelReader) seeStart(p string, content io.Reader) error {
 	if path.Ext(below) != ".pth" {
 		return nil
 	}
-	raw, err := readAll(content, maxSmall, p)
+	raw, err := readAll(content, MaxSmall, p)
 	if err != nil {
 		return err
 	}
 	lines := bufio.NewScanner(bytes.NewReader(raw))
-	lines.Buffer(nil, maxSmall+1)
+	lines.Buffer(nil, MaxSmall+1)
 	for lines.Scan() {
 		if line := lines.Text(); strings.HasPrefix(line, "import ") || strings.HasPrefix(line, "import\t") {
 			w.hook(evidence.InstallHook{Name: "pth", Command: line[:min(len(line), 2000)], Files: []string{p}})
@@ -186,7 +187,7 @@ func (w *wheelReader) finish(inv *evidence.Inventory) (*coreMetadata, error) {
 	if err := checkRecord(w.record, w.info, inv.Files); err != nil {
 		return nil, err
 	}
-	m, err := parseMetadata(w.metadata)
+	m, err := ParseMetadata(w.metadata)
 	if err != nil {
 		return nil, err
 	}

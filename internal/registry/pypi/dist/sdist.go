@@ -1,4 +1,4 @@
-package pypi
+package dist
 
 import (
 	"bufio"
@@ -16,9 +16,9 @@ import (
 	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
-// readSdist reads a source distribution. Its inventory leaves out the top folder, which is named after the
+// ReadSdist reads a source distribution. Its inventory leaves out the top folder, which is named after the
 // version: the same file has the same path in the next one.
-func readSdist(r io.Reader, name, version string, limits safearchive.Limits) (*inside, error) {
+func ReadSdist(r io.Reader, name, version string, limits safearchive.Limits) (*Inside, error) {
 	buffered := bufio.NewReader(r)
 	if magic, err := buffered.Peek(2); err != nil || string(magic) != "\x1f\x8b" {
 		return nil, fault.New(fault.Invalid, "sdist-layout", "a source distribution is a tar archive packed by gzip; build it with python -m build --sdist")
@@ -31,7 +31,7 @@ func readSdist(r io.Reader, name, version string, limits safearchive.Limits) (*i
 	if s.metadata == nil {
 		return nil, fault.New(fault.Invalid, "sdist-layout", "the source distribution has no PKG-INFO in its top folder; build it with python -m build --sdist")
 	}
-	m, err := parseMetadata(s.metadata)
+	m, err := ParseMetadata(s.metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func readSdist(r io.Reader, name, version string, limits safearchive.Limits) (*i
 	s.strip(inv)
 	inv.Hooks = s.hooks(inv.Files)
 	inv.Signals.Dependencies = m.dependencies()
-	return &inside{inventory: inv, metadata: m}, nil
+	return &Inside{Inventory: inv, Metadata: m}, nil
 }
 
 // sdistReader looks at the files of a source distribution that say something about it.
@@ -58,10 +58,10 @@ func (s *sdistReader) see(e safearchive.Entry, content io.Reader) (err error) {
 	if s.folder == "" {
 		s.folder = folder
 		at := strings.LastIndexByte(folder, '-')
-		if at <= 0 || normal(folder[:at]) != s.name {
+		if at <= 0 || Normal(folder[:at]) != s.name {
 			return fault.New(fault.Invalid, "sdist-layout", "the top folder %q of the source distribution is not named NAME-VERSION", fault.Clip(folder))
 		}
-		if !sameVersion(folder[at+1:], s.version) {
+		if !SameVersion(folder[at+1:], s.version) {
 			return fault.New(fault.Invalid, "sdist-layout", "the top folder %q of the source distribution is not that of version %s", fault.Clip(folder), s.version)
 		}
 	}
@@ -72,7 +72,7 @@ func (s *sdistReader) see(e safearchive.Entry, content io.Reader) (err error) {
 	case rest == "PKG-INFO" && e.Kind == safearchive.File:
 		s.metadata, err = readAll(content, maxMetadata, rest)
 	case rest == "pyproject.toml" && e.Kind == safearchive.File:
-		s.project, err = readAll(content, maxSmall, rest)
+		s.project, err = readAll(content, MaxSmall, rest)
 	}
 	return err
 }
