@@ -9,6 +9,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 // deprecation is how a registration tells of it. Source: NuGet docs, "Package metadata", "Package deprecation".
@@ -82,10 +83,10 @@ func deprecationOf(text string) *deprecation {
 	if alternate, found := strings.CutPrefix(rest, useInstead); found {
 		alternate, message, _ := strings.Cut(alternate, "; ")
 		id, version, _ := strings.Cut(alternate, " ")
-		if checkName(id) == nil {
+		if nupkg.CheckName(id) == nil {
 			d.Alternate, rest = &instead{ID: id, Range: "*"}, message
 			if version != "" {
-				d.Alternate.Range = versionRange(version)
+				d.Alternate.Range = nupkg.VersionRange(version)
 			}
 		}
 	}
@@ -101,7 +102,7 @@ func (r *Registry) setDeprecation(w http.ResponseWriter, req *http.Request, acto
 		return err
 	}
 	if d.AlternateID != "" {
-		if err := checkName(d.AlternateID); err != nil {
+		if err := nupkg.CheckName(d.AlternateID); err != nil {
 			return err
 		}
 	}
@@ -110,11 +111,11 @@ func (r *Registry) setDeprecation(w http.ResponseWriter, req *http.Request, acto
 	}
 	name := pathName(req)
 	for _, spelt := range d.Versions {
-		v, err := parseVersion(spelt)
+		v, err := nupkg.ParseVersion(spelt)
 		if err != nil {
 			return err
 		}
-		if err := r.core.Deprecate(req.Context(), actor, purl.NuGet, name, v.key(), d.text()); err != nil {
+		if err := r.core.Deprecate(req.Context(), actor, purl.NuGet, name, v.Key(), d.text()); err != nil {
 			return err
 		}
 	}

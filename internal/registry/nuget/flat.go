@@ -12,6 +12,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 // serveVersions answers GET flat/{id}/index.json: all versions that are offered, unlisted ones included.
@@ -35,11 +36,11 @@ func (r *Registry) serveVersions(w http.ResponseWriter, req *http.Request, _ evi
 // gate.
 func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	name, file := pathName(req), lower(req.PathValue("file"))
-	v, err := parseVersion(req.PathValue("version"))
+	v, err := nupkg.ParseVersion(req.PathValue("version"))
 	if err != nil {
 		return fileUnknown(name, file)
 	}
-	key := v.key()
+	key := v.Key()
 	switch file {
 	case fileName(name, key, packageType), fileName(name, key, symbolsType):
 		return r.servePackage(w, req, actor, name, key, file)

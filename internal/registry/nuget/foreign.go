@@ -9,6 +9,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 // many is a list that JSON-LD may write as its only element.
@@ -78,7 +79,7 @@ const unlistedYear = 1901
 // entry is the version in our words, unless it is none of the name's.
 func (o upstreamOffers) entry(name string, index *registry.Document) (*entry, bool) {
 	c := &o.Entry
-	v, err := parseVersion(c.Version)
+	v, err := nupkg.ParseVersion(c.Version)
 	if err != nil || lower(c.ID) != name {
 		return nil, false
 	}
@@ -87,7 +88,7 @@ func (o upstreamOffers) entry(name string, index *registry.Document) (*entry, bo
 		content = c.Content
 	}
 	e := &entry{version: v, listed: c.Listed == nil || *c.Listed, metadata: c.metadata(v)}
-	e.Version, e.File, e.PURL = v.key(), fileName(name, v.key(), packageType), purl.New(purl.NuGet, name, v.key())
+	e.Version, e.File, e.PURL = v.Key(), fileName(name, v.Key(), packageType), purl.New(purl.NuGet, name, v.Key())
 	e.ArtifactType, e.MediaType, e.URL, e.Deprecated = packageType, contentType, index.Resolve(content), c.deprecated()
 	if e.Published = c.Published; e.Published.Year() < unlistedYear {
 		// Unlisting takes the time away. Were it believed, a version could be unlisted to be old at once.
@@ -96,23 +97,23 @@ func (o upstreamOffers) entry(name string, index *registry.Document) (*entry, bo
 	return e, content != ""
 }
 
-func (c *upstreamEntry) metadata(v version) *metadata {
+func (c *upstreamEntry) metadata(v nupkg.Version) *metadata {
 	m := &metadata{
-		ID: c.ID, Display: v.Full(), Title: clipTo(c.Title, maxPart), Authors: clipTo(strings.Join(c.Authors, ", "), maxText),
-		Description: clipTo(c.Description, maxText), Summary: clipTo(c.Summary, maxText), Language: clipTo(c.Language, maxPart),
-		ProjectURL: webAddress(c.ProjectURL), IconURL: webAddress(c.IconURL), LicenseURL: webAddress(c.LicenseURL), License: clipTo(c.License, maxPart),
-		MinClient: clipTo(c.MinClient, maxPart), RequireLicenseAcceptance: c.Acceptance, SemVer2: v.semVer2(),
+		ID: c.ID, Display: v.Full(), Title: clipTo(c.Title, nupkg.MaxPart), Authors: clipTo(strings.Join(c.Authors, ", "), nupkg.MaxText),
+		Description: clipTo(c.Description, nupkg.MaxText), Summary: clipTo(c.Summary, nupkg.MaxText), Language: clipTo(c.Language, nupkg.MaxPart),
+		ProjectURL: nupkg.WebAddress(c.ProjectURL), IconURL: nupkg.WebAddress(c.IconURL), LicenseURL: nupkg.WebAddress(c.LicenseURL), License: clipTo(c.License, nupkg.MaxPart),
+		MinClient: clipTo(c.MinClient, nupkg.MaxPart), RequireLicenseAcceptance: c.Acceptance, SemVer2: v.SemVer2(),
 	}
-	for _, tag := range c.Tags[:min(len(c.Tags), maxTags)] {
+	for _, tag := range c.Tags[:min(len(c.Tags), nupkg.MaxTags)] {
 		if tag != "" {
 			m.Tags = append(m.Tags, strings.TrimSpace(tag))
 		}
 	}
 	for _, g := range c.Groups {
-		group := dependencyGroup{Framework: g.Framework}
-		for _, d := range g.Dependencies[:min(len(g.Dependencies), maxDeps)] {
-			m.SemVer2 = m.SemVer2 || semVer2Range(d.Range)
-			group.Dependencies = append(group.Dependencies, dependency{ID: d.ID, Range: d.Range})
+		group := nupkg.DependencyGroup{Framework: g.Framework}
+		for _, d := range g.Dependencies[:min(len(g.Dependencies), nupkg.MaxDeps)] {
+			m.SemVer2 = m.SemVer2 || nupkg.SemVer2Range(d.Range)
+			group.Dependencies = append(group.Dependencies, nupkg.Dependency{ID: d.ID, Range: d.Range})
 		}
 		m.Groups = append(m.Groups, group)
 	}
@@ -131,7 +132,7 @@ func (c *upstreamEntry) deprecated() string {
 		IsLegacy: slices.Contains(c.Deprecation.Reasons, "Legacy"), HasCriticalBugs: slices.Contains(c.Deprecation.Reasons, "CriticalBugs"),
 		Message: clipTo(c.Deprecation.Message, maxMessage),
 	}
-	if d.IsOther = !d.IsLegacy && !d.HasCriticalBugs; c.Deprecation.Alternate != nil && checkName(c.Deprecation.Alternate.ID) == nil {
+	if d.IsOther = !d.IsLegacy && !d.HasCriticalBugs; c.Deprecation.Alternate != nil && nupkg.CheckName(c.Deprecation.Alternate.ID) == nil {
 		d.AlternateID = c.Deprecation.Alternate.ID
 	}
 	return d.text()

@@ -2,6 +2,7 @@ package nuget
 
 import (
 	"github.com/hullmark/hullmark/internal/digest"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 // metadata is what is kept of a version, and read of an upstream's, to render documents from.
@@ -26,9 +27,9 @@ type metadata struct {
 	Tags         []string `json:"tags,omitempty"`
 	Types        []string `json:"packageTypes,omitempty"`
 
-	RequireLicenseAcceptance bool              `json:"requireLicenseAcceptance,omitempty"`
-	SemVer2                  bool              `json:"semVer2,omitempty"`
-	Groups                   []dependencyGroup `json:"dependencyGroups,omitempty"`
+	RequireLicenseAcceptance bool                    `json:"requireLicenseAcceptance,omitempty"`
+	SemVer2                  bool                    `json:"semVer2,omitempty"`
+	Groups                   []nupkg.DependencyGroup `json:"dependencyGroups,omitempty"`
 
 	SHA512 string `json:"packageHash,omitempty"` // of the package as it is served, base64
 	// Pushed is the package's digest before it was countersigned; empty when it was not.
@@ -40,11 +41,11 @@ type metadata struct {
 }
 
 // described returns the metadata of a nuspec.
-func described(n *nuspec) *metadata {
+func described(n *nupkg.Nuspec) *metadata {
 	return &metadata{
 		ID: n.ID, Display: n.Version.Full(), Title: n.Title, Authors: n.Authors, Description: n.Description, Summary: n.Summary,
 		ReleaseNotes: n.ReleaseNotes, Copyright: n.Copyright, Language: n.Language, ProjectURL: n.ProjectURL, IconURL: n.IconURL,
 		LicenseURL: n.LicenseURL, License: n.License, LicenseFile: n.LicenseFile, MinClient: n.MinClient, Repository: n.Repository,
-		Tags: n.Tags, Types: n.Types, RequireLicenseAcceptance: n.RequireLicenseAcceptance, SemVer2: n.semVer2(), Groups: n.Groups,
+		Tags: n.Tags, Types: n.Types, RequireLicenseAcceptance: n.RequireLicenseAcceptance, SemVer2: n.SemVer2(), Groups: n.Groups,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 // offer is what a name offers at a moment.
@@ -28,7 +29,7 @@ type offer struct {
 type entry struct {
 	registry.Listed
 	*metadata
-	version version
+	version nupkg.Version
 	listed  bool
 }
 
@@ -77,7 +78,7 @@ func (r *Registry) all(ctx context.Context, name string) (*offer, error) {
 			continue
 		}
 		e := &entry{Listed: registry.Listed{Release: rel}, listed: rel.Unlisted == ""}
-		if e.version, err = parseVersion(rel.Version); err != nil {
+		if e.version, err = nupkg.ParseVersion(rel.Version); err != nil {
 			return nil, err
 		}
 		if e.metadata, err = r.stored.Get(ctx, rel.Metadata); err != nil {
@@ -97,7 +98,7 @@ func (r *Registry) owner(ctx context.Context, name string) (string, error) {
 }
 
 func (o *offer) sorted() *offer {
-	slices.SortStableFunc(o.entries, func(a, b *entry) int { return a.version.compare(b.version) })
+	slices.SortStableFunc(o.entries, func(a, b *entry) int { return a.version.Compare(b.version) })
 	return o
 }
 
@@ -177,9 +178,9 @@ func (r *Registry) offered(req *http.Request, name, spelt string) (*entry, error
 }
 
 func (o *offer) find(spelt string) (*entry, error) {
-	if v, err := parseVersion(spelt); err == nil {
+	if v, err := nupkg.ParseVersion(spelt); err == nil {
 		for _, e := range o.entries {
-			if e.Version == v.key() {
+			if e.Version == v.Key() {
 				return e, nil
 			}
 		}

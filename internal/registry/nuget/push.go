@@ -18,6 +18,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 // The sorts of files of a version.
@@ -34,7 +35,7 @@ type push struct {
 	file    *registry.Incoming
 	sha512  hash.Hash
 	sort    string // packageType or symbolsType
-	inside  *inside
+	inside  *nupkg.Inside
 	stage   bool
 	author  *Signature // nil: none that was verified
 	checked []byte     // the signature that it was
@@ -67,8 +68,8 @@ func (r *Registry) push(w http.ResponseWriter, req *http.Request, p *push) error
 // warningHeader is printed by NuGet clients whatever the status. Source: NuGet.Client, ProtocolConstants.cs.
 const warningHeader = "X-NuGet-Warning"
 
-func (p *push) name() string    { return strings.ToLower(p.inside.nuspec.ID) }
-func (p *push) version() string { return p.inside.nuspec.Version.key() }
+func (p *push) name() string    { return strings.ToLower(p.inside.Nuspec.ID) }
+func (p *push) version() string { return p.inside.Nuspec.Version.Key() }
 func (p *push) purl() purl.PURL { return purl.New(purl.NuGet, p.name(), p.version()) }
 
 func (p *push) take(req *http.Request) (*registry.Hold, error) {
@@ -116,7 +117,7 @@ func malformed(format string, args ...any) *fault.Error {
 // read reads the received package.
 func (p *push) read() error {
 	return p.file.Look(func(content blob.Reader) (err error) {
-		p.inside, err = readInside(content, content.Size(), p.r.limits.Archive)
+		p.inside, err = nupkg.ReadInside(content, content.Size(), p.r.limits.Archive)
 		return err
 	})
 }
@@ -166,7 +167,7 @@ func (p *push) publish(ctx context.Context) (*registry.Hold, error) {
 	}
 	upload := registry.Upload{
 		Ecosystem: purl.NuGet, Name: p.name(), Version: p.version(), File: file, PURL: p.purl(),
-		MediaType: contentType, ArtifactType: p.sort, Inventory: p.inside.inventory, Order: compareKeys, Stage: p.stage,
+		MediaType: contentType, ArtifactType: p.sort, Inventory: p.inside.Inventory, Order: nupkg.CompareKeys, Stage: p.stage,
 	}
 	if err := p.store(ctx, &upload); err != nil {
 		return nil, err
@@ -181,7 +182,7 @@ func (p *push) unused(ctx context.Context, file string) error {
 	switch {
 	case err == nil:
 		return fault.New(fault.Conflict, "version-exists",
-			"%s %s was published before, and a version is never reused; publish a new version number", p.inside.nuspec.ID, p.version())
+			"%s %s was published before, and a version is never reused; publish a new version number", p.inside.Nuspec.ID, p.version())
 	case fault.KindOf(err) != fault.NotFound:
 		return err
 	}
@@ -190,13 +191,13 @@ func (p *push) unused(ctx context.Context, file string) error {
 
 // store makes the package durable, with what is told of it.
 func (p *push) store(ctx context.Context, u *registry.Upload) error {
-	m := described(p.inside.nuspec)
+	m := described(p.inside.Nuspec)
 	m.SHA512, m.Pushed = base64.StdEncoding.EncodeToString(p.sha512.Sum(nil)), p.pushed
-	m.Nuspec = digest.FromBytes(p.inside.raw)
-	beside := [][]byte{p.inside.raw}
-	if p.inside.readme != nil {
-		m.Readme = digest.FromBytes(p.inside.readme)
-		beside = append(beside, p.inside.readme)
+	m.Nuspec = digest.FromBytes(p.inside.Raw)
+	beside := [][]byte{p.inside.Raw}
+	if p.inside.Readme != nil {
+		m.Readme = digest.FromBytes(p.inside.Readme)
+		beside = append(beside, p.inside.Readme)
 	}
 	if p.author != nil {
 		m.Author = p.author.Subject
@@ -239,8 +240,8 @@ func (r *Registry) relist(w http.ResponseWriter, req *http.Request, actor eviden
 
 // versionOf returns name and version of a path as the core keeps them.
 func versionOf(req *http.Request) (name, key string, err error) {
-	v, err := parseVersion(req.PathValue("version"))
-	return pathName(req), v.key(), err
+	v, err := nupkg.ParseVersion(req.PathValue("version"))
+	return pathName(req), v.Key(), err
 }
 
 // pathName is the name in a path as the core keeps it.

@@ -141,7 +141,7 @@ func (r *Registry) registrationPages(o *offer, h hive) []*registrationPage {
 	index := r.indexAddress(h, o.name)
 	var pages []*registrationPage
 	for chunk := range slices.Chunk(h.in(o), pageSize) {
-		low, high := chunk[0].version.key(), chunk[len(chunk)-1].version.key()
+		low, high := chunk[0].version.Key(), chunk[len(chunk)-1].version.Key()
 		pages = append(pages, &registrationPage{
 			ID: fmt.Sprintf("%s%s%s/page/%s/%s.json", r.base, h.path, o.name, low, high), Type: "catalog:CatalogPage", Parent: index,
 			Count: len(chunk), Lower: low, Upper: high,

@@ -11,6 +11,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 const (
@@ -73,8 +74,8 @@ func parseQuery(req *http.Request) query {
 		prerelease: v.Get("prerelease") == "true", kind: lower(v.Get("packageType")),
 		skip: number(v.Get("skip"), 0, maxScanned), take: number(v.Get("take"), searchPage, maxPage),
 	}
-	if level, err := parseVersion(v.Get("semVerLevel")); err == nil {
-		q.semVer2 = level.numbers[0] >= 2
+	if level, err := nupkg.ParseVersion(v.Get("semVerLevel")); err == nil {
+		q.semVer2 = level.Numbers[0] >= 2
 	}
 	text := v.Get("q")
 	for _, word := range strings.Fields(lower(text[:min(len(text), maxQuery)])) {
@@ -163,7 +164,7 @@ func (r *Registry) results(ctx context.Context, actor evidence.Actor, q query) (
 // found is a name's result, or nil when no version is what is asked for.
 func (r *Registry) found(o *offer, q query) *found {
 	all := o.only(func(e *entry) bool {
-		return e.listed && (q.prerelease || !e.version.prerelease()) && (q.semVer2 || !e.SemVer2) && (q.kind == "" || e.is(q.kind))
+		return e.listed && (q.prerelease || !e.version.Prerelease()) && (q.semVer2 || !e.SemVer2) && (q.kind == "" || e.is(q.kind))
 	})
 	if len(all) == 0 {
 		return nil
@@ -245,7 +246,7 @@ func (r *Registry) completeVersions(w http.ResponseWriter, req *http.Request, ac
 		}
 		if err == nil {
 			for _, e := range o.entries {
-				if e.listed && (q.prerelease || !e.version.prerelease()) && (q.semVer2 || !e.SemVer2) {
+				if e.listed && (q.prerelease || !e.version.Prerelease()) && (q.semVer2 || !e.SemVer2) {
 					versions = append(versions, e.Display)
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 // Signatures checks the signatures inside of packages. The signing stage implements it.
@@ -43,22 +44,18 @@ type Countersigner interface {
 	Certificates() [][]byte
 }
 
-func signatureInvalid(format string, args ...any) *fault.Error {
-	return fault.New(fault.Integrity, "signature-invalid", format, args...)
-}
-
 // checkSignature checks the author's signature, if the package has one.
 func (p *push) checkSignature() error {
-	if p.inside.signature == nil || p.r.signatures == nil {
+	if p.inside.Signature == nil || p.r.signatures == nil {
 		return nil
 	}
 	return p.file.Look(func(content blob.Reader) error {
-		a, err := readArchive(content, content.Size())
+		a, err := nupkg.ReadArchive(content, content.Size())
 		if err != nil {
 			return err
 		}
-		p.checked = p.inside.signature
-		p.author, err = p.r.signatures.Author(p.inside.signature, a.hash)
+		p.checked = p.inside.Signature
+		p.author, err = p.r.signatures.Author(p.inside.Signature, a.Hash)
 		return err
 	})
 }
@@ -69,22 +66,22 @@ func (p *push) countersign(ctx context.Context, owner string) error {
 		return nil
 	}
 	return p.file.Look(func(content blob.Reader) error {
-		a, err := readArchive(content, content.Size())
+		a, err := nupkg.ReadArchive(content, content.Size())
 		if err != nil {
 			return err
 		}
-		hash, err := a.hash(crypto.SHA256)
+		hash, err := a.Hash(crypto.SHA256)
 		if err != nil {
 			return err
 		}
-		signature, err := p.r.signer.Countersign(p.inside.signature, hash, []string{owner})
+		signature, err := p.r.signer.Countersign(p.inside.Signature, hash, []string{owner})
 		if err != nil {
 			return fmt.Errorf("countersign %s: %w", p.purl(), err)
 		}
 		if signature == nil {
 			return nil
 		}
-		return p.replace(ctx, func(into io.Writer) error { return a.write(into, signature) })
+		return p.replace(ctx, func(into io.Writer) error { return a.Write(into, signature) })
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 // pushSymbols answers PUT api/v2/symbolpackage: the symbols of a version that is there become its second file.
@@ -19,12 +20,12 @@ func (r *Registry) pushSymbols(w http.ResponseWriter, req *http.Request, actor e
 
 // checkSymbols fails unless the symbols are of a version that is there.
 func (p *push) checkSymbols(req *http.Request) error {
-	if !p.inside.symbols {
-		return packageInvalid("the symbols package has no .pdb file; pack it with dotnet pack --include-symbols -p:SymbolPackageFormat=snupkg")
+	if !p.inside.Symbols {
+		return nupkg.PackageInvalid("the symbols package has no .pdb file; pack it with dotnet pack --include-symbols -p:SymbolPackageFormat=snupkg")
 	}
 	_, err := p.r.core.File(req.Context(), purl.NuGet, p.name(), fileName(p.name(), p.version(), packageType))
 	if fault.KindOf(err) == fault.NotFound && err != nil {
-		return fault.New(fault.NotFound, "version-unknown", "%s %s is not here; push the package before its symbols", p.inside.nuspec.ID, p.version())
+		return fault.New(fault.NotFound, "version-unknown", "%s %s is not here; push the package before its symbols", p.inside.Nuspec.ID, p.version())
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/nuget/nupkg"
 )
 
 // Upstream is where packages come from that nobody here owns. The upstream package implements it.
@@ -237,14 +238,14 @@ func (r *Registry) wanted(e *entry) registry.Wanted {
 		if err != nil {
 			return nil, err
 		}
-		return in.inventory, nil
+		return in.Inventory, nil
 	}}
 }
 
 // readKept reads a stored package.
-func (r *Registry) readKept(ctx context.Context, artifact digest.Digest) (in *inside, err error) {
+func (r *Registry) readKept(ctx context.Context, artifact digest.Digest) (in *nupkg.Inside, err error) {
 	err = r.core.Look(ctx, artifact, func(content blob.Reader) (err error) {
-		in, err = readInside(content, content.Size(), r.limits.Archive)
+		in, err = nupkg.ReadInside(content, content.Size(), r.limits.Archive)
 		return err
 	})
 	return in, err
@@ -260,9 +261,9 @@ func (r *Registry) upstreamDocument(ctx context.Context, name string, e *entry, 
 	if err != nil {
 		return nil, err
 	}
-	data := in.raw
+	data := in.Raw
 	if which == "readme" {
-		data = in.readme
+		data = in.Readme
 	}
 	if data == nil {
 		return nil, fileUnknown(name, which)

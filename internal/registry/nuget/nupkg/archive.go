@@ -1,4 +1,4 @@
-package nuget
+package nupkg
 
 import (
 	"cmp"
@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+
+	"github.com/hullmark/hullmark/internal/fault"
 )
 
 // What follows works on the bytes of a package, because its signature is over them: of the zip archive as it
@@ -26,8 +28,8 @@ const (
 	nameAt, extraAt, commentAt, offsetAt = 28, 30, 32, 42
 )
 
-// archive is the layout of a package.
-type archive struct {
+// Archive is the layout of a package.
+type Archive struct {
 	r       io.ReaderAt
 	entries []archiveEntry // in the order of the directory
 	start   int64          // of the directory
@@ -41,8 +43,9 @@ type archiveEntry struct {
 	size   int64 // bytes up to the next entry
 }
 
-func readArchive(r io.ReaderAt, size int64) (*archive, error) {
-	a := &archive{r: r, end: make([]byte, endSize), signed: -1}
+// ReadArchive reads the layout of a package of size bytes that has been walked before. It fails with code signature-invalid.
+func ReadArchive(r io.ReaderAt, size int64) (*Archive, error) {
+	a := &Archive{r: r, end: make([]byte, endSize), signed: -1}
 	if _, err := r.ReadAt(a.end, size-endSize); err != nil || binary.LittleEndian.Uint32(a.end) != endMark {
 		return nil, signatureInvalid("a package that is signed must end with its directory and nothing else; pack it again").Because(err)
 	}
@@ -85,7 +88,7 @@ func nextRecord(directory []byte) ([]byte, bool) {
 }
 
 // measure finds out how many bytes each entry has.
-func (a *archive) measure() error {
+func (a *Archive) measure() error {
 	order := a.byOffset()
 	for i, at := range order {
 		next := a.start
@@ -104,7 +107,7 @@ func (a *archive) measure() error {
 }
 
 // byOffset are the indices of the entries in the order of their bytes.
-func (a *archive) byOffset() []int {
+func (a *Archive) byOffset() []int {
 	order := make([]int, len(a.entries))
 	for i := range order {
 		order[i] = i
@@ -113,15 +116,15 @@ func (a *archive) byOffset() []int {
 	return order
 }
 
-// hash returns the hash of the archive without its signature.
-func (a *archive) hash(h crypto.Hash) ([]byte, error) {
+// Hash returns the hash of the archive without its signature.
+func (a *Archive) Hash(h crypto.Hash) ([]byte, error) {
 	sum := h.New()
-	err := a.write(sum, nil)
+	err := a.Write(sum, nil)
 	return sum.Sum(nil), err
 }
 
-// write writes the archive with a signature in place of the one that it has; nil writes it without one.
-func (a *archive) write(w io.Writer, signature []byte) error {
+// Write writes the archive with a signature in place of the one that it has; nil writes it without one.
+func (a *Archive) Write(w io.Writer, signature []byte) error {
 	var directory []byte
 	var at int64
 	shifted := make([]int64, len(a.entries))
@@ -188,4 +191,8 @@ func signatureEntry(signature []byte, offset int64) (local, record []byte) {
 	record = append(record, make([]byte, 10)...) // comment, disk, attributes
 	record = append(le.AppendUint32(record, uint32(offset)), signatureFile...)
 	return local, record
+}
+
+func signatureInvalid(format string, args ...any) *fault.Error {
+	return fault.New(fault.Integrity, "signature-invalid", format, args...)
 }

@@ -1,4 +1,6 @@
-package nuget
+// Package nupkg reads what is published as NuGet packages: the archive and the layout that its signature is over, the nuspec,
+// versions and ranges. It knows no registry and no protocol.
+package nupkg
 
 import (
 	"bytes"
@@ -15,16 +17,17 @@ const (
 	maxNuspec   = 1 << 20 // bytes of a nuspec
 	maxElements = 20_000  // in one
 	maxNesting  = 16
-	maxText     = 4000 // characters that are kept of a description
-	maxPart     = 256  // of a title or an author
-	maxTags     = 100
-	maxDeps     = 2000
+	// How much is kept of it, and how many dependencies it may have.
+	MaxText = 4000 // characters that are kept of a description
+	MaxPart = 256  // of a title or an author
+	MaxTags = 100
+	MaxDeps = 2000
 )
 
-// nuspec is a package's description of itself. Source: NuGet docs, ".nuspec reference".
-type nuspec struct {
+// Nuspec is a package's description of itself. Source: NuGet docs, ".nuspec reference".
+type Nuspec struct {
 	ID      string
-	Version version
+	Version Version
 
 	Title, Authors, Description, Summary, ReleaseNotes, Copyright, Language string
 	ProjectURL, IconURL, LicenseURL, License, LicenseFile, Readme, Icon     string
@@ -32,17 +35,18 @@ type nuspec struct {
 	Tags                                                                    []string
 	RequireLicenseAcceptance                                                bool
 	Types                                                                   []string
-	Groups                                                                  []dependencyGroup
+	Groups                                                                  []DependencyGroup
 	Repository                                                              string
 }
 
-// dependencyGroup are the dependencies for one target framework; an empty framework means any.
-type dependencyGroup struct {
+// DependencyGroup are the dependencies for one target framework; an empty framework means any.
+type DependencyGroup struct {
 	Framework    string       `json:"targetFramework,omitempty"`
-	Dependencies []dependency `json:"dependencies,omitempty"`
+	Dependencies []Dependency `json:"dependencies,omitempty"`
 }
 
-type dependency struct {
+// Dependency is another package with the versions of it that will do.
+type Dependency struct {
 	ID    string `json:"id"`
 	Range string `json:"range,omitempty"`
 }
@@ -60,8 +64,8 @@ var nameForm = regexp.MustCompile(`^\w+(?:[_.-]\w+)*$`)
 
 const maxName = 100 // bytes; nuget.org has the same
 
-// checkName fails with code name-invalid.
-func checkName(id string) error {
+// CheckName fails with code name-invalid.
+func CheckName(id string) error {
 	if len(id) > maxName || !nameForm.MatchString(id) {
 		return fault.New(fault.Invalid, "name-invalid",
 			"%q is not a package id; use letters, digits and _, with single dots or hyphens between, and at most %d characters", fault.Clip(id), maxName)
@@ -75,7 +79,7 @@ func nuspecInvalid(format string, args ...any) *fault.Error {
 
 // parseNuspec reads the description. What clients could read in two ways is refused: an element that
 // exists twice, a document type.
-func parseNuspec(r io.Reader) (*nuspec, error) {
+func parseNuspec(r io.Reader) (*Nuspec, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxNuspec+1))
 	if err != nil {
 		return nil, err
@@ -145,7 +149,7 @@ func readElements(data []byte) (*element, error) {
 }
 
 // readMetadata takes what is served; the document itself is kept and served as it is.
-func readMetadata(m *element) (*nuspec, error) {
+func readMetadata(m *element) (*Nuspec, error) {
 	one := map[string]*element{}
 	for _, child := range m.children {
 		if one[child.name] != nil {
@@ -160,29 +164,29 @@ func readMetadata(m *element) (*nuspec, error) {
 		t := strings.TrimSpace(one[name].text)
 		return strings.ToValidUTF8(t[:min(len(t), limit)], "")
 	}
-	n := &nuspec{
-		ID: text("id", maxNuspec), Title: text("title", maxPart), Authors: text("authors", maxText), Description: text("description", maxText),
-		Summary: text("summary", maxText), ReleaseNotes: text("releaseNotes", maxText), Copyright: text("copyright", maxText),
-		Language: text("language", maxPart), Readme: text("readme", maxPart), Icon: text("icon", maxPart),
-		ProjectURL: webAddress(text("projectUrl", maxText)), IconURL: webAddress(text("iconUrl", maxText)), LicenseURL: webAddress(text("licenseUrl", maxText)),
-		RequireLicenseAcceptance: text("requireLicenseAcceptance", maxPart) == "true", MinClient: m.attrs["minClientVersion"],
+	n := &Nuspec{
+		ID: text("id", maxNuspec), Title: text("title", MaxPart), Authors: text("authors", MaxText), Description: text("description", MaxText),
+		Summary: text("summary", MaxText), ReleaseNotes: text("releaseNotes", MaxText), Copyright: text("copyright", MaxText),
+		Language: text("language", MaxPart), Readme: text("readme", MaxPart), Icon: text("icon", MaxPart),
+		ProjectURL: WebAddress(text("projectUrl", MaxText)), IconURL: WebAddress(text("iconUrl", MaxText)), LicenseURL: WebAddress(text("licenseUrl", MaxText)),
+		RequireLicenseAcceptance: text("requireLicenseAcceptance", MaxPart) == "true", MinClient: m.attrs["minClientVersion"],
 	}
-	if err := checkName(n.ID); err != nil {
+	if err := CheckName(n.ID); err != nil {
 		return nil, err
 	}
 	var err error
-	if n.Version, err = parseVersion(text("version", maxNuspec)); err != nil {
+	if n.Version, err = ParseVersion(text("version", maxNuspec)); err != nil {
 		return nil, err
 	}
-	for _, tag := range strings.FieldsFunc(text("tags", maxText), func(r rune) bool { return strings.ContainsRune(" ,;\t\r\n", r) }) {
-		if len(n.Tags) < maxTags {
+	for _, tag := range strings.FieldsFunc(text("tags", MaxText), func(r rune) bool { return strings.ContainsRune(" ,;\t\r\n", r) }) {
+		if len(n.Tags) < MaxTags {
 			n.Tags = append(n.Tags, tag)
 		}
 	}
 	if l := one["license"]; l != nil && l.attrs["type"] == "expression" {
-		n.License = text("license", maxPart)
+		n.License = text("license", MaxPart)
 	} else if l != nil {
-		n.LicenseFile = text("license", maxPart)
+		n.LicenseFile = text("license", MaxPart)
 	}
 	if types := one["packageTypes"]; types != nil {
 		for _, t := range types.children {
@@ -190,27 +194,27 @@ func readMetadata(m *element) (*nuspec, error) {
 		}
 	}
 	if r := one["repository"]; r != nil {
-		n.Repository = webAddress(r.attrs["url"])
+		n.Repository = WebAddress(r.attrs["url"])
 	}
 	n.Groups, err = readGroups(one["dependencies"])
 	return n, err
 }
 
 // readGroups reads dependencies in either form: in groups, or plain for any framework.
-func readGroups(all *element) ([]dependencyGroup, error) {
+func readGroups(all *element) ([]DependencyGroup, error) {
 	if all == nil {
 		return nil, nil
 	}
-	var groups []dependencyGroup
-	plain, count := dependencyGroup{}, 0
-	take := func(into *dependencyGroup, e *element) error {
-		if count++; count > maxDeps {
-			return nuspecInvalid("the nuspec has more than %d dependencies", maxDeps)
+	var groups []DependencyGroup
+	plain, count := DependencyGroup{}, 0
+	take := func(into *DependencyGroup, e *element) error {
+		if count++; count > MaxDeps {
+			return nuspecInvalid("the nuspec has more than %d dependencies", MaxDeps)
 		}
-		if err := checkName(e.attrs["id"]); err != nil {
+		if err := CheckName(e.attrs["id"]); err != nil {
 			return err
 		}
-		into.Dependencies = append(into.Dependencies, dependency{ID: e.attrs["id"], Range: versionRange(e.attrs["version"])})
+		into.Dependencies = append(into.Dependencies, Dependency{ID: e.attrs["id"], Range: VersionRange(e.attrs["version"])})
 		return nil
 	}
 	for _, child := range all.children {
@@ -220,7 +224,7 @@ func readGroups(all *element) ([]dependencyGroup, error) {
 				return nil, err
 			}
 		case "group":
-			g := dependencyGroup{Framework: child.attrs["targetFramework"]}
+			g := DependencyGroup{Framework: child.attrs["targetFramework"]}
 			for _, e := range child.children {
 				if e.name != "dependency" {
 					continue
@@ -236,31 +240,31 @@ func readGroups(all *element) ([]dependencyGroup, error) {
 		if len(groups) > 0 {
 			return nil, nuspecInvalid("the nuspec has dependencies inside and outside of groups; put all of them into groups")
 		}
-		groups = []dependencyGroup{plain}
+		groups = []DependencyGroup{plain}
 	}
 	return groups, nil
 }
 
-// versionRange is a range as registrations write it: "1.0" means "at least 1.0".
+// VersionRange is a range as registrations write it: "1.0" means "at least 1.0".
 // Source: NuGet.Client, VersionRange.ToNormalizedString.
-func versionRange(s string) string {
+func VersionRange(s string) string {
 	s = strings.TrimSpace(s)
 	if s == "" {
 		return "(, )"
 	}
-	if v, err := parseVersion(s); err == nil {
+	if v, err := ParseVersion(s); err == nil {
 		return "[" + v.Full() + ", )"
 	}
 	inner := strings.TrimSpace(strings.Trim(s, "[]()"))
 	low, high, two := strings.Cut(inner, ",")
 	if !two {
-		if v, err := parseVersion(inner); err == nil {
+		if v, err := ParseVersion(inner); err == nil {
 			return "[" + v.Full() + "]"
 		}
 		return s
 	}
 	normal := func(part string) string {
-		if v, err := parseVersion(strings.TrimSpace(part)); err == nil {
+		if v, err := ParseVersion(strings.TrimSpace(part)); err == nil {
 			return v.Full()
 		}
 		return strings.TrimSpace(part)
@@ -268,15 +272,15 @@ func versionRange(s string) string {
 	return s[:1] + normal(low) + ", " + normal(high) + s[len(s)-1:]
 }
 
-// semVer2 reports whether clients from before NuGet 4.3 cannot use the package.
-func (n *nuspec) semVer2() bool {
-	return n.Version.semVer2() || slices.ContainsFunc(n.Groups, func(g dependencyGroup) bool {
-		return slices.ContainsFunc(g.Dependencies, func(d dependency) bool { return semVer2Range(d.Range) })
+// SemVer2 reports whether clients from before NuGet 4.3 cannot use the package.
+func (n *Nuspec) SemVer2() bool {
+	return n.Version.SemVer2() || slices.ContainsFunc(n.Groups, func(g DependencyGroup) bool {
+		return slices.ContainsFunc(g.Dependencies, func(d Dependency) bool { return SemVer2Range(d.Range) })
 	})
 }
 
-// webAddress keeps addresses that a browser opens, and no others: pages link to them.
-func webAddress(s string) string {
+// WebAddress keeps addresses that a browser opens, and no others: pages link to them.
+func WebAddress(s string) string {
 	if strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://") {
 		return s
 	}

@@ -1,4 +1,4 @@
-package nuget
+package nupkg
 
 import (
 	"fmt"
@@ -22,14 +22,14 @@ const (
 	maxHooks      = 200
 )
 
-// inside is what one reading of a package found.
-type inside struct {
-	inventory *evidence.Inventory
-	nuspec    *nuspec
-	raw       []byte // the nuspec as it is
-	signature []byte // nil: none
-	readme    []byte
-	symbols   bool // a program database (.pdb) is inside
+// Inside is what one reading of a package found.
+type Inside struct {
+	Inventory *evidence.Inventory
+	Nuspec    *Nuspec
+	Raw       []byte // the nuspec as it is
+	Signature []byte // nil: none
+	Readme    []byte
+	Symbols   bool // a program database (.pdb) is inside
 
 	paths map[string]bool // of all files as clients unpack them, lower case
 	names []string        // of the files, as the archive has them
@@ -37,33 +37,34 @@ type inside struct {
 	docs  map[string][]byte // candidates for the readme, in the order of the archive
 }
 
-// readInside reads a .nupkg or a .snupkg of size bytes.
-func readInside(r io.ReaderAt, size int64, limits safearchive.Limits) (*inside, error) {
-	in := &inside{paths: map[string]bool{}, texts: map[string]string{}, docs: map[string][]byte{}}
+// ReadInside reads a .nupkg or a .snupkg of size bytes.
+func ReadInside(r io.ReaderAt, size int64, limits safearchive.Limits) (*Inside, error) {
+	in := &Inside{paths: map[string]bool{}, texts: map[string]string{}, docs: map[string][]byte{}}
 	var err error
-	in.inventory, err = registry.IndexZip(r, size, limits, in.see)
+	in.Inventory, err = registry.IndexZip(r, size, limits, in.see)
 	if err != nil {
 		return nil, err
 	}
-	if in.nuspec == nil {
-		return nil, packageInvalid("the package has no nuspec in its root; pack it with nuget pack or dotnet pack")
+	if in.Nuspec == nil {
+		return nil, PackageInvalid("the package has no nuspec in its root; pack it with nuget pack or dotnet pack")
 	}
-	if in.nuspec.Readme != "" {
-		in.readme = in.docs[unpacked(in.nuspec.Readme)]
+	if in.Nuspec.Readme != "" {
+		in.Readme = in.docs[unpacked(in.Nuspec.Readme)]
 	}
-	in.inventory.Hooks = in.hooks()
-	for _, g := range in.nuspec.Groups {
+	in.Inventory.Hooks = in.hooks()
+	for _, g := range in.Nuspec.Groups {
 		for _, d := range g.Dependencies {
 			dep := evidence.Dependency{Name: strings.ToLower(d.ID), Range: d.Range}
-			if !slices.Contains(in.inventory.Signals.Dependencies, dep) {
-				in.inventory.Signals.Dependencies = append(in.inventory.Signals.Dependencies, dep)
+			if !slices.Contains(in.Inventory.Signals.Dependencies, dep) {
+				in.Inventory.Signals.Dependencies = append(in.Inventory.Signals.Dependencies, dep)
 			}
 		}
 	}
 	return in, nil
 }
 
-func packageInvalid(format string, args ...any) *fault.Error {
+// PackageInvalid is the refusal of a package, with code package-invalid.
+func PackageInvalid(format string, args ...any) *fault.Error {
 	return fault.New(fault.Invalid, "package-invalid", format, args...)
 }
 
@@ -78,20 +79,20 @@ func unpacked(name string) string {
 
 // see looks at one member. A name that means something else once it is decoded is refused where it
 // would leave the folder or take another file's place.
-func (in *inside) see(e safearchive.Entry, content io.Reader) error {
+func (in *Inside) see(e safearchive.Entry, content io.Reader) error {
 	to := unpacked(e.Path)
 	if path.Clean("/"+to) != "/"+strings.TrimSuffix(to, "/") || strings.ContainsRune(to, 0) {
-		return packageInvalid("the entry %q would be unpacked somewhere else than its name says; rename it", fault.Clip(e.Path))
+		return PackageInvalid("the entry %q would be unpacked somewhere else than its name says; rename it", fault.Clip(e.Path))
 	}
 	if e.Kind != safearchive.File {
 		return nil
 	}
 	if in.paths[to] {
-		return packageInvalid("the package has two files that are unpacked as %q; remove one", fault.Clip(to))
+		return PackageInvalid("the package has two files that are unpacked as %q; remove one", fault.Clip(to))
 	}
 	in.paths[to] = true
 	in.names = append(in.names, e.Path)
-	in.symbols = in.symbols || path.Ext(to) == ".pdb"
+	in.Symbols = in.Symbols || path.Ext(to) == ".pdb"
 	switch {
 	case !strings.Contains(to, "/") && path.Ext(to) == ".nuspec":
 		return in.seeNuspec(content)
@@ -99,14 +100,14 @@ func (in *inside) see(e safearchive.Entry, content io.Reader) error {
 		return in.seeSignature(e, content)
 	case isHook(to):
 		return in.keep(content, maxHookText, func(b []byte) { in.texts[e.Path] = string(b) })
-	case path.Ext(to) == ".md" && len(in.docs) < maxPart:
+	case path.Ext(to) == ".md" && len(in.docs) < MaxPart:
 		return in.keep(content, maxReadme, func(b []byte) { in.docs[to] = b })
 	}
 	return nil
 }
 
 // keep reads up to limit bytes; of what is longer nothing is kept.
-func (in *inside) keep(content io.Reader, limit int64, take func([]byte)) error {
+func (in *Inside) keep(content io.Reader, limit int64, take func([]byte)) error {
 	data, err := io.ReadAll(io.LimitReader(content, limit+1))
 	if err == nil && int64(len(data)) <= limit {
 		take(data)
@@ -114,22 +115,22 @@ func (in *inside) keep(content io.Reader, limit int64, take func([]byte)) error 
 	return err
 }
 
-func (in *inside) seeNuspec(content io.Reader) error {
-	if in.nuspec != nil {
-		return packageInvalid("the package has more than one nuspec in its root, so that two tools could read two descriptions; remove one")
+func (in *Inside) seeNuspec(content io.Reader) error {
+	if in.Nuspec != nil {
+		return PackageInvalid("the package has more than one nuspec in its root, so that two tools could read two descriptions; remove one")
 	}
 	var raw strings.Builder
 	n, err := parseNuspec(io.TeeReader(content, &raw))
-	in.nuspec, in.raw = n, []byte(raw.String())
+	in.Nuspec, in.Raw = n, []byte(raw.String())
 	return err
 }
 
 // seeSignature reads the signature, whose name clients compare exactly.
-func (in *inside) seeSignature(e safearchive.Entry, content io.Reader) error {
+func (in *Inside) seeSignature(e safearchive.Entry, content io.Reader) error {
 	if e.Path != signatureFile || e.Size > maxSignature {
 		return signatureInvalid("the package's %s is not a file of at most %d KiB in its root", signatureFile, maxSignature>>10)
 	}
-	return in.keep(content, maxSignature, func(b []byte) { in.signature = b })
+	return in.keep(content, maxSignature, func(b []byte) { in.Signature = b })
 }
 
 // isHook reports whether clients, or the builds of those who use the package, run the file: PowerShell
@@ -148,7 +149,7 @@ func isHook(to string) bool {
 }
 
 // hooks are the files that run, each with those files of the package that its text names.
-func (in *inside) hooks() []evidence.InstallHook {
+func (in *Inside) hooks() []evidence.InstallHook {
 	var out []evidence.InstallHook
 	for _, name := range in.names {
 		to := unpacked(name)
@@ -166,7 +167,7 @@ func (in *inside) hooks() []evidence.InstallHook {
 
 // named returns the hook and the files whose base name its text has: a task's library, a script. One too
 // many costs somebody a look, one too few would hide what runs.
-func (in *inside) named(hook string) []string {
+func (in *Inside) named(hook string) []string {
 	text, files := strings.ToLower(in.texts[hook]), []string{hook}
 	for _, name := range in.names {
 		if base := path.Base(unpacked(name)); name != hook && len(files) < maxHooks && strings.Contains(text, base) {

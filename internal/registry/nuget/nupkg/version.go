@@ -1,4 +1,4 @@
-package nuget
+package nupkg
 
 import (
 	"cmp"
@@ -11,19 +11,19 @@ import (
 // maxVersion is how long a version may be in bytes; nuget.org has the same.
 const maxVersion = 64
 
-// version is a NuGet version. It is not quite a semantic one: there may be a fourth number, numbers may be
+// Version is a NuGet version. It is not quite a semantic one: there may be a fourth number, numbers may be
 // missing or have zeroes in front, and letter case never matters.
 // Source: NuGet docs, "Package versioning"; NuGet.Client, NuGetVersionFactory.cs.
-type version struct {
-	numbers  [4]int
+type Version struct {
+	Numbers  [4]int
 	labels   []string // of a prerelease
 	metadata string   // after "+"; no part of what identifies a version
 }
 
-// parseVersion fails with code version-invalid. There is no library for these versions: the semantic ones
+// ParseVersion fails with code version-invalid. There is no library for these versions: the semantic ones
 // refuse the fourth number and the missing third.
-func parseVersion(s string) (version, error) {
-	var v version
+func ParseVersion(s string) (Version, error) {
+	var v Version
 	if len(s) > maxVersion {
 		return v, versionInvalid(s)
 	}
@@ -37,7 +37,7 @@ func parseVersion(s string) (version, error) {
 		v.labels = strings.Split(release, ".")
 	}
 	parts := strings.Split(rest, ".")
-	if len(parts) > len(v.numbers) {
+	if len(parts) > len(v.Numbers) {
 		return v, versionInvalid(s)
 	}
 	for i, part := range parts {
@@ -45,7 +45,7 @@ func parseVersion(s string) (version, error) {
 		if err != nil || part[0] == '+' {
 			return v, versionInvalid(s)
 		}
-		v.numbers[i] = int(n)
+		v.Numbers[i] = int(n)
 	}
 	return v, nil
 }
@@ -66,9 +66,9 @@ func isLabels(s string) bool {
 }
 
 // String is the normal form without metadata: three numbers, a fourth that is not zero, the labels.
-func (v version) String() string {
+func (v Version) String() string {
 	var b strings.Builder
-	for i, n := range v.numbers {
+	for i, n := range v.Numbers {
 		if i == 3 && n == 0 {
 			break
 		}
@@ -84,25 +84,26 @@ func (v version) String() string {
 }
 
 // Full is the normal form with metadata, which is how a version is shown.
-func (v version) Full() string {
+func (v Version) Full() string {
 	if v.metadata == "" {
 		return v.String()
 	}
 	return v.String() + "+" + v.metadata
 }
 
-// key is what the core keeps a version under: equal versions have equal keys.
-func (v version) key() string { return strings.ToLower(v.String()) }
+// Key is what the core keeps a version under: equal versions have equal keys.
+func (v Version) Key() string { return strings.ToLower(v.String()) }
 
-func (v version) prerelease() bool { return len(v.labels) > 0 }
+// Prerelease reports whether clients take the version only when they are asked to.
+func (v Version) Prerelease() bool { return len(v.labels) > 0 }
 
-// semVer2 says that clients from before NuGet 4.3 cannot read the version.
-func (v version) semVer2() bool { return len(v.labels) > 1 || v.metadata != "" }
+// SemVer2 says that clients from before NuGet 4.3 cannot read the version.
+func (v Version) SemVer2() bool { return len(v.labels) > 1 || v.metadata != "" }
 
-// compare orders versions by precedence. Source: NuGet.Client, VersionComparer.cs.
-func (v version) compare(w version) int {
-	for i := range v.numbers {
-		if c := cmp.Compare(v.numbers[i], w.numbers[i]); c != 0 {
+// Compare orders versions by precedence. Source: NuGet.Client, VersionComparer.cs.
+func (v Version) Compare(w Version) int {
+	for i := range v.Numbers {
+		if c := cmp.Compare(v.Numbers[i], w.Numbers[i]); c != 0 {
 			return c
 		}
 	}
@@ -133,21 +134,21 @@ func compareLabels(a, b string) int {
 	return cmp.Compare(strings.ToUpper(a), strings.ToUpper(b))
 }
 
-// compareKeys orders versions that are in the core.
-func compareKeys(a, b string) int {
-	x, xerr := parseVersion(a)
-	y, yerr := parseVersion(b)
+// CompareKeys orders versions that are in the core.
+func CompareKeys(a, b string) int {
+	x, xerr := ParseVersion(a)
+	y, yerr := ParseVersion(b)
 	if xerr != nil || yerr != nil {
 		return cmp.Compare(a, b)
 	}
-	return x.compare(y)
+	return x.Compare(y)
 }
 
-// semVer2Range reports whether a dependency's range names a version that older clients cannot read.
+// SemVer2Range reports whether a dependency's range names a version that older clients cannot read.
 // Source: nuget.org, "SemVer 2.0.0 packages": such a dependency makes the package one.
-func semVer2Range(s string) bool {
+func SemVer2Range(s string) bool {
 	for part := range strings.SplitSeq(strings.Trim(s, "[]() "), ",") {
-		if v, err := parseVersion(strings.TrimSpace(part)); err == nil && v.semVer2() {
+		if v, err := ParseVersion(strings.TrimSpace(part)); err == nil && v.SemVer2() {
 			return true
 		}
 	}
