@@ -11,6 +11,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 // described is a version as the JSON API has it. Source: RubyGems guides, "RubyGems.org API".
@@ -47,8 +48,8 @@ func (r *Registry) describe(v version) described {
 	d := described{
 		Name: s.Name, Version: s.Version, Number: s.Version, Platform: s.Platform, Authors: strings.Join(s.Authors, ", "),
 		Info: s.Description, Summary: s.Summary, Licenses: append([]string{}, s.Licenses...), Metadata: s.Metadata,
-		SHA: v.sha256, Prerelease: prerelease(s.Version), Ruby: s.RequiredRuby.join(", "), Rubygems: s.RequiredRubygems.join(", "),
-		Project: r.base + "api/v1/gems/" + s.Name + ".json", Gem: r.base + "gems/" + s.fullName() + ".gem",
+		SHA: v.sha256, Prerelease: gemspec.Prerelease(s.Version), Ruby: s.RequiredRuby.Join(", "), Rubygems: s.RequiredRubygems.Join(", "),
+		Project: r.base + "api/v1/gems/" + s.Name + ".json", Gem: r.base + "gems/" + s.FullName() + ".gem",
 		Homepage: s.Homepage, Source: s.Metadata["source_code_uri"],
 		Dependencies: map[string][]describedDep{"development": {}, "runtime": {}},
 	}
@@ -59,7 +60,7 @@ func (r *Registry) describe(v version) described {
 		d.Created = v.Published.UTC().Format(time.RFC3339)
 	}
 	for _, dep := range s.Dependencies {
-		d.Dependencies[dep.kind()] = append(d.Dependencies[dep.kind()], describedDep{dep.Name, dep.Requirement.join(", ")})
+		d.Dependencies[dep.Kind()] = append(d.Dependencies[dep.Kind()], describedDep{dep.Name, dep.Requirement.Join(", ")})
 	}
 	return d
 }
@@ -95,7 +96,7 @@ func (r *Registry) serveVersionList(w http.ResponseWriter, req *http.Request, _ 
 	for i, v := range o.offered {
 		list[i] = r.describe(v)
 	}
-	slices.SortStableFunc(list, func(a, b described) int { return compareVersions(b.Version, a.Version) })
+	slices.SortStableFunc(list, func(a, b described) int { return gemspec.CompareVersions(b.Version, a.Version) })
 	return respondJSON(w, http.StatusOK, list)
 }
 
@@ -118,7 +119,7 @@ func (r *Registry) serveVersion(w http.ResponseWriter, req *http.Request, actor 
 	if err != nil {
 		return err
 	}
-	v, found := o.find(versionKey(inFile(req), req.URL.Query().Get("platform")))
+	v, found := o.find(gemspec.VersionKey(inFile(req), req.URL.Query().Get("platform")))
 	if !found {
 		return fault.New(fault.NotFound, "version-unknown", "This version could not be found.")
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 // Attestations checks the Sigstore bundles that come with a gem.
@@ -99,11 +100,11 @@ func (p *pushed) prove(artifact digest.Digest) error {
 	}
 	p.proofs = nil
 	for _, b := range p.bundles {
-		proof, err := p.r.attestations.Gem(b, Claim{File: p.spec.fullName() + ".gem", Artifact: artifact, Workload: p.actor.Workload})
+		proof, err := p.r.attestations.Gem(b, Claim{File: p.spec.FullName() + ".gem", Artifact: artifact, Workload: p.actor.Workload})
 		if err != nil {
 			return err
 		}
-		p.proofs = append(p.proofs, proof(purlOf(normal(p.spec.Name), p.spec.Version, p.spec.Platform), artifact, digest.FromBytes(b)))
+		p.proofs = append(p.proofs, proof(gemspec.PURLOf(normal(p.spec.Name), p.spec.Version, p.spec.Platform), artifact, digest.FromBytes(b)))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 // yank answers DELETE /api/v1/gems/yank: the version is gone from indexes and downloads, and its number is
@@ -29,7 +30,7 @@ func (r *Registry) yank(w http.ResponseWriter, req *http.Request, actor evidence
 	if err != nil {
 		return err
 	}
-	key := versionKey(fields.Get("version"), fields.Get("platform"))
+	key := gemspec.VersionKey(fields.Get("version"), fields.Get("platform"))
 	v, found := o.find(key)
 	if !found || !o.hosted {
 		return fault.New(fault.NotFound, "version-unknown", "This rubygem could not be found: %s has no version %s", o.display, fault.Clip(key))

@@ -15,6 +15,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 // foreignEvery is how often the upstream is asked which names it has.
@@ -117,7 +118,7 @@ func parseVersions(body []byte) func(func(name, versions string) bool) {
 		for one := range bytes.Lines(body) {
 			name, rest, _ := strings.Cut(string(bytes.TrimSuffix(one, []byte("\n"))), " ")
 			versions, _, _ := strings.Cut(rest, " ")
-			if !nameForm.MatchString(name) || len(name) > maxNameLength || !plainVersions(versions) {
+			if !gemspec.NameForm.MatchString(name) || len(name) > gemspec.MaxNameLength || !plainVersions(versions) {
 				continue
 			}
 			if !yield(name, versions) {
@@ -168,7 +169,7 @@ func (x *index) syncForeign(ctx context.Context) error {
 
 // proxied makes the offer of a name that is not hosted here.
 func (r *Registry) proxied(ctx context.Context, spelling, state string, old *offer) (*offer, error) {
-	if r.upstream == nil || !nameForm.MatchString(spelling) {
+	if r.upstream == nil || !gemspec.NameForm.MatchString(spelling) {
 		return nil, unknownName(spelling)
 	}
 	name := normal(spelling)
@@ -231,8 +232,8 @@ func (r *Registry) listed(ctx context.Context, name, spelling string, doc *regis
 	}
 	for i := range all {
 		v := &all[i]
-		v.PURL, v.State = purlOf(name, v.spec.Version, v.spec.Platform), registry.Active
-		v.listed = &registry.Listed{Release: v.Release, URL: doc.Resolve("../gems/" + v.spec.fullName() + ".gem")}
+		v.PURL, v.State = gemspec.PURLOf(name, v.spec.Version, v.spec.Platform), registry.Active
+		v.listed = &registry.Listed{Release: v.Release, URL: doc.Resolve("../gems/" + v.spec.FullName() + ".gem")}
 		if v.sha256 != "" {
 			v.listed.Digests = []string{"sha256:" + v.sha256}
 		}
@@ -267,18 +268,18 @@ func (r *Registry) serveListed(w http.ResponseWriter, req *http.Request, actor e
 }
 
 // readKept looks into a gem that was fetched: it must be the one that its file name says.
-func (r *Registry) readKept(ctx context.Context, artifact digest.Digest, want *Spec) (*evidence.Inventory, error) {
+func (r *Registry) readKept(ctx context.Context, artifact digest.Digest, want *gemspec.Spec) (*evidence.Inventory, error) {
 	blob, err := r.core.Blobs().Open(ctx, artifact)
 	if err != nil {
 		return nil, err
 	}
 	defer blob.Close()
-	got, inventory, err := readGem(blob, r.limits)
+	got, inventory, err := gemspec.ReadGem(blob, r.limits.Archive, r.limits.Metadata)
 	if err != nil {
 		return nil, err
 	}
-	if got.fullName() != want.fullName() {
-		return nil, fault.New(fault.Integrity, "upstream-changed", "the upstream's %s is %s inside; it is not served", want.fullName(), fault.Clip(got.fullName()))
+	if got.FullName() != want.FullName() {
+		return nil, fault.New(fault.Integrity, "upstream-changed", "the upstream's %s is %s inside; it is not served", want.FullName(), fault.Clip(got.FullName()))
 	}
 	return inventory, nil
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/hullmark/hullmark/internal/clock"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
@@ -86,7 +87,7 @@ type Registry struct {
 	log          *slog.Logger
 
 	offers  *registry.Cache[*offer]
-	stored  *registry.Facts[Spec]
+	stored  *registry.Facts[gemspec.Spec]
 	loading singleflight.Group
 	index   *index
 	waiting *registry.Shelf[confirmation] // by the secret in a page's address
@@ -98,7 +99,7 @@ func New(core *registry.Core, cfg Config) *Registry {
 		core: core, accounts: cfg.Accounts, stepUps: cfg.StepUp, trust: cfg.Trust, exchange: cfg.Exchange,
 		attestations: cfg.Attestations, upstream: cfg.Upstream, base: cfg.PublicURL, limits: cmp.Or(cfg.Limits, DefaultLimits()), clock: cmp.Or[clock.Clock](cfg.Clock, clock.System{}), log: cmp.Or(cfg.Log, slog.Default()),
 	}
-	r.stored = registry.NewFacts[Spec](core, r.limits.Cache)
+	r.stored = registry.NewFacts[gemspec.Spec](core, r.limits.Cache)
 	r.offers = registry.NewCache[*offer](r.limits.Cache)
 	r.index = newIndex(r)
 	r.waiting = registry.NewShelf[confirmation](maxAsked, r.clock.Now)

@@ -11,6 +11,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -43,9 +44,9 @@ func parseInfoLine(name, text string) (version, bool) {
 	key, rest, _ := strings.Cut(text, " ")
 	number, platform, found := strings.Cut(key, "-")
 	if !found {
-		platform = rubyPlatform
+		platform = gemspec.RubyPlatform
 	}
-	s := &Spec{Name: name, Version: number, Platform: platform, Date: time.Unix(0, 0).UTC()}
+	s := &gemspec.Spec{Name: name, Version: number, Platform: platform, Date: time.Unix(0, 0).UTC()}
 	v := version{Release: registry.Release{Version: key}, spec: s}
 	deps, facts, _ := strings.Cut(rest, "|")
 	for one := range strings.SplitSeq(deps, ",") {
@@ -54,10 +55,10 @@ func parseInfoLine(name, text string) (version, bool) {
 		}
 		dep, requirement, _ := strings.Cut(one, ":")
 		parsed, ok := parseRequirement(requirement)
-		if !ok || len(s.Dependencies) >= maxListed {
+		if !ok || len(s.Dependencies) >= gemspec.MaxListed {
 			return v, false
 		}
-		s.Dependencies = append(s.Dependencies, Dependency{Name: dep, Requirement: parsed})
+		s.Dependencies = append(s.Dependencies, gemspec.Dependency{Name: dep, Requirement: parsed})
 	}
 	for one := range strings.SplitSeq(facts, ",") {
 		fact, value, _ := strings.Cut(one, ":")
@@ -83,14 +84,14 @@ func parseInfoLine(name, text string) (version, bool) {
 	if !v.Published.IsZero() {
 		s.Date = v.Published.UTC().Truncate(24 * time.Hour)
 	}
-	return v, s.check() == nil
+	return v, s.Check() == nil
 }
 
-func parseRequirement(s string) (Requirement, bool) {
-	var out Requirement
+func parseRequirement(s string) (gemspec.Requirement, bool) {
+	var out gemspec.Requirement
 	for one := range strings.SplitSeq(s, "&") {
-		c, ok := parseConstraint(one)
-		if !ok || len(out) >= maxFields {
+		c, ok := gemspec.ParseConstraint(one)
+		if !ok || len(out) >= gemspec.MaxFields {
 			return nil, false
 		}
 		out = append(out, c)
@@ -120,7 +121,7 @@ func (r *Registry) dates(ctx context.Context, name, spelling string) (map[string
 	out := make(map[string]time.Time, len(all))
 	for _, one := range all {
 		if at, err := time.Parse(time.RFC3339, one.Created); err == nil {
-			out[versionKey(one.Number, one.Platform)] = at
+			out[gemspec.VersionKey(one.Number, one.Platform)] = at
 		}
 	}
 	return out, nil

@@ -18,6 +18,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 // sight is what one caller does not see of the list.
@@ -42,7 +43,7 @@ type list struct {
 	shared bool
 	names  []string // as their authors spell them, sorted; nil until somebody asked
 	// tuples are what the list says that is offered here; made with names.
-	tuples []tuple
+	tuples []gemspec.Tuple
 
 	pack   sync.Once
 	packed []byte
@@ -166,9 +167,9 @@ func (x *index) catalogue(l *list, s *sight) {
 		for _, v := range versions {
 			number, platform, found := strings.Cut(v, "-")
 			if !found {
-				platform = rubyPlatform
+				platform = gemspec.RubyPlatform
 			}
-			l.tuples = append(l.tuples, tuple{display, number, platform})
+			l.tuples = append(l.tuples, gemspec.Tuple{Name: display, Version: number, Platform: platform})
 		}
 	}
 }
@@ -234,7 +235,7 @@ func (r *Registry) serveNames(w http.ResponseWriter, req *http.Request, actor ev
 }
 
 // serveSpecs answers GET /specs.4.8.gz and its two siblings: gem search, list and fetch read them whole.
-func (r *Registry) serveSpecs(which string, choose func([]tuple) []tuple) registry.Endpoint {
+func (r *Registry) serveSpecs(which string, choose func([]gemspec.Tuple) []gemspec.Tuple) registry.Endpoint {
 	return func(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 		l, err := r.index.listFor(req.Context(), actor, true)
 		if err != nil {
@@ -249,38 +250,38 @@ func (r *Registry) serveSpecs(which string, choose func([]tuple) []tuple) regist
 	}
 }
 
-func (l *list) marshal(which string, choose func([]tuple) []tuple) []byte {
+func (l *list) marshal(which string, choose func([]gemspec.Tuple) []gemspec.Tuple) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.packs[which] == nil {
-		m := newMarshaller()
-		m.tuples(choose(l.tuples))
-		l.packs[which] = packed(m.out)
+		m := gemspec.NewMarshaller()
+		m.Tuples(choose(l.tuples))
+		l.packs[which] = packed(m.Out)
 	}
 	return l.packs[which]
 }
 
-func released(all []tuple) []tuple {
-	return slices.DeleteFunc(slices.Clone(all), func(t tuple) bool { return prerelease(t.version) })
+func released(all []gemspec.Tuple) []gemspec.Tuple {
+	return slices.DeleteFunc(slices.Clone(all), func(t gemspec.Tuple) bool { return gemspec.Prerelease(t.Version) })
 }
 
-func prereleased(all []tuple) []tuple {
-	return slices.DeleteFunc(slices.Clone(all), func(t tuple) bool { return !prerelease(t.version) })
+func prereleased(all []gemspec.Tuple) []gemspec.Tuple {
+	return slices.DeleteFunc(slices.Clone(all), func(t gemspec.Tuple) bool { return !gemspec.Prerelease(t.Version) })
 }
 
 // latest keeps the highest released version of each name and platform. all is in the order of names.
-func latest(all []tuple) []tuple {
-	var out []tuple
+func latest(all []gemspec.Tuple) []gemspec.Tuple {
+	var out []gemspec.Tuple
 	from := 0
 	for _, t := range released(all) {
-		if from < len(out) && out[from].name != t.name {
+		if from < len(out) && out[from].Name != t.Name {
 			from = len(out)
 		}
-		i := slices.IndexFunc(out[from:], func(o tuple) bool { return o.platform == t.platform })
+		i := slices.IndexFunc(out[from:], func(o gemspec.Tuple) bool { return o.Platform == t.Platform })
 		switch {
 		case i < 0:
 			out = append(out, t)
-		case compareVersions(t.version, out[from+i].version) > 0:
+		case gemspec.CompareVersions(t.Version, out[from+i].Version) > 0:
 			out[from+i] = t
 		}
 	}

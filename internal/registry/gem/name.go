@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/hullmark/hullmark/internal/fault"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 // normal is the spelling under which the core keeps a name: "RedCloth" and "redcloth" are one name here,
@@ -13,12 +14,12 @@ func normal(name string) string { return strings.ToLower(name) }
 // split is one way to take a full name apart.
 type split struct{ name, version, platform string }
 
-func (s split) key() string { return versionKey(s.version, s.platform) }
+func (s split) key() string { return gemspec.VersionKey(s.version, s.platform) }
 
 // splits returns the ways in which "a-b-1.0.0-x86_64-linux" can be a name, a version and a platform: most
 // full names have one. A platform begins with a letter and a version with a digit.
 func splits(full string) []split {
-	if len(full) > 4*maxNameLength {
+	if len(full) > 4*gemspec.MaxNameLength {
 		return nil
 	}
 	var out []split
@@ -29,9 +30,9 @@ func splits(full string) []split {
 		name := full[:i]
 		version, platform, found := strings.Cut(full[i+1:], "-")
 		if !found {
-			platform = rubyPlatform
+			platform = gemspec.RubyPlatform
 		}
-		if nameForm.MatchString(name) && versionForm.MatchString(version) && platformForm.MatchString(platform) {
+		if gemspec.NameForm.MatchString(name) && gemspec.VersionForm.MatchString(version) && gemspec.PlatformForm.MatchString(platform) {
 			out = append(out, split{name, version, platform})
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 // offer is what a name offers at the moment. It does not change, but for asked.
@@ -42,7 +43,7 @@ type offer struct {
 // version is one gem of a name.
 type version struct {
 	registry.Release
-	spec   *Spec
+	spec   *gemspec.Spec
 	listed *registry.Listed // nil unless it is an upstream's
 	sha256 string           // of the gem, in hex
 }
@@ -167,14 +168,14 @@ func (o *offer) newest() (version, bool) {
 	return *best, true
 }
 
-func newer(a, b *Spec) bool {
-	if pa, pb := prerelease(a.Version), prerelease(b.Version); pa != pb {
+func newer(a, b *gemspec.Spec) bool {
+	if pa, pb := gemspec.Prerelease(a.Version), gemspec.Prerelease(b.Version); pa != pb {
 		return pb
 	}
-	if c := compareVersions(a.Version, b.Version); c != 0 {
+	if c := gemspec.CompareVersions(a.Version, b.Version); c != 0 {
 		return c > 0
 	}
-	return a.Platform == rubyPlatform && b.Platform != rubyPlatform
+	return a.Platform == gemspec.RubyPlatform && b.Platform != gemspec.RubyPlatform
 }
 
 // nothing says why a name that exists offers nothing.
@@ -226,15 +227,15 @@ func infoLine(v version) string {
 	var deps []string
 	for _, d := range v.spec.Dependencies {
 		if !d.Development {
-			deps = append(deps, d.Name+":"+d.Requirement.join("&"))
+			deps = append(deps, d.Name+":"+d.Requirement.Join("&"))
 		}
 	}
 	facts := []string{"checksum:" + v.sha256}
-	if !v.spec.RequiredRuby.any() {
-		facts = append(facts, "ruby:"+v.spec.RequiredRuby.join("&"))
+	if !v.spec.RequiredRuby.Any() {
+		facts = append(facts, "ruby:"+v.spec.RequiredRuby.Join("&"))
 	}
-	if !v.spec.RequiredRubygems.any() {
-		facts = append(facts, "rubygems:"+v.spec.RequiredRubygems.join("&"))
+	if !v.spec.RequiredRubygems.Any() {
+		facts = append(facts, "rubygems:"+v.spec.RequiredRubygems.Join("&"))
 	}
 	if !v.Published.IsZero() {
 		facts = append(facts, "created_at:"+v.Published.UTC().Format(time.RFC3339))

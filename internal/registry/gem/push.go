@@ -14,6 +14,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 const mediaType = "application/vnd.rubygems.gem"
@@ -23,7 +24,7 @@ type pushed struct {
 	r         *Registry
 	actor     evidence.Actor
 	file      *registry.Incoming
-	spec      *Spec
+	spec      *gemspec.Spec
 	inventory *evidence.Inventory
 	parts     *multipart.Reader // nil where the gem is the whole body
 	bundles   []json.RawMessage
@@ -47,7 +48,7 @@ func (r *Registry) push(w http.ResponseWriter, req *http.Request, actor evidence
 	p.actor = actor
 	hold, err := p.publish(req.Context(), name)
 	if err != nil {
-		return r.core.Refused(req.Context(), p.actor, "publish", purlOf(name, p.spec.Version, p.spec.Platform), err)
+		return r.core.Refused(req.Context(), p.actor, "publish", gemspec.PURLOf(name, p.spec.Version, p.spec.Platform), err)
 	}
 	r.index.stir()
 	return respondText(w, http.StatusOK, p.answer(hold))
@@ -55,12 +56,12 @@ func (r *Registry) push(w http.ResponseWriter, req *http.Request, actor evidence
 
 // answer is what gem prints.
 func (p *pushed) answer(hold *registry.Hold) string {
-	what := fmt.Sprintf("%s (%s)", p.spec.Name, p.spec.key())
+	what := fmt.Sprintf("%s (%s)", p.spec.Name, p.spec.Key())
 	switch {
 	case p.already:
 		return "Gem was already pushed: " + what
 	case hold.Waits():
-		return hold.Notice(what, "'"+string(purlOf(normal(p.spec.Name), p.spec.Version, p.spec.Platform))+"'")
+		return hold.Notice(what, "'"+string(gemspec.PURLOf(normal(p.spec.Name), p.spec.Version, p.spec.Platform))+"'")
 	}
 	return strings.TrimSpace("Successfully registered gem: " + what + "\n" + hold.Notice(what, ""))
 }
@@ -78,7 +79,7 @@ func (p *pushed) receive(req *http.Request) error {
 		return err
 	}
 	return p.file.Look(func(content blob.Reader) (err error) {
-		p.spec, p.inventory, err = readGem(content, p.r.limits)
+		p.spec, p.inventory, err = gemspec.ReadGem(content, p.r.limits.Archive, p.r.limits.Metadata)
 		return err
 	})
 }
@@ -91,8 +92,8 @@ func (p *pushed) publish(ctx context.Context, name string) (*registry.Hold, erro
 		return nil, err
 	}
 	u := registry.Upload{
-		Ecosystem: purl.Gem, Name: name, Version: p.spec.key(), PURL: purlOf(name, p.spec.Version, p.spec.Platform),
-		MediaType: mediaType, ArtifactType: p.spec.Platform, Inventory: p.inventory, Order: compareKeys,
+		Ecosystem: purl.Gem, Name: name, Version: p.spec.Key(), PURL: gemspec.PURLOf(name, p.spec.Version, p.spec.Platform),
+		MediaType: mediaType, ArtifactType: p.spec.Platform, Inventory: p.inventory, Order: gemspec.CompareKeys,
 	}
 	if err := p.store(ctx, &u); err != nil {
 		return nil, err
@@ -120,12 +121,12 @@ func (p *pushed) checkSpelling(ctx context.Context, name string) error {
 			return fault.New(fault.Conflict, "gem-spelling", "this name is spelt %q here, and a gem %q would be another one to clients; spell it the same", first.Name, p.spec.Name)
 		}
 	}
-	for _, s := range splits(p.spec.fullName()) {
+	for _, s := range splits(p.spec.FullName()) {
 		if normal(s.name) == name {
 			continue
 		}
 		if _, err := p.r.core.Release(ctx, purl.Gem, normal(s.name), s.key()); err == nil {
-			return fault.New(fault.Conflict, "gem-spelling", "the file %s.gem is that of %s %s here; choose another version", p.spec.fullName(), s.name, s.key())
+			return fault.New(fault.Conflict, "gem-spelling", "the file %s.gem is that of %s %s here; choose another version", p.spec.FullName(), s.name, s.key())
 		} else if fault.KindOf(err) != fault.NotFound {
 			return err
 		}

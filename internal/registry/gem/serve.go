@@ -13,6 +13,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 // alive answers GET and HEAD /: gem looks here whether there is a compact index.
@@ -95,11 +96,11 @@ func (r *Registry) serveQuick(w http.ResponseWriter, req *http.Request, actor ev
 	if err := r.visible(req.Context(), actor, o, v); err != nil {
 		return err
 	}
-	m := newMarshaller()
-	m.specification(v.spec)
+	m := gemspec.NewMarshaller()
+	m.Specification(v.spec)
 	var b bytes.Buffer
 	z := zlib.NewWriter(&b)
-	z.Write(m.out)
+	z.Write(m.Out)
 	z.Close()
 	h := w.Header()
 	h.Set("Etag", strconv.Quote(md5Hex(b.Bytes())))

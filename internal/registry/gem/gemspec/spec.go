@@ -1,4 +1,4 @@
-package gem
+package gemspec
 
 import (
 	"cmp"
@@ -47,7 +47,8 @@ type Dependency struct {
 	Requirement Requirement `json:"requirement,omitempty"`
 }
 
-func (d Dependency) kind() string {
+// Kind is "runtime" or "development".
+func (d Dependency) Kind() string {
 	if d.Development {
 		return "development"
 	}
@@ -63,13 +64,14 @@ type Constraint struct {
 	Version string `json:"version"`
 }
 
+// String writes the constraint as RubyGems does.
 func (c Constraint) String() string { return c.Op + " " + c.Version }
 
 // anyVersion is how RubyGems writes that any version does.
 var anyVersion = Requirement{{">=", "0"}}
 
-// join writes the requirement with a separator: "&" in the compact index, ", " for people.
-func (r Requirement) join(separator string) string {
+// Join writes the requirement with a separator: "&" in the compact index, ", " for people.
+func (r Requirement) Join(separator string) string {
 	if len(r) == 0 {
 		r = anyVersion
 	}
@@ -80,17 +82,17 @@ func (r Requirement) join(separator string) string {
 	return strings.Join(texts, separator)
 }
 
-// any reports whether every version meets it.
-func (r Requirement) any() bool { return len(r) == 0 || len(r) == 1 && r[0] == anyVersion[0] }
+// Any reports whether every version meets it.
+func (r Requirement) Any() bool { return len(r) == 0 || len(r) == 1 && r[0] == anyVersion[0] }
 
 func (r Requirement) prerelease() bool {
-	return slices.ContainsFunc(r, func(c Constraint) bool { return prerelease(c.Version) })
+	return slices.ContainsFunc(r, func(c Constraint) bool { return Prerelease(c.Version) })
 }
 
 var constraintForm = regexp.MustCompile(`^\s*(=|!=|>=|<=|~>|>|<)?\s*([0-9]+(?:\.[0-9A-Za-z]+)*(?:-[0-9A-Za-z.-]+)?)\s*$`)
 
-// parseConstraint reads ">= 1.0", or "1.0" for exactly that.
-func parseConstraint(s string) (Constraint, bool) {
+// ParseConstraint reads ">= 1.0", or "1.0" for exactly that.
+func ParseConstraint(s string) (Constraint, bool) {
 	m := constraintForm.FindStringSubmatch(s)
 	if m == nil {
 		return Constraint{}, false
@@ -98,22 +100,23 @@ func parseConstraint(s string) (Constraint, bool) {
 	return Constraint{cmp.Or(m[1], "="), m[2]}, true
 }
 
-// key is the version under which the core keeps the gem: "1.0.0", or "1.0.0-java".
-func (s *Spec) key() string { return versionKey(s.Version, s.Platform) }
+// Key is the version under which the core keeps the gem: "1.0.0", or "1.0.0-java".
+func (s *Spec) Key() string { return VersionKey(s.Version, s.Platform) }
 
-func versionKey(version, platform string) string {
-	if platform == rubyPlatform || platform == "" {
+// VersionKey is [Spec.Key] of a version and a platform.
+func VersionKey(version, platform string) string {
+	if platform == RubyPlatform || platform == "" {
 		return version
 	}
 	return version + "-" + platform
 }
 
-// fullName is the name of the gem's file, without ".gem".
-func (s *Spec) fullName() string { return s.Name + "-" + s.key() }
+// FullName is the name of the gem's file, without ".gem".
+func (s *Spec) FullName() string { return s.Name + "-" + s.Key() }
 
-// purlOf names a version. Platforms of one version are different things, and the purl says which.
-func purlOf(name, version, platform string) purl.PURL {
-	if platform == rubyPlatform {
+// PURLOf names a version. Platforms of one version are different things, and the purl says which.
+func PURLOf(name, version, platform string) purl.PURL {
+	if platform == RubyPlatform {
 		platform = ""
 	}
 	return purl.New(purl.Gem, name, version, "platform", platform)
@@ -124,7 +127,7 @@ func (s *Spec) dependencies() []evidence.Dependency {
 	var out []evidence.Dependency
 	for _, d := range s.Dependencies {
 		if !d.Development {
-			out = append(out, evidence.Dependency{Name: d.Name, Range: d.Requirement.join(", ")})
+			out = append(out, evidence.Dependency{Name: d.Name, Range: d.Requirement.Join(", ")})
 		}
 	}
 	return out

@@ -1,4 +1,4 @@
-package gem
+package gemspec
 
 import (
 	"bytes"
@@ -31,7 +31,8 @@ const (
 
 // archive is a gem on its way through the reader.
 type archive struct {
-	limits    Limits
+	limits    safearchive.Limits
+	metadata  int64 // most bytes of it
 	spec      *Spec
 	inventory *evidence.Inventory
 	// sums are the digests of the members as they are packed, by algorithm and member.
@@ -39,18 +40,18 @@ type archive struct {
 	checksums map[string]map[string]string // what the gem says that they are; nil without
 }
 
-// readGem reads a gem once: its metadata, what its data holds, and whether its checksums hold. The gemspec
+// ReadGem reads a gem once: its metadata, what its data holds, and whether its checksums hold. The gemspec
 // is not believed about the files: the inventory lists what is there.
-func readGem(r io.Reader, limits Limits) (*Spec, *evidence.Inventory, error) {
-	a := &archive{limits: limits, sums: map[string]map[string]string{"SHA256": {}, "SHA512": {}}}
-	outer := limits.Archive
+func ReadGem(r io.Reader, limits safearchive.Limits, metadata int64) (*Spec, *evidence.Inventory, error) {
+	a := &archive{limits: limits, metadata: metadata, sums: map[string]map[string]string{"SHA256": {}, "SHA512": {}}}
+	outer := limits
 	outer.Entries = maxMembers
-	outer.Unpacked = limits.Archive.Packed // a member of a gem is packed itself
-	bounded := &bounded{r: r, left: limits.Archive.Packed}
+	outer.Unpacked = limits.Packed // a member of a gem is packed itself
+	bounded := &bounded{r: r, left: limits.Packed}
 	err := safearchive.Walk(bounded, outer, a.member)
 	switch {
 	case bounded.left < 0:
-		return nil, nil, fault.New(fault.TooLarge, "archive-too-large", "the gem is larger than the %d bytes that are taken; leave out what is not needed to use it", limits.Archive.Packed)
+		return nil, nil, fault.New(fault.TooLarge, "archive-too-large", "the gem is larger than the %d bytes that are taken; leave out what is not needed to use it", limits.Packed)
 	case err != nil:
 		return nil, nil, err
 	case a.spec == nil:
@@ -90,7 +91,7 @@ func (a *archive) member(e safearchive.Entry, content io.Reader) error {
 	case e.Path == metadataMember:
 		err = a.readMetadata(packed)
 	case e.Path == dataMember:
-		a.inventory, err = registry.IndexArchive(packed, a.limits.Archive, func(safearchive.Entry, io.Reader) error { return nil })
+		a.inventory, err = registry.IndexArchive(packed, a.limits, func(safearchive.Entry, io.Reader) error { return nil })
 	case e.Path == checksumsMember:
 		err = a.readChecksums(packed)
 	case !strings.HasSuffix(e.Path, signatureEnding):
@@ -109,11 +110,11 @@ func (a *archive) member(e safearchive.Entry, content io.Reader) error {
 }
 
 func (a *archive) readMetadata(packed io.Reader) error {
-	data, err := unpack(packed, a.limits.Metadata, metadataMember)
+	data, err := unpack(packed, a.metadata, metadataMember)
 	if err != nil {
 		return err
 	}
-	a.spec, err = parseSpec(data)
+	a.spec, err = ParseSpec(data)
 	return err
 }
 

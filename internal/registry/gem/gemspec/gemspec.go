@@ -1,4 +1,4 @@
-package gem
+package gemspec
 
 import (
 	"encoding/base64"
@@ -19,14 +19,15 @@ var gemClasses = []string{
 }
 
 const (
-	maxFields  = 200    // of one mapping in a gemspec
-	maxListed  = 10_000 // entries of a list that is kept: dependencies, authors
+	// MaxFields and MaxListed bound what is kept.
+	MaxFields  = 200    // of one mapping in a gemspec
+	MaxListed  = 10_000 // entries of a list that is kept: dependencies, authors
 	maxText    = 64 << 10
 	maxAliases = 20 // how often an alias may lead to an alias
 )
 
-// parseSpec reads a gem's metadata, as YAML. It is a pure function of its bytes.
-func parseSpec(data []byte) (*Spec, error) {
+// ParseSpec reads a gem's metadata, as YAML. It is a pure function of its bytes.
+func ParseSpec(data []byte) (*Spec, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, specInvalid("it is not YAML that can be read").Because(err)
@@ -55,31 +56,32 @@ func parseSpec(data []byte) (*Spec, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	return s, s.check()
+	return s, s.Check()
 }
 
 func specInvalid(format string, args ...any) *fault.Error {
 	return fault.New(fault.Invalid, "gemspec-invalid", "the gem's metadata cannot be taken: %s; build it again with gem build", fmt.Sprintf(format, args...))
 }
 
-// nameForm is what RubyGems takes for a name; what may be published here is narrower, see the account
+// NameForm is what RubyGems takes for a name; what may be published here is narrower, see the account
 // package. Source: RubyGems 3.3, specification.rb, VALID_NAME_PATTERN.
-var nameForm = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+var NameForm = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 
-// maxNameLength is that of names, versions and platforms, in bytes.
-const maxNameLength = 100
+// MaxNameLength is that of names, versions and platforms, in bytes.
+const MaxNameLength = 100
 
-func (s *Spec) check() error {
+// Check fails when the specification has a name, a version or a dependency that RubyGems would not take.
+func (s *Spec) Check() error {
 	switch {
-	case !nameForm.MatchString(s.Name) || len(s.Name) > maxNameLength:
+	case !NameForm.MatchString(s.Name) || len(s.Name) > MaxNameLength:
 		return specInvalid("%q is no name of a gem", fault.Clip(s.Name))
-	case !versionForm.MatchString(s.Version) || len(s.Version) > maxNameLength:
+	case !VersionForm.MatchString(s.Version) || len(s.Version) > MaxNameLength:
 		return specInvalid("%q is no version; it has numbers and words between dots, and no dash", fault.Clip(s.Version))
-	case !platformForm.MatchString(s.Platform) || len(s.Platform) > maxNameLength:
+	case !PlatformForm.MatchString(s.Platform) || len(s.Platform) > MaxNameLength:
 		return specInvalid("%q is no platform", fault.Clip(s.Platform))
 	}
 	for _, d := range s.Dependencies {
-		if !nameForm.MatchString(d.Name) || len(d.Name) > maxNameLength {
+		if !NameForm.MatchString(d.Name) || len(d.Name) > MaxNameLength {
 			return specInvalid("it depends on %q, which is no name of a gem", fault.Clip(d.Name))
 		}
 	}
@@ -141,8 +143,8 @@ func (r *specReader) fields(n *yaml.Node) map[string]*yaml.Node {
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil
 	}
-	if len(n.Content)/2 > maxFields {
-		r.fail("one of its mappings has more than %d members", maxFields)
+	if len(n.Content)/2 > MaxFields {
+		r.fail("one of its mappings has more than %d members", MaxFields)
 		return nil
 	}
 	out := map[string]*yaml.Node{}
@@ -161,8 +163,8 @@ func (r *specReader) list(n *yaml.Node) []*yaml.Node {
 	if n == nil || n.Kind != yaml.SequenceNode {
 		return nil
 	}
-	if len(n.Content) > maxListed {
-		r.fail("one of its lists has more than %d entries", maxListed)
+	if len(n.Content) > MaxListed {
+		r.fail("one of its lists has more than %d entries", MaxListed)
 		return nil
 	}
 	return n.Content
@@ -218,7 +220,7 @@ func (r *specReader) table(n *yaml.Node) map[string]string {
 	return out
 }
 
-// version is an object with a version, or the version as text.
+// Version is an object with a version, or the version as text.
 func (r *specReader) version(n *yaml.Node) string {
 	if fields := r.fields(n); fields != nil {
 		return strings.TrimSpace(r.text(fields["version"]))
@@ -233,7 +235,7 @@ func (r *specReader) platformOf(n *yaml.Node) string {
 		if s := r.text(n); s != "" {
 			return s
 		}
-		return rubyPlatform
+		return RubyPlatform
 	}
 	var parts []string
 	for _, key := range []string{"cpu", "os", "version"} {
@@ -262,7 +264,7 @@ func (r *specReader) requirement(n *yaml.Node) Requirement {
 			r.fail("one of its requirements is no operator with a version")
 			return nil
 		}
-		c, ok := parseConstraint(r.text(both[0]) + " " + r.version(both[1]))
+		c, ok := ParseConstraint(r.text(both[0]) + " " + r.version(both[1]))
 		if !ok {
 			r.fail("one of its requirements, %q, cannot be read", fault.Clip(r.text(both[0])+" "+r.version(both[1])))
 			return nil

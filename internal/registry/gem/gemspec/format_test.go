@@ -1,4 +1,4 @@
-package gem
+package gemspec
 
 import (
 	"bytes"
@@ -7,10 +7,10 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/registry/gem/gemtest"
+	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
 // ruby runs a script on bytes, and skips the test where there is no Ruby.
@@ -33,19 +33,19 @@ func ruby(t *testing.T, script string, input []byte) string {
 
 func TestRubyLoadsAGemspecThatWeWrite(t *testing.T) {
 	t.Parallel()
-	s, err := parseSpec([]byte(gemtest.Gem{
+	s, err := ParseSpec([]byte(gemtest.Gem{
 		Name: "acme-ui", Version: "1.2.0.rc1", Platform: "x86_64-linux-musl", Dependencies: map[string]string{"rack": "~> 2.0", "zeitwerk": ">= 1.a"},
 	}.YAML()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Summary = strings.Repeat("ü", 300) // longer than a length of one byte
-	m := newMarshaller()
-	m.specification(s)
+	m := NewMarshaller()
+	m.Specification(s)
 	got := ruby(t, `s = Marshal.load($stdin.binmode.read)
 		puts s.full_name, s.version.prerelease?, s.platform.inspect, s.summary == "ü" * 300, s.summary.encoding, s.date, s.authors.inspect, s.instance_variable_get(:@license).inspect
 		puts s.required_ruby_version, s.metadata.inspect, s.dependencies.map(&:to_s), s.runtime_dependencies.map { |d| d.prerelease? }.inspect
-		puts Marshal.load(Marshal.dump(s)) == s`, m.out)
+		puts Marshal.load(Marshal.dump(s)) == s`, m.Out)
 	want := `acme-ui-1.2.0.rc1-x86_64-linux-musl
 true
 #<Gem::Platform:0x0 @cpu="x86_64", @os="linux", @version="musl">
@@ -73,14 +73,14 @@ true`
 
 func TestRubyLoadsASpecsIndexThatWeWrite(t *testing.T) {
 	t.Parallel()
-	var all []tuple
+	var all []Tuple
 	for i := range 300 {
-		all = append(all, tuple{fmt.Sprint("gem-", i), fmt.Sprint("1.", i), []string{"ruby", "java"}[i%2]})
+		all = append(all, Tuple{fmt.Sprint("gem-", i), fmt.Sprint("1.", i), []string{"ruby", "java"}[i%2]})
 	}
-	m := newMarshaller()
-	m.tuples(all)
+	m := NewMarshaller()
+	m.Tuples(all)
 	got := ruby(t, `all = Marshal.load($stdin.binmode.read)
-		puts all.size, all[299].map(&:to_s).inspect, all.all? { |n, v, p| n.encoding == Encoding::UTF_8 && v.is_a?(Gem::Version) && p }`, m.out)
+		puts all.size, all[299].map(&:to_s).inspect, all.all? { |n, v, p| n.encoding == Encoding::UTF_8 && v.is_a?(Gem::Version) && p }`, m.Out)
 	if want := "300\n[\"gem-299\", \"1.299\", \"java\"]\ntrue"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -98,12 +98,12 @@ func TestVersionsAndPlatformsAreWhatRubyGemsTakesThemFor(t *testing.T) {
 	for _, a := range versions {
 		var row []string
 		for _, b := range versions {
-			row = append(row, fmt.Sprint(compareVersions(a, b)))
+			row = append(row, fmt.Sprint(CompareVersions(a, b)))
 		}
 		want = append(want, strings.Join(row, " "))
 	}
 	for _, s := range platforms {
-		p := parsePlatform(s)
+		p := ParsePlatform(s)
 		want = append(want, fmt.Sprintf("[%q, %q, %q]", p.cpu, p.os, p.version))
 	}
 	for i, line := range strings.Split(got, "\n") {
@@ -115,15 +115,15 @@ func TestVersionsAndPlatformsAreWhatRubyGemsTakesThemFor(t *testing.T) {
 
 func TestAGemIsReadAndItsHooksAreKnown(t *testing.T) {
 	t.Parallel()
-	s, inv, err := readGem(bytes.NewReader(gemtest.Gem{
+	s, inv, err := ReadGem(bytes.NewReader(gemtest.Gem{
 		Name: "ui", Version: "1.0.0", Platform: "java", Dependencies: map[string]string{"rack": ">= 2"}, Extensions: []string{"ext/extconf.rb", "Rakefile"},
 		Files: map[string]string{"ext/extconf.rb": "x", "lib/rubygems_plugin.rb": "y", "lib/ui.rb": "z"},
-	}.Bytes()), DefaultLimits())
+	}.Bytes()), safearchive.PackageLimits(), 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.fullName() != "ui-1.0.0-java" || len(inv.Files) != 3 || len(inv.Signals.Dependencies) != 1 || inv.Signals.Dependencies[0].Name != "rack" {
-		t.Errorf("got %s with %d files and %v", s.fullName(), len(inv.Files), inv.Signals.Dependencies)
+	if s.FullName() != "ui-1.0.0-java" || len(inv.Files) != 3 || len(inv.Signals.Dependencies) != 1 || inv.Signals.Dependencies[0].Name != "rack" {
+		t.Errorf("got %s with %d files and %v", s.FullName(), len(inv.Files), inv.Signals.Dependencies)
 	}
 	var got []string
 	for _, h := range inv.Hooks {
@@ -172,7 +172,7 @@ func TestHostileGemsAreRefused(t *testing.T) {
 		{"a member that no gem has", with(func(g *gemtest.Gem) { g.More = map[string][]byte{"data.tar": []byte("x")} }), "gem-layout"},
 		{"a gem behind the gem", append(plain.Bytes(), plain.Bytes()...), "archive-trailing-data"},
 	} {
-		_, _, err := readGem(bytes.NewReader(c.gem), DefaultLimits())
+		_, _, err := ReadGem(bytes.NewReader(c.gem), safearchive.PackageLimits(), 4<<20)
 		if err == nil || fault.As(err).Code != c.code {
 			t.Errorf("%s: got %v, want %s", c.name, err, c.code)
 		}
@@ -190,57 +190,20 @@ func laughs() string {
 	return b.String()
 }
 
-func TestAFullNameIsTakenApartInEveryWay(t *testing.T) {
-	t.Parallel()
-	for full, want := range map[string]string{
-		"ui-1.0.0":                        "[{ui 1.0.0 ruby}]",
-		"acme-ui-1.0.0-java":              "[{acme-ui 1.0.0 java}]",
-		"a-1-b-2":                         "[{a 1 b-2} {a-1-b 2 ruby}]",
-		"ui-1.0.0-x86_64-darwin-19":       "[{ui 1.0.0 x86_64-darwin-19} {ui-1.0.0-x86_64-darwin 19 ruby}]",
-		"a-1-2.0":                         "[{a-1 2.0 ruby}]",
-		"ui":                              "[]",
-		"-1.0":                            "[]",
-		"../ui-1.0":                       "[]",
-		strings.Repeat("a-1-", 200) + "1": "[]",
-	} {
-		if got := fmt.Sprint(splits(full)); got != want {
-			t.Errorf("%.40s: got %s, want %s", full, got, want)
-		}
-	}
-}
-
-func TestBothFormsOfTheCompactIndexAreRead(t *testing.T) {
-	t.Parallel()
-	sum := strings.Repeat("0", 64)
-	all := parseInfo("ui", "---\n1.0.0 |checksum:"+sum+"\n1.1.0-java rack:>= 2&< 4,zeitwerk:= 1.a|checksum:"+sum+",ruby:>= 2.7,rubygems:> 1.3,created_at:2026-01-02T03:04:05Z\n"+
-		"bad\n1.2.0 rack:nonsense|checksum:"+sum+"\n1.3.0 |checksum:short\n1.4.0 ../x:>= 1|checksum:"+sum+"\n1.5.0 |created_at:never\n1.0.0 rack:>= 1|checksum:"+sum+"\n")
-	if len(all) != 2 || all[0].Version != "1.0.0" || len(all[0].spec.Dependencies) != 1 {
-		t.Fatalf("got %+v", all)
-	}
-	v := all[1]
-	if v.spec.Platform != "java" || v.spec.Dependencies[0].Requirement.join(", ") != ">= 2, < 4" || v.spec.RequiredRuby.join("") != ">= 2.7" ||
-		!v.Published.Equal(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) {
-		t.Errorf("got %+v", v.spec)
-	}
-	if line := infoLine(v); line != "1.1.0-java rack:>= 2&< 4,zeitwerk:= 1.a|checksum:"+sum+",ruby:>= 2.7,rubygems:> 1.3,created_at:2026-01-02T03:04:05Z" {
-		t.Errorf("it is written as %s", line)
-	}
-}
-
 func FuzzGem(f *testing.F) {
 	f.Add(gemtest.Gem{Name: "ui", Version: "1.0.0"}.Bytes())
 	f.Add(gemtest.Gem{Name: "ui", Version: "1.0.0", Platform: "java", Dependencies: map[string]string{"rack": ">= 2"}, Extensions: []string{"ext/extconf.rb"}}.Bytes())
-	limits := DefaultLimits()
-	limits.Metadata, limits.Archive.Packed, limits.Archive.Unpacked = 1<<20, 1<<20, 4<<20
+	limits := safearchive.PackageLimits()
+	limits.Packed, limits.Unpacked = 1<<20, 4<<20
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, inv, err := readGem(bytes.NewReader(data), limits)
+		s, inv, err := ReadGem(bytes.NewReader(data), limits, 1<<20)
 		if err != nil {
 			if fault.KindOf(err) == fault.Internal {
 				t.Errorf("our failure: %v", err)
 			}
 			return
 		}
-		if s.check() != nil || inv == nil {
+		if s.Check() != nil || inv == nil {
 			t.Errorf("%+v was let through", s)
 		}
 	})
@@ -251,34 +214,11 @@ func FuzzGemspec(f *testing.F) {
 	f.Add([]byte(laughs()))
 	f.Add([]byte("--- !ruby/object:Gem::Specification\nname: &1 ui\nversion: *1\nplatform: !ruby/object:Gem::Platform {cpu: x86, os: linux}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := parseSpec(data)
+		s, err := ParseSpec(data)
 		if err != nil {
 			return
 		}
-		m := newMarshaller()
-		m.specification(s)
-		v := version{spec: s, sha256: strings.Repeat("0", 64)}
-		v.Version = s.key()
-		if line := infoLine(v); strings.ContainsAny(line, "\n\r") {
-			t.Errorf("%q is more than a line", line)
-		}
-	})
-}
-
-func FuzzCompactIndex(f *testing.F) {
-	f.Add("---\n1.0.0-java rack:>= 2&< 4|checksum:" + strings.Repeat("0", 64) + ",ruby:>= 2.7,created_at:2026-01-02T03:04:05Z\n")
-	f.Add("created_at: 2026-01-02T03:04:05Z\n---\nrack 1.0.0,1.1.0-java 0123\nrack -1.0.0 0123\n")
-	f.Fuzz(func(t *testing.T, body string) {
-		for _, v := range parseInfo("ui", body) {
-			if v.spec.check() != nil || strings.ContainsAny(infoLine(v), "\n\r") {
-				t.Errorf("%+v was let through", v.spec)
-			}
-			parsePlatform(v.spec.Platform)
-		}
-		for name, versions := range parseVersions([]byte(body)) {
-			if strings.ContainsAny(name+versions, " \n\r") {
-				t.Errorf("%q %q is more than a line", name, versions)
-			}
-		}
+		m := NewMarshaller()
+		m.Specification(s)
 	})
 }

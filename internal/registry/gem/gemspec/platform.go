@@ -1,18 +1,18 @@
-package gem
+package gemspec
 
 import (
 	"regexp"
 	"strings"
 )
 
-// rubyPlatform is that of a gem that runs everywhere.
-const rubyPlatform = "ruby"
+// RubyPlatform is that of a gem that runs everywhere.
+const RubyPlatform = "ruby"
 
-// platformForm is a platform as a full name can have it: it begins with a letter, so that the version
+// PlatformForm is a platform as a full name can have it: it begins with a letter, so that the version
 // before it can be told from it.
-var platformForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.]*(?:-[A-Za-z0-9_.]+)*$`)
+var PlatformForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.]*(?:-[A-Za-z0-9_.]+)*$`)
 
-// platform is a platform taken apart, as Gem::Platform keeps it.
+// Platform is a platform taken apart, as Gem::Platform keeps it.
 type platform struct{ cpu, os, version string }
 
 var (
@@ -49,8 +49,8 @@ var systems = []struct {
 	{regexp.MustCompile(`^(\w+_platform)(\d+)?`), "$1"},
 }
 
-// parsePlatform takes a platform apart. Source: RubyGems 3.3, platform.rb, "initialize".
-func parsePlatform(s string) platform {
+// ParsePlatform takes a platform apart. Source: RubyGems 3.3, platform.rb, "initialize".
+func ParsePlatform(s string) platform {
 	parts := strings.Split(s, "-")
 	if n := len(parts); n > 2 && !digits.MatchString(parts[n-1]) { // x86-linux-gnu
 		parts = append(parts[:n-2:n-2], parts[n-2]+"-"+parts[n-1])

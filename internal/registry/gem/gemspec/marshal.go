@@ -1,29 +1,32 @@
-package gem
+// Package gemspec reads what is published as gems: the archive, the specification in YAML, versions and platforms. It writes
+// Ruby's Marshal, which the old indexes are in. It knows no registry and no protocol.
+package gemspec
 
 import "time"
 
-// marshaller writes Ruby's Marshal format 4.8: only what an index needs, and nothing that makes a reader
+// Marshaller writes Ruby's Marshal format 4.8: only what an index needs, and nothing that makes a reader
 // call code other than the loaders of RubyGems' own classes.
 //
 // Source: Ruby docs, "marshal.rdoc", "Stream Format".
-type marshaller struct {
-	out     []byte
+type Marshaller struct {
+	Out     []byte // what was written
 	symbols map[string]int
 }
 
-func newMarshaller() *marshaller {
-	return &marshaller{out: []byte{4, 8}, symbols: map[string]int{}}
+// NewMarshaller returns one that has written nothing but the version of the format.
+func NewMarshaller() *Marshaller {
+	return &Marshaller{Out: []byte{4, 8}, symbols: map[string]int{}}
 }
 
 // number writes an integer without its type: lengths and indexes.
-func (m *marshaller) number(n int) {
+func (m *Marshaller) number(n int) {
 	switch {
 	case n == 0:
-		m.out = append(m.out, 0)
+		m.Out = append(m.Out, 0)
 	case n > 0 && n < 123:
-		m.out = append(m.out, byte(n+5))
+		m.Out = append(m.Out, byte(n+5))
 	case n < 0 && n >= -123:
-		m.out = append(m.out, byte(n-5))
+		m.Out = append(m.Out, byte(n-5))
 	default:
 		var b []byte
 		for v := n; v != 0 && v != -1 && len(b) < 4; v >>= 8 {
@@ -33,52 +36,52 @@ func (m *marshaller) number(n int) {
 		if n < 0 {
 			count = -count
 		}
-		m.out = append(append(m.out, byte(count)), b...)
+		m.Out = append(append(m.Out, byte(count)), b...)
 	}
 }
 
-func (m *marshaller) fixnum(n int) {
-	m.out = append(m.out, 'i')
+func (m *Marshaller) fixnum(n int) {
+	m.Out = append(m.Out, 'i')
 	m.number(n)
 }
 
-func (m *marshaller) null() { m.out = append(m.out, '0') }
+func (m *Marshaller) null() { m.Out = append(m.Out, '0') }
 
-func (m *marshaller) boolean(b bool) {
+func (m *Marshaller) boolean(b bool) {
 	if b {
-		m.out = append(m.out, 'T')
+		m.Out = append(m.Out, 'T')
 		return
 	}
-	m.out = append(m.out, 'F')
+	m.Out = append(m.Out, 'F')
 }
 
-func (m *marshaller) symbol(s string) {
+func (m *Marshaller) symbol(s string) {
 	if i, known := m.symbols[s]; known {
-		m.out = append(m.out, ';')
+		m.Out = append(m.Out, ';')
 		m.number(i)
 		return
 	}
 	m.symbols[s] = len(m.symbols)
-	m.out = append(m.out, ':')
+	m.Out = append(m.Out, ':')
 	m.bytes([]byte(s))
 }
 
-func (m *marshaller) bytes(b []byte) {
+func (m *Marshaller) bytes(b []byte) {
 	m.number(len(b))
-	m.out = append(m.out, b...)
+	m.Out = append(m.Out, b...)
 }
 
 // text writes a string in UTF-8. Without the encoding Ruby takes it for bytes, which are not equal to the
 // same text.
-func (m *marshaller) text(s string) {
-	m.out = append(m.out, 'I', '"')
+func (m *Marshaller) text(s string) {
+	m.Out = append(m.Out, 'I', '"')
 	m.bytes([]byte(s))
 	m.number(1)
 	m.symbol("E")
 	m.boolean(true)
 }
 
-func (m *marshaller) optional(s string) {
+func (m *Marshaller) optional(s string) {
 	if s == "" {
 		m.null()
 		return
@@ -86,12 +89,12 @@ func (m *marshaller) optional(s string) {
 	m.text(s)
 }
 
-func (m *marshaller) array(length int) {
-	m.out = append(m.out, '[')
+func (m *Marshaller) array(length int) {
+	m.Out = append(m.Out, '[')
 	m.number(length)
 }
 
-func (m *marshaller) texts(all []string) {
+func (m *Marshaller) texts(all []string) {
 	m.array(len(all))
 	for _, s := range all {
 		m.text(s)
@@ -99,18 +102,18 @@ func (m *marshaller) texts(all []string) {
 }
 
 // dumped begins an object that its class's marshal_load reads: one value follows.
-func (m *marshaller) dumped(class string) {
-	m.out = append(m.out, 'U')
+func (m *Marshaller) dumped(class string) {
+	m.Out = append(m.Out, 'U')
 	m.symbol(class)
 }
 
-func (m *marshaller) version(v string) {
+func (m *Marshaller) version(v string) {
 	m.dumped("Gem::Version")
 	m.array(1)
 	m.text(v)
 }
 
-func (m *marshaller) requirement(all Requirement) {
+func (m *Marshaller) requirement(all Requirement) {
 	if len(all) == 0 {
 		all = anyVersion
 	}
@@ -124,8 +127,8 @@ func (m *marshaller) requirement(all Requirement) {
 	}
 }
 
-func (m *marshaller) dependency(d Dependency) {
-	m.out = append(m.out, 'o')
+func (m *Marshaller) dependency(d Dependency) {
+	m.Out = append(m.Out, 'o')
 	m.symbol("Gem::Dependency")
 	m.number(4)
 	m.symbol("@name")
@@ -133,18 +136,18 @@ func (m *marshaller) dependency(d Dependency) {
 	m.symbol("@requirement")
 	m.requirement(d.Requirement)
 	m.symbol("@type")
-	m.symbol(d.kind())
+	m.symbol(d.Kind())
 	m.symbol("@prerelease")
 	m.boolean(d.Requirement.prerelease())
 }
 
-func (m *marshaller) platform(s string) {
-	if s == rubyPlatform {
+func (m *Marshaller) platform(s string) {
+	if s == RubyPlatform {
 		m.text(s)
 		return
 	}
-	p := parsePlatform(s)
-	m.out = append(m.out, 'o')
+	p := ParsePlatform(s)
+	m.Out = append(m.Out, 'o')
 	m.symbol("Gem::Platform")
 	m.number(3)
 	m.symbol("@cpu")
@@ -156,25 +159,25 @@ func (m *marshaller) platform(s string) {
 }
 
 // time writes a time in UTC, to the microsecond. Source: Ruby, time.c, time_mdump.
-func (m *marshaller) time(t time.Time) {
+func (m *Marshaller) time(t time.Time) {
 	t = t.UTC()
 	high := uint32(1)<<31 | 1<<30 | uint32(t.Year()-1900)<<14 | uint32(t.Month()-1)<<10 | uint32(t.Day())<<5 | uint32(t.Hour())
 	low := uint32(t.Minute())<<26 | uint32(t.Second())<<20 | uint32(t.Nanosecond()/1000)
-	m.out = append(m.out, 'I', 'u')
+	m.Out = append(m.Out, 'I', 'u')
 	m.symbol("Time")
 	m.number(8)
 	for _, word := range []uint32{high, low} {
-		m.out = append(m.out, byte(word), byte(word>>8), byte(word>>16), byte(word>>24))
+		m.Out = append(m.Out, byte(word), byte(word>>8), byte(word>>16), byte(word>>24))
 	}
 	m.number(1)
 	m.symbol("zone")
 	m.text("UTC")
 }
 
-// specification writes what gem reads before it downloads. Ruby nests one Marshal stream in the other.
+// Specification writes what gem reads before it downloads. Ruby nests one Marshal stream in the other.
 // Source: RubyGems 3.3, specification.rb, "_dump" and "_load".
-func (m *marshaller) specification(s *Spec) {
-	inner := newMarshaller()
+func (m *Marshaller) Specification(s *Spec) {
+	inner := NewMarshaller()
 	inner.array(19)
 	inner.optional(s.RubygemsVersion)
 	inner.fixnum(specificationVersion)
@@ -198,16 +201,16 @@ func (m *marshaller) specification(s *Spec) {
 	inner.platform(s.Platform)
 	inner.texts(s.Licenses)
 	inner.table(s.Metadata)
-	m.out = append(m.out, 'u')
+	m.Out = append(m.Out, 'u')
 	m.symbol("Gem::Specification")
-	m.bytes(inner.out)
+	m.bytes(inner.Out)
 }
 
 // specificationVersion is the version of the format that _dump writes.
 const specificationVersion = 4
 
-func (m *marshaller) table(all map[string]string) {
-	m.out = append(m.out, '{')
+func (m *Marshaller) table(all map[string]string) {
+	m.Out = append(m.Out, '{')
 	m.number(len(all))
 	for _, key := range sortedKeys(all) {
 		m.text(key)
@@ -215,16 +218,16 @@ func (m *marshaller) table(all map[string]string) {
 	}
 }
 
-// tuple is a line of a specs index.
-type tuple struct{ name, version, platform string }
+// Tuple is a line of a specs index.
+type Tuple struct{ Name, Version, Platform string }
 
-// tuples writes a specs index: [name, version, platform] for each.
-func (m *marshaller) tuples(all []tuple) {
+// Tuples writes a specs index: [name, version, platform] for each.
+func (m *Marshaller) Tuples(all []Tuple) {
 	m.array(len(all))
 	for _, t := range all {
 		m.array(3)
-		m.text(t.name)
-		m.version(t.version)
-		m.text(t.platform)
+		m.text(t.Name)
+		m.version(t.Version)
+		m.text(t.Platform)
 	}
 }
