@@ -13,6 +13,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/maven/layout"
 	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
@@ -100,7 +101,7 @@ func (b *bundle) read(ctx context.Context, part io.Reader) error {
 }
 
 func (b *bundle) walk(ctx context.Context, archive blob.Reader) error {
-	for _, pass := range []func(context.Context, target, io.Reader) error{b.takeFile, b.takeSidecar} {
+	for _, pass := range []func(context.Context, layout.Target, io.Reader) error{b.takeFile, b.takeSidecar} {
 		err := safearchive.WalkZip(archive, archive.Size(), b.r.limits.Archive, func(e safearchive.Entry, content io.Reader) error {
 			if e.Kind != safearchive.File {
 				return nil
@@ -122,13 +123,13 @@ func (b *bundle) walk(ctx context.Context, archive blob.Reader) error {
 }
 
 // entry gives one file of the archive to pass, and writes down what is wrong with it.
-func (b *bundle) entry(ctx context.Context, path string, content io.Reader, pass func(context.Context, target, io.Reader) error) error {
-	t, err := parsePath(path)
-	if err == nil && t.shape != shapeFile {
+func (b *bundle) entry(ctx context.Context, path string, content io.Reader, pass func(context.Context, layout.Target, io.Reader) error) error {
+	t, err := layout.ParsePath(path)
+	if err == nil && t.Shape != layout.ShapeFile {
 		return nil // metadata is rendered here
 	}
 	if err == nil {
-		err = b.mayStage(ctx, t.name())
+		err = b.mayStage(ctx, t.Name())
 	}
 	if err == nil && len(b.note.Errors) < maxBundleErrors {
 		err = pass(ctx, t, content)
@@ -160,57 +161,57 @@ func (b *bundle) mayStage(ctx context.Context, name string) error {
 }
 
 // takeFile stores what is neither checksum nor signature.
-func (b *bundle) takeFile(ctx context.Context, t target, content io.Reader) error {
-	if t.sum != "" || t.sidecar != "" {
+func (b *bundle) takeFile(ctx context.Context, t layout.Target, content io.Reader) error {
+	if t.Sum != "" || t.Sidecar != "" {
 		return nil
 	}
-	if t.snapshot() {
-		return fault.New(fault.Invalid, "deployment-invalid", "%s is a snapshot, and deployments are of releases; deploy snapshots with mvn deploy", fault.Clip(t.file))
+	if t.Snapshot() {
+		return fault.New(fault.Invalid, "deployment-invalid", "%s is a snapshot, and deployments are of releases; deploy snapshots with mvn deploy", fault.Clip(t.File))
 	}
 	return b.take(ctx, t, content)
 }
 
 // takeSidecar checks checksums, and stores signatures.
-func (b *bundle) takeSidecar(ctx context.Context, t target, content io.Reader) error {
+func (b *bundle) takeSidecar(ctx context.Context, t layout.Target, content io.Reader) error {
 	switch {
-	case t.sum == "" && t.sidecar == "":
+	case t.Sum == "" && t.Sidecar == "":
 		return nil
-	case t.sum == "":
+	case t.Sum == "":
 		return b.take(ctx, t, content)
 	}
-	f := b.files[t.name()+" "+t.file]
-	if f == nil && t.sidecar != "" {
+	f := b.files[t.Name()+" "+t.File]
+	if f == nil && t.Sidecar != "" {
 		return nil // the signature may come later; its checksum says nothing that the signature does not
 	}
 	if f == nil {
-		return fault.New(fault.Invalid, "deployment-invalid", "%s is not in the bundle, and a checksum of it is", fault.Clip(t.file))
+		return fault.New(fault.Invalid, "deployment-invalid", "%s is not in the bundle, and a checksum of it is", fault.Clip(t.File))
 	}
 	raw, err := io.ReadAll(io.LimitReader(content, maxChecksum))
 	if err != nil {
 		return err
 	}
-	have := f.facts.sum(t.sum)
-	if t.sum == "sha256" {
+	have := f.facts.sum(t.Sum)
+	if t.Sum == "sha256" {
 		have = f.Artifact.Hex()
 	}
-	return checkSum(raw, t.sum, have, t.file)
+	return checkSum(raw, t.Sum, have, t.File)
 }
 
-func (b *bundle) take(ctx context.Context, t target, content io.Reader) error {
+func (b *bundle) take(ctx context.Context, t layout.Target, content io.Reader) error {
 	if len(b.files) >= maxBundleFiles {
 		return fault.New(fault.TooLarge, "body-too-large", "a bundle may have %d files; upload its projects one by one", maxBundleFiles)
 	}
-	f, err := b.r.receive(ctx, t.coordinates, content)
+	f, err := b.r.receive(ctx, t.Coordinates, content)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	o, err := b.r.offer(ctx, t.name())
+	o, err := b.r.offer(ctx, t.Name())
 	if err != nil {
 		return err
 	}
-	if _, exists := o.at[fileKey{t.build, t.file}]; exists {
-		return overwritten(t.file, fault.New(fault.Conflict, "file-exists", "used"))
+	if _, exists := o.at[fileKey{t.Build, t.File}]; exists {
+		return overwritten(t.File, fault.New(fault.Conflict, "file-exists", "used"))
 	}
 	if _, err := b.r.inspect(ctx, b.actor, f, b.signed); err != nil {
 		return err
@@ -219,13 +220,13 @@ func (b *bundle) take(ctx context.Context, t target, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	b.files[t.name()+" "+t.file] = &bundled{u.DraftFile(), f.facts}
+	b.files[t.Name()+" "+t.File] = &bundled{u.DraftFile(), f.facts}
 	return nil
 }
 
 // signed finds what a sidecar is about: beside it, or published already.
-func (b *bundle) signed(ctx context.Context, c coordinates) (digest.Digest, error) {
-	if f := b.files[c.name()+" "+c.signed()]; f != nil {
+func (b *bundle) signed(ctx context.Context, c layout.Coordinates) (digest.Digest, error) {
+	if f := b.files[c.Name()+" "+c.Signed()]; f != nil {
 		return f.Artifact, nil
 	}
 	return b.r.published(ctx, c)

@@ -14,6 +14,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/maven/layout"
 )
 
 const (
@@ -33,12 +34,12 @@ var unasked = time.Unix(1, 0).UTC()
 // parseMetadata reads an upstream's maven-metadata.xml. What could not be part of a path is left out.
 func parseMetadata(raw []byte) (metadata, error) {
 	var m metadata
-	if err := decodeXML(raw, &m); err != nil {
+	if err := layout.DecodeXML(raw, &m); err != nil {
 		return m, fault.New(fault.Unavailable, "upstream-malformed",
 			"the upstream's list of versions cannot be read; tell whoever runs this registry").Because(err)
 	}
 	if m.Versioning != nil && m.Versioning.Versions != nil {
-		all := slices.DeleteFunc(m.Versioning.Versions.All, func(v string) bool { return !isSegment(v) || len(v) > maxVersion })
+		all := slices.DeleteFunc(m.Versioning.Versions.All, func(v string) bool { return !layout.IsSegment(v) || len(v) > layout.MaxVersion })
 		m.Versioning.Versions.All = all[:min(len(all), maxVersions)]
 	}
 	return m, nil
@@ -52,7 +53,7 @@ func (r *Registry) upstreamPage(ctx context.Context, h http.Header, name string)
 	if hosted, err := r.core.Hosted(ctx, purl.Maven, groupName(group+"."+artifact)); err != nil || hosted {
 		return nil, cmp.Or(err, nameUnknown(name))
 	}
-	doc, err := r.ask(ctx, name, strings.ReplaceAll(group, ".", "/")+"/"+artifact+"/"+metadataFile, maxMetadata)
+	doc, err := r.ask(ctx, name, strings.ReplaceAll(group, ".", "/")+"/"+artifact+"/"+layout.MetadataFile, maxMetadata)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +92,8 @@ func (r *Registry) ripe(ctx context.Context, name string, names []string) ([]ver
 	group, artifact, _ := strings.Cut(name, "/")
 	all := make([]registry.Listed, len(names))
 	for i, one := range names {
-		c := coordinates{group: group, artifact: artifact, version: one, build: one}
-		all[i].Release = registry.Release{Version: one, File: c.pom(), PURL: c.purl(), Published: unasked}
+		c := layout.Coordinates{Group: group, Artifact: artifact, Version: one, Build: one}
+		all[i].Release = registry.Release{Version: one, File: c.POM(), PURL: c.PURL(), Published: unasked}
 	}
 	now := r.clock.Now()
 	if cooldown > 0 {
@@ -143,12 +144,12 @@ func (r *Registry) date(ctx context.Context, group, artifact string, all []regis
 	g.SetLimit(probing)
 	for i := range young {
 		g.Go(func() error {
-			c := coordinates{group: group, artifact: artifact, version: all[i].Version, build: all[i].Version}
-			if isSnapshot(c.version) {
+			c := layout.Coordinates{Group: group, Artifact: artifact, Version: all[i].Version, Build: all[i].Version}
+			if layout.IsSnapshot(c.Version) {
 				return nil // its builds are asked one by one
 			}
 			all[i].Published = time.Time{} // the core counts it from when it was first listed
-			doc, err := r.ask(gctx, c.name(), c.folder()+c.pom(), r.limits.POM)
+			doc, err := r.ask(gctx, c.Name(), c.Dir()+c.POM(), r.limits.POM)
 			if fault.KindOf(err) == fault.NotFound && err != nil {
 				return nil
 			}
@@ -162,8 +163,8 @@ func (r *Registry) date(ctx context.Context, group, artifact string, all []regis
 }
 
 // serveUpstreamSnapshot answers GET of a snapshot's metadata of an upstream's, as it says.
-func (r *Registry) serveUpstreamSnapshot(w http.ResponseWriter, req *http.Request, t target) error {
-	doc, err := r.ask(req.Context(), t.name(), t.coordinates.folder()+metadataFile, maxMetadata)
+func (r *Registry) serveUpstreamSnapshot(w http.ResponseWriter, req *http.Request, t layout.Target) error {
+	doc, err := r.ask(req.Context(), t.Name(), t.Coordinates.Dir()+layout.MetadataFile, maxMetadata)
 	if err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func (r *Registry) serveUpstreamSnapshot(w http.ResponseWriter, req *http.Reques
 
 // upstreamGroup renders the metadata of a group of an upstream's: its plugins. h takes its age where that has to be said.
 func (r *Registry) upstreamGroup(ctx context.Context, h http.Header, group string) (*registry.Page, error) {
-	doc, err := r.ask(ctx, groupName(group), strings.ReplaceAll(group, ".", "/")+"/"+metadataFile, maxMetadata)
+	doc, err := r.ask(ctx, groupName(group), strings.ReplaceAll(group, ".", "/")+"/"+layout.MetadataFile, maxMetadata)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +208,7 @@ func (r *Registry) sayAge(h http.Header, doc *registry.Document) {
 }
 
 // groupName is the name under which a group's rights are asked for: any name in it will do.
-func groupName(group string) string { return group + "/" + metadataFile }
+func groupName(group string) string { return group + "/" + layout.MetadataFile }
 
 // sumOfBlob computes a checksum of a kept file.
 func (r *Registry) sumOfBlob(ctx context.Context, d digest.Digest, algorithm string) (string, error) {

@@ -27,6 +27,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/maven/layout"
 	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
@@ -118,22 +119,22 @@ func (r *Registry) Routes() []registry.Route {
 func (r *Registry) layoutRoutes() []registry.Route {
 	g := r.guard()
 	const read, stage = evidence.Read, evidence.Stage
-	metadata := g.Visitor("GET", string(shapeMetadata), r.serveMetadata) // which asks for what it shows
+	metadata := g.Visitor("GET", string(layout.ShapeMetadata), r.serveMetadata) // which asks for what it shows
 	metadata.Access, metadata.Permission = registry.AccessNamespace, read
 	return []registry.Route{
-		g.Named("GET", string(shapeFile), read, nil, r.serveFile),
-		g.Named("PUT", string(shapeFile), stage, nil, r.put),
-		g.Named("GET", string(shapeSnapshot), read, nil, r.serveSnapshot),
-		g.Account("PUT", string(shapeSnapshot), r.forget),
+		g.Named("GET", string(layout.ShapeFile), read, nil, r.serveFile),
+		g.Named("PUT", string(layout.ShapeFile), stage, nil, r.put),
+		g.Named("GET", string(layout.ShapeSnapshot), read, nil, r.serveSnapshot),
+		g.Account("PUT", string(layout.ShapeSnapshot), r.forget),
 		metadata,
-		g.Account("PUT", string(shapeMetadata), r.forget),
-		g.Visitor("GET", string(shapeCatalog), r.serveCatalog),
+		g.Account("PUT", string(layout.ShapeMetadata), r.forget),
+		g.Visitor("GET", string(layout.ShapeCatalog), r.serveCatalog),
 	}
 }
 
 // Handler serves the routes. The caller has stripped the path below which they are mounted.
 func (r *Registry) Handler() http.Handler {
-	portal := r.guard().Mux(r.portalRoutes(), func(*http.Request) error { return pathUnknown() })
+	portal := r.guard().Mux(r.portalRoutes(), func(*http.Request) error { return layout.PathUnknown() })
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if isPortal(req.URL.Path) {
 			portal.ServeHTTP(w, req)
@@ -145,7 +146,7 @@ func (r *Registry) Handler() http.Handler {
 
 // dispatch answers a request for a path of the repository's layout.
 func (r *Registry) dispatch(w http.ResponseWriter, req *http.Request) {
-	t, err := parsePath(req.URL.Path)
+	t, err := layout.ParsePath(req.URL.Path)
 	if err != nil {
 		r.fail(w, req, err)
 		return
@@ -154,19 +155,19 @@ func (r *Registry) dispatch(w http.ResponseWriter, req *http.Request) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	route, ok := r.routes[method+" "+string(t.shape)]
+	route, ok := r.routes[method+" "+string(t.Shape)]
 	if !ok {
 		r.fail(w, req, methodNotAllowed(req.Method))
 		return
 	}
-	req.SetPathValue("name", t.name())
+	req.SetPathValue("name", t.Name())
 	route.Handler(w, req.WithContext(context.WithValue(req.Context(), targetKey{}, t)))
 }
 
 type targetKey struct{}
 
 // targetOf returns what dispatch made of the request's path.
-func targetOf(req *http.Request) target {
-	t, _ := req.Context().Value(targetKey{}).(target)
+func targetOf(req *http.Request) layout.Target {
+	t, _ := req.Context().Value(targetKey{}).(layout.Target)
 	return t
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/maven/layout"
 )
 
 // metadata is a maven-metadata.xml.
@@ -94,7 +95,7 @@ func releasesOf(name string, versions []version) metadata {
 			v.Versions.All = append(all, base)
 		}
 		v.Latest = base
-		if !isSnapshot(base) {
+		if !layout.IsSnapshot(base) {
 			v.Release = base
 		}
 		if at := one.published(); at.After(last) {
@@ -121,16 +122,16 @@ func buildsOf(name, base string, all []version) metadata {
 		v.Snapshot = &snapshot{Timestamp: stamp, Number: number}
 		v.Updated = strings.ReplaceAll(stamp, ".", "")
 		for _, f := range b.files {
-			c := coordinates{artifact: artifact, version: base}
-			if c.parseFile(f.File) != nil || c.sidecar != "" {
+			c := layout.Coordinates{Artifact: artifact, Version: base}
+			if c.ParseFile(f.File) != nil || c.Sidecar != "" {
 				continue
 			}
-			built := snapshotBuilt{Classifier: c.classifier, Extension: c.extension, Value: b.name, Updated: v.Updated}
-			if i, ok := seen[c.sort()]; ok {
+			built := snapshotBuilt{Classifier: c.Classifier, Extension: c.Extension, Value: b.name, Updated: v.Updated}
+			if i, ok := seen[c.Sort()]; ok {
 				v.Builds.All[i] = built
 				continue
 			}
-			seen[c.sort()] = len(v.Builds.All)
+			seen[c.Sort()] = len(v.Builds.All)
 			v.Builds.All = append(v.Builds.All, built)
 		}
 	}
@@ -140,7 +141,7 @@ func buildsOf(name, base string, all []version) metadata {
 
 // splitBuild takes "1.1-20261122.181910-1" apart.
 func splitBuild(build string) (stamp, number string, ok bool) {
-	if !snapshotBuild.MatchString(build) {
+	if !layout.SnapshotBuild.MatchString(build) {
 		return "", "", false
 	}
 	i := strings.LastIndexByte(build, '-')
@@ -151,23 +152,23 @@ func splitBuild(build string) (stamp, number string, ok bool) {
 // serveSnapshot answers GET of a snapshot's metadata.
 func (r *Registry) serveSnapshot(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	t := targetOf(req)
-	o, err := r.offer(req.Context(), t.name())
+	o, err := r.offer(req.Context(), t.Name())
 	if err != nil {
 		return err
 	}
 	if len(o.releases) == 0 {
 		return r.serveUpstreamSnapshot(w, req, t)
 	}
-	page, err := r.pages.Get(req.Context(), purl.Maven, o.name, "snapshot "+t.version, o.state, func(ctx context.Context) (*registry.Page, error) {
+	page, err := r.pages.Get(req.Context(), purl.Maven, o.name, "snapshot "+t.Version, o.state, func(ctx context.Context) (*registry.Page, error) {
 		versions, until, err := r.versions(ctx, o)
 		if err != nil {
 			return nil, err
 		}
-		builds := slices.DeleteFunc(versions, func(v version) bool { return baseVersion(v.name) != t.version })
+		builds := slices.DeleteFunc(versions, func(v version) bool { return baseVersion(v.name) != t.Version })
 		if len(builds) == 0 {
-			return nil, fileUnknown(coordinates{group: t.group, artifact: t.artifact, version: t.version, file: metadataFile})
+			return nil, fileUnknown(layout.Coordinates{Group: t.Group, Artifact: t.Artifact, Version: t.Version, File: layout.MetadataFile})
 		}
-		return buildsOf(o.name, t.version, builds).page(until)
+		return buildsOf(o.name, t.Version, builds).page(until)
 	})
 	if err != nil {
 		return err
@@ -189,7 +190,7 @@ func (r *Registry) versions(ctx context.Context, o *offer) ([]version, time.Time
 // what the goals of its plugins begin with. It is both for who may read both.
 func (r *Registry) serveMetadata(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	ctx, t := req.Context(), targetOf(req)
-	name, group := t.nameOfFolder(), strings.Join(t.folder, ".")
+	name, group := t.NameOfFolder(), strings.Join(t.Folder, ".")
 	var denied error
 	if name != "" {
 		denied = r.core.MayRead(ctx, actor, purl.Maven, name)

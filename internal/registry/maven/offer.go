@@ -13,6 +13,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/maven/layout"
 )
 
 // facts are what is kept about a file besides its bytes, as its metadata blob.
@@ -78,16 +79,16 @@ func (r *Registry) offer(ctx context.Context, name string) (*offer, error) {
 }
 
 // file returns a file of the name. For a snapshot without a timestamp it is that of the newest build that offers one.
-func (o *offer) file(c coordinates) (registry.Release, bool) {
-	if i, ok := o.at[fileKey{c.build, c.file}]; ok {
+func (o *offer) file(c layout.Coordinates) (registry.Release, bool) {
+	if i, ok := o.at[fileKey{c.Build, c.File}]; ok {
 		return o.releases[i], true
 	}
-	if !c.snapshot() || c.build != c.version {
+	if !c.Snapshot() || c.Build != c.Version {
 		return registry.Release{}, false
 	}
-	suffix := strings.TrimPrefix(c.file, c.artifact+"-"+c.version)
+	suffix := strings.TrimPrefix(c.File, c.Artifact+"-"+c.Version)
 	for _, one := range slices.Backward(o.releases) {
-		if baseVersion(one.Version) == c.version && one.State == registry.Active && one.Recalled == "" && one.File == c.artifact+"-"+one.Version+suffix {
+		if baseVersion(one.Version) == c.Version && one.State == registry.Active && one.Recalled == "" && one.File == c.Artifact+"-"+one.Version+suffix {
 			return one, true
 		}
 	}
@@ -142,8 +143,8 @@ func (v version) published() time.Time {
 
 // baseVersion is the version whose folder a build is in: "1.1-SNAPSHOT" of "1.1-20261122.181910-1".
 func baseVersion(build string) string {
-	if m := snapshotBuild.FindStringSubmatch(build); m != nil {
-		return m[1] + snapshotSuffix
+	if m := layout.SnapshotBuild.FindStringSubmatch(build); m != nil {
+		return m[1] + layout.SnapshotSuffix
 	}
 	return build
 }
@@ -151,7 +152,7 @@ func baseVersion(build string) string {
 // compareVersions orders versions as Maven does.
 // Source: maven-artifact, ComparableVersion; maven.apache.org/pom.html, "Version Order Specification".
 func compareVersions(a, b string) int {
-	if len(a) > maxVersion || len(b) > maxVersion {
+	if len(a) > layout.MaxVersion || len(b) > layout.MaxVersion {
 		return strings.Compare(a, b)
 	}
 	x, errX := mvn.NewVersion(a)
@@ -166,6 +167,6 @@ func nameUnknown(name string) error {
 	return fault.New(fault.NotFound, "name-unknown", "there is no maven package %q here", fault.Clip(name))
 }
 
-func fileUnknown(c coordinates) error {
-	return fault.New(fault.NotFound, "version-unknown", "%s:%s:%s has no file %s", c.group, c.artifact, c.version, fault.Clip(c.file))
+func fileUnknown(c layout.Coordinates) error {
+	return fault.New(fault.NotFound, "version-unknown", "%s:%s:%s has no file %s", c.Group, c.Artifact, c.Version, fault.Clip(c.File))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/maven/layout"
 )
 
 // The Portal's interface: a bundle of files is uploaded, looked at, and published as one or dropped.
@@ -49,11 +50,11 @@ func (r *Registry) portalRoutes() []registry.Route {
 
 // nameInPath is the name of the file that a staged download is for.
 func nameInPath(req *http.Request) string {
-	t, err := parsePath(req.PathValue("path"))
-	if err != nil || t.shape != shapeFile {
+	t, err := layout.ParsePath(req.PathValue("path"))
+	if err != nil || t.Shape != layout.ShapeFile {
 		return ""
 	}
-	return t.name()
+	return t.Name()
 }
 
 // note is what is kept about a deployment besides its files.
@@ -185,7 +186,7 @@ func (r *Registry) publishDraft(ctx context.Context, actor evidence.Actor, d reg
 			}
 			stages[f.Name] = stage
 		}
-		if strings.HasSuffix(f.Type, "."+sidecarPGP) || strings.HasSuffix(f.Type, "."+sidecarSigstore) {
+		if strings.HasSuffix(f.Type, "."+layout.SidecarPGP) || strings.HasSuffix(f.Type, "."+layout.SidecarSigstore) {
 			one, err := r.stored.Get(ctx, f.Metadata)
 			if err != nil {
 				return err
@@ -235,34 +236,34 @@ func (r *Registry) downloadAnyStaged(w http.ResponseWriter, req *http.Request, a
 			return err
 		}
 	}
-	return pathUnknown()
+	return layout.PathUnknown()
 }
 
 // serveStaged sends a file of an open deployment.
 func (r *Registry) serveStaged(w http.ResponseWriter, req *http.Request, d registry.Draft) error {
-	t, err := parsePath(req.PathValue("path"))
+	t, err := layout.ParsePath(req.PathValue("path"))
 	if err != nil || d.State != registry.DraftOpen {
 		return errDeploymentUnknown()
 	}
 	for _, f := range d.Files {
-		if f.Name != t.name() || f.Version != t.build || f.File != t.file {
+		if f.Name != t.Name() || f.Version != t.Build || f.File != t.File {
 			continue
 		}
-		if t.sum != "" {
+		if t.Sum != "" {
 			sum := f.Artifact.Hex()
-			if t.sum != "sha256" {
+			if t.Sum != "sha256" {
 				one, err := r.stored.Get(req.Context(), f.Metadata)
 				if err != nil {
 					return err
 				}
-				sum = one.sum(t.sum)
+				sum = one.sum(t.Sum)
 			}
 			serveSum(w, sum)
 			return nil
 		}
 		return r.serveRelease(w, req, t, registry.Release{Artifact: f.Artifact, Published: d.Opened})
 	}
-	return fileUnknown(t.coordinates)
+	return fileUnknown(t.Coordinates)
 }
 
 // isPublished answers GET /publisher/published; what the caller may not read is not published to them.

@@ -15,23 +15,24 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/maven/layout"
 )
 
 // serveFile answers GET of a file or of one of its checksums, through the pull gate.
 func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evidence.Actor) error {
 	t := targetOf(req)
-	o, err := r.offer(req.Context(), t.name())
+	o, err := r.offer(req.Context(), t.Name())
 	if err != nil {
 		return err
 	}
-	release, ok := o.file(t.coordinates)
+	release, ok := o.file(t.Coordinates)
 	switch {
 	case !ok && len(o.releases) == 0:
 		return r.serveUpstreamFile(w, req, actor, t)
 	case !ok:
-		return fileUnknown(t.coordinates)
-	case t.sum != "":
-		sum, err := r.checksum(req.Context(), release, t.sum)
+		return fileUnknown(t.Coordinates)
+	case t.Sum != "":
+		sum, err := r.checksum(req.Context(), release, t.Sum)
 		if err != nil {
 			return err
 		}
@@ -45,13 +46,13 @@ func (r *Registry) serveFile(w http.ResponseWriter, req *http.Request, actor evi
 }
 
 // serveRelease sends the bytes. A snapshot that was asked for without its timestamp is another one tomorrow.
-func (r *Registry) serveRelease(w http.ResponseWriter, req *http.Request, t target, release registry.Release) error {
+func (r *Registry) serveRelease(w http.ResponseWriter, req *http.Request, t layout.Target, release registry.Release) error {
 	h := w.Header()
 	h["Content-Security-Policy"] = sandbox
-	if t.snapshot() && t.build == t.version {
+	if t.Snapshot() && t.Build == t.Version {
 		h["Cache-Control"] = revalidate
 	}
-	return r.core.ServeBlob(w, req, release.Artifact, release.Published, contentType(t.coordinates))
+	return r.core.ServeBlob(w, req, release.Artifact, release.Published, contentType(t.Coordinates))
 }
 
 // Header values that never change, so that sending them allocates nothing.
@@ -85,9 +86,9 @@ func hashOf(content io.Reader, algorithm string) (string, error) {
 }
 
 // servePage answers with a page, or with one of its checksums.
-func servePage(w http.ResponseWriter, req *http.Request, t target, page *registry.Page) {
-	if t.sum != "" {
-		sum, _ := hashOf(bytes.NewReader(page.Body()), t.sum) // memory does not fail
+func servePage(w http.ResponseWriter, req *http.Request, t layout.Target, page *registry.Page) {
+	if t.Sum != "" {
+		sum, _ := hashOf(bytes.NewReader(page.Body()), t.Sum) // memory does not fail
 		serveSum(w, sum)
 		return
 	}
@@ -95,17 +96,17 @@ func servePage(w http.ResponseWriter, req *http.Request, t target, page *registr
 }
 
 // contentType is what a file is served as, by its extension.
-func contentType(c coordinates) string {
+func contentType(c layout.Coordinates) string {
 	switch {
-	case c.sidecar == sidecarPGP:
+	case c.Sidecar == layout.SidecarPGP:
 		return plainText
-	case c.sidecar == sidecarSigstore, c.extension == "module":
+	case c.Sidecar == layout.SidecarSigstore, c.Extension == "module":
 		return "application/json"
-	case c.extension == "pom", c.extension == "xml":
+	case c.Extension == "pom", c.Extension == "xml":
 		return xmlType
-	case c.extension == "jar", c.extension == "war", c.extension == "ear":
+	case c.Extension == "jar", c.Extension == "war", c.Extension == "ear":
 		return "application/java-archive"
-	case c.extension == "zip":
+	case c.Extension == "zip":
 		return "application/zip"
 	}
 	return "application/octet-stream"

@@ -8,26 +8,27 @@ import (
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
 	"github.com/hullmark/hullmark/internal/registry"
+	"github.com/hullmark/hullmark/internal/registry/maven/layout"
 )
 
 // lookup finds the file that a sidecar is about: among what is published, or beside it in a deployment.
-type lookup func(ctx context.Context, c coordinates) (digest.Digest, error)
+type lookup func(ctx context.Context, c layout.Coordinates) (digest.Digest, error)
 
 // published finds the file among what was published.
-func (r *Registry) published(ctx context.Context, c coordinates) (digest.Digest, error) {
-	o, err := r.offer(ctx, c.name())
+func (r *Registry) published(ctx context.Context, c layout.Coordinates) (digest.Digest, error) {
+	o, err := r.offer(ctx, c.Name())
 	if err != nil {
 		return "", err
 	}
-	if i, ok := o.at[fileKey{c.build, c.signed()}]; ok && o.releases[i].State != registry.Withdrawn {
+	if i, ok := o.at[fileKey{c.Build, c.Signed()}]; ok && o.releases[i].State != registry.Withdrawn {
 		return o.releases[i].Artifact, nil
 	}
-	return "", fault.New(fault.NotFound, "version-unknown", "%s was not deployed, so there is nothing that its signature could be of; deploy the file first", fault.Clip(c.signed()))
+	return "", fault.New(fault.NotFound, "version-unknown", "%s was not deployed, so there is nothing that its signature could be of; deploy the file first", fault.Clip(c.Signed()))
 }
 
 // inspectSidecar checks a signature against the file that it is about.
 func (r *Registry) inspectSidecar(ctx context.Context, actor evidence.Actor, f *incoming, signed lookup) ([]evidence.Draft, error) {
-	of, err := signed(ctx, f.coordinates)
+	of, err := signed(ctx, f.Coordinates)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func (r *Registry) inspectSidecar(ctx context.Context, actor evidence.Actor, f *
 		return nil, err
 	}
 	var proof evidence.Verification
-	if f.sidecar == sidecarSigstore {
+	if f.Sidecar == layout.SidecarSigstore {
 		proof, err = r.signatures.Sigstore(raw, of.Hex(), actor.Workload)
 	} else {
 		proof, err = r.verifyPGP(ctx, f, raw, of)
@@ -49,7 +50,7 @@ func (r *Registry) inspectSidecar(ctx context.Context, actor evidence.Actor, f *
 	}
 	proof.Evidence = f.Digest()
 	f.facts.Proof, f.facts.Signed = &proof, of
-	return []evidence.Draft{f.facts.verification(f.purl())}, nil
+	return []evidence.Draft{f.facts.verification(f.PURL())}, nil
 }
 
 func (r *Registry) verifyPGP(ctx context.Context, f *incoming, signature []byte, of digest.Digest) (evidence.Verification, error) {
@@ -58,7 +59,7 @@ func (r *Registry) verifyPGP(ctx context.Context, f *incoming, signature []byte,
 		return evidence.Verification{}, err
 	}
 	defer content.Close()
-	return r.signatures.OpenPGP(ctx, f.name(), signature, content)
+	return r.signatures.OpenPGP(ctx, f.Name(), signature, content)
 }
 
 // verification is the statement that a signature holds, about the file that it signs.

@@ -1,4 +1,4 @@
-package maven
+package layout
 
 import (
 	"bytes"
@@ -88,9 +88,9 @@ func pomInvalid(format string, args ...any) *fault.Error {
 	return fault.New(fault.Invalid, "pom-invalid", format, args...)
 }
 
-// decodeXML reads one document. Entities that a document declares are not known to the decoder and so an
+// DecodeXML reads one document. Entities that a document declares are not known to the decoder and so an
 // error, and the elements' depth is bounded.
-func decodeXML(raw []byte, v any) error {
+func DecodeXML(raw []byte, v any) error {
 	if err := checkDepth(raw); err != nil {
 		return err
 	}
@@ -146,14 +146,14 @@ func checkDepth(raw []byte) error {
 	}
 }
 
-// parsePOM reads a pom. Its coordinates, and what it names in its own properties, are filled in; what is inherited from
+// ParsePOM reads a pom. Its coordinates, and what it names in its own properties, are filled in; what is inherited from
 // a parent is not but for group and version, which a pom may leave to it.
-func parsePOM(raw []byte) (pom, error) {
+func ParsePOM(raw []byte) (pom, error) {
 	var doc struct {
 		XMLName xml.Name `xml:"project"`
 		pom
 	}
-	if err := decodeXML(raw, &doc); err != nil {
+	if err := DecodeXML(raw, &doc); err != nil {
 		return pom{}, pomInvalid("the pom cannot be read as the XML of a project; deploy the one that mvn makes").Because(err)
 	}
 	p := doc.pom
@@ -177,8 +177,8 @@ func parsePOM(raw []byte) (pom, error) {
 	return p, nil
 }
 
-// readPOM is parsePOM of up to limit bytes.
-func readPOM(r io.Reader, limit int64) (pom, error) {
+// ReadPOM is parsePOM of up to limit bytes.
+func ReadPOM(r io.Reader, limit int64) (pom, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return pom{}, err
@@ -186,7 +186,7 @@ func readPOM(r io.Reader, limit int64) (pom, error) {
 	if int64(len(raw)) > limit {
 		return pom{}, pomInvalid("the pom is larger than %d MiB", limit>>20)
 	}
-	return parsePOM(raw)
+	return ParsePOM(raw)
 }
 
 // resolve replaces "${key}" by the pom's own property, once: what mvn makes of it depends on
@@ -214,13 +214,13 @@ func (p *pom) resolve(text string) string {
 	return text
 }
 
-// check compares the pom with the address that it is put to: mvn believes the address, and everybody who
+// Check compares the pom with the address that it is put to: mvn believes the address, and everybody who
 // reads the pom believes the pom.
-func (p *pom) check(c coordinates) error {
+func (p *pom) Check(c Coordinates) error {
 	for _, one := range []struct{ what, said, want string }{
-		{"groupId", p.Group, c.group}, {"artifactId", p.Artifact, c.artifact}, {"version", p.Version, c.version},
+		{"groupId", p.Group, c.Group}, {"artifactId", p.Artifact, c.Artifact}, {"version", p.Version, c.Version},
 	} {
-		if one.said == one.want || one.what == "version" && one.said == c.build {
+		if one.said == one.want || one.what == "version" && one.said == c.Build {
 			continue
 		}
 		if strings.Contains(one.said, "${") {
@@ -233,8 +233,8 @@ func (p *pom) check(c coordinates) error {
 	return nil
 }
 
-// inventory is what the record knows of a pom: what a build fetches with it.
-func (p *pom) inventory(file evidence.File) *evidence.Inventory {
+// Inventory is what the record knows of a pom: what a build fetches with it.
+func (p *pom) Inventory(file evidence.File) *evidence.Inventory {
 	inv := &evidence.Inventory{Analyser: pomAnalyser, Entries: 1, Bytes: file.Size, Files: []evidence.File{file}, Signals: &evidence.Signals{}}
 	if p.Parent != nil {
 		inv.Signals.Dependencies = append(inv.Signals.Dependencies, evidence.Dependency{Name: p.Parent.Group + "/" + p.Parent.Artifact, Range: p.Parent.Version})
@@ -267,9 +267,9 @@ func hostOf(address string) string {
 // pomAnalyser names the reader of poms and its version.
 const pomAnalyser = "pom/1"
 
-// checkModule compares Gradle's description of a release, which Gradle believes in place of the pom, with its
+// CheckModule compares Gradle's description of a release, which Gradle believes in place of the pom, with its
 // address. Source: gradle/gradle, "gradle-module-metadata-latest-specification.md".
-func checkModule(raw []byte, c coordinates) error {
+func CheckModule(raw []byte, c Coordinates) error {
 	var m struct {
 		Component struct {
 			Group, Module, Version string
@@ -282,10 +282,10 @@ func checkModule(raw []byte, c coordinates) error {
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return fault.New(fault.Invalid, "pom-invalid", "the Gradle module is not the JSON of one; deploy the one that Gradle makes").Because(err)
 	}
-	said := coordinates{group: m.Component.Group, artifact: m.Component.Module, version: m.Component.Version}
-	if m.Component.URL == "" && (said.name() != c.name() || said.version != c.version && said.version != c.build) {
+	said := Coordinates{Group: m.Component.Group, Artifact: m.Component.Module, Version: m.Component.Version}
+	if m.Component.URL == "" && (said.Name() != c.Name() || said.Version != c.Version && said.Version != c.Build) {
 		return fault.New(fault.Invalid, "coordinates-differ", "the Gradle module says that it is %q and its address says %q; deploy it where it belongs",
-			fault.Clip(said.group+":"+said.artifact+":"+said.version), c.group+":"+c.artifact+":"+c.version)
+			fault.Clip(said.Group+":"+said.Artifact+":"+said.Version), c.Group+":"+c.Artifact+":"+c.Version)
 	}
 	for _, v := range m.Variants {
 		for _, f := range v.Files {

@@ -1,4 +1,4 @@
-package maven
+package layout
 
 import (
 	"bufio"
@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hullmark/hullmark/internal/blob"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
@@ -15,14 +14,14 @@ import (
 	"github.com/hullmark/hullmark/internal/safearchive"
 )
 
-// isZip reports whether files with the extension are zip archives that are looked into.
-func isZip(extension string) bool {
+// IsZip reports whether files with the extension are zip archives that are looked into.
+func IsZip(extension string) bool {
 	return slices.Contains([]string{"jar", "war", "ear", "rar", "aar", "zip", "nbm", "hpi", "jpi", "kar"}, extension)
 }
 
 // project is what a jar says that it, or something that was packed into it, was built from.
 type project struct {
-	coordinates
+	Coordinates
 	path string
 }
 
@@ -31,7 +30,7 @@ type project struct {
 type jarReader struct {
 	limit    int64 // bytes of one such file
 	projects []project
-	goal     string
+	Goal     string
 }
 
 // maxProjects bounds how many projects of a jar are kept: those of an application with everything packed in
@@ -58,14 +57,14 @@ func (j *jarReader) see(e safearchive.Entry, content io.Reader) error {
 		return nil
 	}
 	if !descriptor {
-		j.goal = goalPrefix(raw)
+		j.Goal = goalPrefix(raw)
 		return nil
 	}
-	p := project{coordinates{group: parts[0], artifact: parts[1]}, e.Path}
+	p := project{Coordinates{Group: parts[0], Artifact: parts[1]}, e.Path}
 	if parts[2] == "pom.properties" {
-		p.version = property(raw, "version")
-	} else if inside, err := parsePOM(raw); err == nil && !strings.Contains(inside.Version, "${") {
-		p.version = inside.Version
+		p.Version = property(raw, "version")
+	} else if inside, err := ParsePOM(raw); err == nil && !strings.Contains(inside.Version, "${") {
+		p.Version = inside.Version
 	}
 	j.projects = append(j.projects, p)
 	return nil
@@ -87,26 +86,26 @@ func goalPrefix(raw []byte) string {
 	var d struct {
 		Goal string `xml:"goalPrefix"`
 	}
-	if decodeXML(raw, &d) != nil || !isSegment(d.Goal) {
+	if DecodeXML(raw, &d) != nil || !IsSegment(d.Goal) {
 		return ""
 	}
 	return d.Goal
 }
 
-// check compares what the jar says that it is with its address. What else was packed into it is no
+// Check compares what the jar says that it is with its address. What else was packed into it is no
 // contradiction, as long as it says who it is itself, or is more than one.
-func (j *jarReader) check(c coordinates) error {
+func (j *jarReader) Check(c Coordinates) error {
 	others := map[string]bool{}
 	own := false
 	for _, p := range j.projects {
-		if p.name() != c.name() {
-			others[p.name()] = true
+		if p.Name() != c.Name() {
+			others[p.Name()] = true
 			continue
 		}
 		own = true
-		if p.version != "" && p.version != c.version && p.version != c.build {
+		if p.Version != "" && p.Version != c.Version && p.Version != c.Build {
 			return fault.New(fault.Invalid, "coordinates-differ",
-				"%s says in %s that it is version %q, and its address says %q; build it again as that version", fault.Clip(c.file), fault.Clip(p.path), fault.Clip(p.version), c.version)
+				"%s says in %s that it is version %q, and its address says %q; build it again as that version", fault.Clip(c.File), fault.Clip(p.path), fault.Clip(p.Version), c.Version)
 		}
 	}
 	if own || len(others) != 1 {
@@ -114,18 +113,18 @@ func (j *jarReader) check(c coordinates) error {
 	}
 	for other := range others {
 		return fault.New(fault.Invalid, "coordinates-differ",
-			"%s says that it is %s, and its address says %s; deploy it where it belongs", fault.Clip(c.file), fault.Clip(strings.Replace(other, "/", ":", 1)), c.group+":"+c.artifact)
+			"%s says that it is %s, and its address says %s; deploy it where it belongs", fault.Clip(c.File), fault.Clip(strings.Replace(other, "/", ":", 1)), c.Group+":"+c.Artifact)
 	}
 	return nil
 }
 
 // components are the projects that were packed into the jar besides its own.
-func (j *jarReader) components(c coordinates) []evidence.Component {
+func (j *jarReader) components(c Coordinates) []evidence.Component {
 	seen := map[purl.PURL]bool{}
 	var out []evidence.Component
 	for _, p := range j.projects {
-		id := purl.New(purl.Maven, p.name(), p.version)
-		if p.name() == c.name() || p.version == "" || seen[id] {
+		id := purl.New(purl.Maven, p.Name(), p.Version)
+		if p.Name() == c.Name() || p.Version == "" || seen[id] {
 			continue
 		}
 		seen[id] = true
@@ -134,25 +133,13 @@ func (j *jarReader) components(c coordinates) []evidence.Component {
 	return out
 }
 
-// readJar looks into an archive of size bytes.
-func readJar(r io.ReaderAt, size int64, c coordinates, limits Limits) (*evidence.Inventory, *jarReader, error) {
-	j := &jarReader{limit: limits.POM}
-	inv, err := registry.IndexZip(r, size, limits.Archive, j.see)
+// ReadJar looks into an archive of size bytes, and at files of up to pom bytes that say what it is.
+func ReadJar(r io.ReaderAt, size int64, c Coordinates, limits safearchive.Limits, pom int64) (*evidence.Inventory, *jarReader, error) {
+	j := &jarReader{limit: pom}
+	inv, err := registry.IndexZip(r, size, limits, j.see)
 	if err != nil {
 		return nil, nil, err
 	}
 	inv.Components = j.components(c)
 	return inv, j, nil
-}
-
-// inspectJar looks into an archive on its way in.
-func (r *Registry) inspectJar(f *incoming) error {
-	return f.Look(func(content blob.Reader) error {
-		inv, j, err := readJar(content, content.Size(), f.coordinates, r.limits)
-		if err != nil {
-			return err
-		}
-		f.inv, f.facts.Goal = inv, j.goal
-		return j.check(f.coordinates)
-	})
 }

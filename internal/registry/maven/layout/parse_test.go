@@ -1,4 +1,4 @@
-package maven
+package layout
 
 import (
 	"strings"
@@ -41,37 +41,20 @@ func TestPathsOfARepository(t *testing.T) {
 		"com/acme/ui/" + strings.Repeat("1", 200) + "/ui-" + strings.Repeat("1", 200) + ".jar": "",
 	} {
 		got := ""
-		if c, err := parsePath(path); err == nil && c.shape == shapeFile {
-			got = strings.TrimSpace(strings.Join([]string{c.group, c.artifact, c.version, c.build, c.coordinates.sort(), c.sum}, " "))
+		if c, err := ParsePath(path); err == nil && c.Shape == ShapeFile {
+			got = strings.TrimSpace(strings.Join([]string{c.Group, c.Artifact, c.Version, c.Build, c.Coordinates.Sort(), c.Sum}, " "))
 		}
 		if got != want {
 			t.Errorf("%s is %q, want %q", path, got, want)
 		}
 	}
-	for path, want := range map[string]shape{
-		"com/acme/ui/maven-metadata.xml": shapeMetadata, "com/maven-metadata.xml": shapeMetadata, "com/acme/ui/maven-metadata.xml.sha1": shapeMetadata,
-		"com/acme/ui/1.0-SNAPSHOT/maven-metadata.xml": shapeSnapshot, "archetype-catalog.xml": shapeCatalog, "com/acme/": shapeFolder, "": shapeFolder,
+	for path, want := range map[string]Shape{
+		"com/acme/ui/maven-metadata.xml": ShapeMetadata, "com/maven-metadata.xml": ShapeMetadata, "com/acme/ui/maven-metadata.xml.sha1": ShapeMetadata,
+		"com/acme/ui/1.0-SNAPSHOT/maven-metadata.xml": ShapeSnapshot, "archetype-catalog.xml": ShapeCatalog, "com/acme/": shapeFolder, "": shapeFolder,
 	} {
-		if got, err := parsePath(path); err != nil || got.shape != want {
-			t.Errorf("%s is %q (%v), want %q", path, got.shape, err, want)
+		if got, err := ParsePath(path); err != nil || got.Shape != want {
+			t.Errorf("%s is %q (%v), want %q", path, got.Shape, err, want)
 		}
-	}
-}
-
-func TestVersionsAreInMavensOrder(t *testing.T) {
-	t.Parallel()
-	// Source: maven.apache.org/pom.html, "Version Order Specification", and its examples.
-	ordered := []string{"1.0-alpha-1", "1.0-beta1", "1.0-m2", "1.0-rc1", "1.0-20261122.181910-1", "1.0-20261122.181910-2", "1.1", "1.9", "1.10", "2", "2.1-SNAPSHOT", "2.1"}
-	for i := range len(ordered) - 1 {
-		if ordered[i+1] == "1.1" {
-			continue // builds are compared among themselves
-		}
-		if compareVersions(ordered[i], ordered[i+1]) >= 0 || compareVersions(ordered[i+1], ordered[i]) <= 0 {
-			t.Errorf("%s does not come before %s", ordered[i], ordered[i+1])
-		}
-	}
-	if compareVersions("1.0", "1") != 0 || compareVersions("1.0-GA", "1.0") != 0 {
-		t.Error("1.0, 1 and 1.0-GA are one version in Maven")
 	}
 }
 
@@ -80,13 +63,13 @@ func FuzzParsePath(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		got, err := parsePath(path)
-		if err != nil || got.shape != shapeFile {
+		got, err := ParsePath(path)
+		if err != nil || got.Shape != ShapeFile {
 			return
 		}
-		back := got.coordinates.folder() + got.file
-		if got.sum != "" {
-			back += "." + got.sum
+		back := got.Coordinates.Dir() + got.File
+		if got.Sum != "" {
+			back += "." + got.Sum
 		}
 		if back != strings.TrimPrefix(path, "/") {
 			t.Fatalf("%q was read as %q", path, back)
@@ -102,29 +85,12 @@ func FuzzParsePOM(f *testing.F) {
 		<properties><v>1</v><w>${w}</w></properties><dependencies><dependency><groupId>c</groupId><artifactId>${w}</artifactId></dependency></dependencies></project>`))
 	f.Add([]byte(`<?xml version="1.0" encoding="ISO-8859-1"?><project><name>` + "\xe9" + `</name></project>`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		p, err := parsePOM(raw)
+		p, err := ParsePOM(raw)
 		if err != nil {
 			return
 		}
-		_ = p.check(coordinates{group: "a", artifact: "b", version: "1"})
-		p.inventory(evidence.File{Path: "b.pom"})
-		_, _ = parseMetadata(raw)
-		_ = checkModule(raw, coordinates{})
-	})
-}
-
-func FuzzParseMetadata(f *testing.F) {
-	f.Add([]byte(`<metadata><groupId>a</groupId><versioning><versions><version>1</version><version>../x</version></versions></versioning></metadata>`))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		m, err := parseMetadata(raw)
-		if err != nil || m.Versioning == nil || m.Versioning.Versions == nil {
-			return
-		}
-		for _, v := range m.Versioning.Versions.All {
-			if strings.ContainsAny(v, "/\\") || strings.HasPrefix(v, ".") {
-				t.Fatalf("version %q could leave its folder", v)
-			}
-			compareVersions(v, "1.0")
-		}
+		_ = p.Check(Coordinates{Group: "a", Artifact: "b", Version: "1"})
+		p.Inventory(evidence.File{Path: "b.pom"})
+		_ = CheckModule(raw, Coordinates{})
 	})
 }
