@@ -15,7 +15,7 @@ import (
 	"github.com/hullmark/hullmark/internal/digest"
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/purl"
-	"github.com/hullmark/hullmark/internal/registry/gem"
+	"github.com/hullmark/hullmark/internal/registry/gem/gemspec"
 )
 
 const (
@@ -244,7 +244,7 @@ func fill(ctx context.Context, data string) error {
 
 // storeSpec stores what a gem says of itself, once for all its versions.
 func storeSpec(ctx context.Context, a *app.App, name string) (digest.Digest, error) {
-	raw, err := json.Marshal(gem.Spec{Name: name, Version: "1.0.0", Platform: "ruby"})
+	raw, err := json.Marshal(gemspec.Spec{Name: name, Version: "1.0.0", Platform: "ruby"})
 	if err != nil {
 		return "", err
 	}
