@@ -15,6 +15,7 @@ import (
 	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/fault"
 	"github.com/hullmark/hullmark/internal/purl"
+	"github.com/hullmark/hullmark/internal/trace"
 )
 
 func (a *API) health(w http.ResponseWriter, r *http.Request, _ evidence.Actor) error {
@@ -34,7 +35,27 @@ func (a *API) trace(w http.ResponseWriter, r *http.Request, actor evidence.Actor
 	if err != nil {
 		return err
 	}
+	a.markVulnerable(result.Root)
 	return replyTagged(w, r, result)
+}
+
+// markVulnerable adds to each release and component of a tree what advisories say of it.
+func (a *API) markVulnerable(n *trace.Node) {
+	for _, child := range n.Children {
+		a.markVulnerable(child)
+	}
+	if n.Kind != trace.KindRelease && n.Kind != trace.KindComponent {
+		return
+	}
+	ecosystem, name, version := purl.PURL(n.ID).Split()
+	if version == "" {
+		return
+	}
+	var known []*trace.Node
+	for _, v := range a.Core.Vulnerabilities().About(ecosystem, name, version) {
+		known = append(known, trace.Vulnerability(v))
+	}
+	n.Children = append(known, n.Children...)
 }
 
 // subject reads the purl or digest that a path names.

@@ -41,7 +41,7 @@ var facts = map[trace.Kind][]string{
 func nodeText(n *trace.Node) string {
 	text := n.Title
 	switch n.Kind {
-	case trace.KindRecall:
+	case trace.KindRecall, trace.KindVulnerability:
 		text = output.Bad(text)
 	case trace.KindGap, trace.KindRemoved, trace.KindUnreadable, trace.KindTruncated:
 		text = output.Warn(text)

@@ -3,7 +3,9 @@ package trace
 import (
 	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/hullmark/hullmark/internal/evidence"
 	"github.com/hullmark/hullmark/internal/evidence/inside"
 )
 
@@ -29,6 +31,8 @@ const (
 	KindGap         Kind = "gap"        // what the record does not know
 	KindUnreadable  Kind = "unreadable" // counted, not named
 	KindTruncated   Kind = "truncated"  // counted, left out for length
+	// KindVulnerability is what an advisory says of a version. It is not in the record.
+	KindVulnerability Kind = "vulnerability"
 )
 
 // Grounds is why something is held to be in a layer.
@@ -63,6 +67,22 @@ type Node struct {
 	// Evidence are the sequence numbers of the statements that this rests on, ascending.
 	Evidence []int64 `json:"evidence,omitempty" yaml:"evidence,omitempty,flow"`
 	Children []*Node `json:"children,omitempty" yaml:"children,omitempty"`
+}
+
+// Vulnerability returns what an advisory says of its parent. It rests on no statement.
+func Vulnerability(v evidence.Vulnerability) *Node {
+	n := &Node{Kind: KindVulnerability, ID: v.ID, Title: v.ID}
+	if v.Severity != evidence.SeverityUnknown {
+		n.Title += ", " + v.Severity.String()
+	}
+	n.Title += ": " + v.Summary
+	if len(v.Fixed) > 0 {
+		n.Title += "; fixed in " + strings.Join(v.Fixed, ", ")
+	}
+	if v.Score > 0 {
+		n.set("score", strconv.FormatFloat(v.Score, 'f', 1, 64))
+	}
+	return n.set("severity", v.Severity.String()).set("url", v.URL).set("aliases", strings.Join(v.Aliases, " ")).set("fixed", strings.Join(v.Fixed, " "))
 }
 
 // set keeps an attribute that has a value.
