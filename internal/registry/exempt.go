@@ -98,17 +98,23 @@ func (e *exemptions) of(at time.Time, names ...purl.PURL) int64 {
 	return none
 }
 
-// exceptionUsed returns the number of the exception without which a release of an upstream's would have to wait,
-// or none.
-func (c *Core) exceptionUsed(ctx context.Context, ecosystem, name string, r Release) int64 {
+// whyEarly returns why a release of an upstream's that would have to wait need not: by the exception of a number, or
+// because of what it repairs. Others have neither.
+func (c *Core) whyEarly(ctx context.Context, ecosystem, name string, r Release) (exception int64, reason string) {
 	if r.Origin == "" || c.upstreamCooldown <= 0 || !c.now().Before(r.Published.Add(c.upstreamCooldown)) {
-		return none
+		return none, ""
 	}
 	exempt, err := c.exempted(ctx)
 	if err != nil {
-		return none // it was asked a moment ago; the decision stands, and is counted without it
+		return none, "" // it was asked a moment ago; the decision stands, and is counted without it
 	}
-	return exempt.of(c.now(), r.PURL, purl.New(ecosystem, name, ""))
+	if exception = exempt.of(c.now(), r.PURL, purl.New(ecosystem, name, "")); exception != none {
+		return exception, ""
+	}
+	if id := c.repairs(r.PURL); id != "" {
+		return none, "it repairs " + id
+	}
+	return none, ""
 }
 
 // mark is a word that changes with the exceptions that are in force.

@@ -39,7 +39,7 @@ func (c *Core) MayDownload(ctx context.Context, actor evidence.Actor, ecosystem,
 		}
 		p.verdict, p.code = "deny", f.Code
 	} else {
-		p.exception = c.exceptionUsed(ctx, ecosystem, name, r)
+		p.exception, p.reason = c.whyEarly(ctx, ecosystem, name, r)
 	}
 	c.pulls.add(p, 1)
 	return err

@@ -23,7 +23,8 @@ type pull struct {
 	code       string
 	account    string
 	credential string
-	exception  int64 // by which it was allowed, or none
+	exception  int64  // by which it was allowed, or none
+	reason     string // why it did not have to wait
 }
 
 // tally counts pull decisions until they are flushed into the record.
@@ -89,11 +90,15 @@ func (c *Core) FlushPulls(ctx context.Context) error {
 
 func comparePulls(a, b pull) int {
 	return cmp.Or(cmp.Compare(a.release, b.release), cmp.Compare(a.account, b.account),
-		cmp.Compare(a.credential, b.credential), cmp.Compare(a.verdict, b.verdict), cmp.Compare(a.code, b.code), cmp.Compare(a.exception, b.exception))
+		cmp.Compare(a.credential, b.credential), cmp.Compare(a.verdict, b.verdict), cmp.Compare(a.code, b.code), cmp.Compare(a.exception, b.exception), cmp.Compare(a.reason, b.reason))
 }
 
 func (c *Core) pullDecision(p pull, n int64) evidence.Draft {
 	var exceptions []int64
+	var reasons []string
+	if p.reason != "" {
+		reasons = []string{p.reason}
+	}
 	if p.exception != none {
 		exceptions = []int64{p.exception}
 	}
@@ -101,7 +106,7 @@ func (c *Core) pullDecision(p pull, n int64) evidence.Draft {
 		Subjects: []evidence.Subject{evidence.Pulls(p.release)},
 		Predicate: evidence.Decision{
 			Gate: "pull", Action: "download", Verdict: p.verdict, Code: p.code, Policy: PolicyRevision, Head: c.record.Head(),
-			Actor: evidence.Actor{Account: p.account, Credential: p.credential}, Count: n, Exceptions: exceptions,
+			Actor: evidence.Actor{Account: p.account, Credential: p.credential}, Count: n, Exceptions: exceptions, Reasons: reasons,
 		},
 		Issuer: evidence.Issuer{Kind: evidence.Gate, ID: "pull"}, Assurance: evidence.Observed,
 	}

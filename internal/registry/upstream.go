@@ -151,7 +151,7 @@ func (c *Core) Listed(ctx context.Context, ecosystem, name string, all []Listed)
 		}
 		l.Approved = exempt.of(c.now(), l.PURL) != none
 		if !l.Approved && c.now().Before(l.Ripe(c.upstreamCooldown)) {
-			l.Approved = c.repairs(l.PURL)
+			l.Approved = c.repairs(l.PURL) != ""
 		}
 		if r := known[listedKey{l.Version, l.File}]; r != nil {
 			l.Fill(*r)

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -215,6 +216,14 @@ func TestAVersionThatFixesAVulnerabilityDoesNotWait(t *testing.T) {
 	}
 	if got := w.list("1.0.2", now); got.Ripe(72 * time.Hour).IsZero() {
 		t.Error("what fixes nothing does not wait")
+	}
+	fix := w.list("1.0.1", now)
+	accounttest.Check(t, w.MayDownload(t.Context(), evidence.Actor{}, purl.NPM, "left-pad", fix.Release))
+	accounttest.Check(t, w.FlushPulls(t.Context()))
+	entries, err := w.Record().Entries(t.Context(), w.Record().Head()-1, w.Record().Head())
+	accounttest.Check(t, err)
+	if !strings.Contains(string(entries[0]), `"reasons":["it repairs GHSA-1"]`) {
+		t.Errorf("the decision is %s", entries[0])
 	}
 }
 

@@ -12,8 +12,9 @@ type Vulnerabilities interface {
 	About(ecosystem, name, version string) []evidence.Vulnerability
 	// Names returns the names of an ecosystem of which anything is known, in byte order.
 	Names(ecosystem string) []string
-	// Fixes reports whether a version is one that repairs a vulnerability, and has none itself.
-	Fixes(ecosystem, name, version string) bool
+	// Fixes returns the id of an advisory whose vulnerability a version repairs, if none is about the version itself;
+	// empty for none.
+	Fixes(ecosystem, name, version string) string
 	// Mark is a word that changes with what is known of a name, or of a whole ecosystem when name is empty; it is
 	// empty when nothing is.
 	Mark(ecosystem, name string) string
@@ -24,7 +25,7 @@ type nothingKnown struct{}
 
 func (nothingKnown) About(string, string, string) []evidence.Vulnerability { return nil }
 func (nothingKnown) Names(string) []string                                 { return nil }
-func (nothingKnown) Fixes(string, string, string) bool                     { return false }
+func (nothingKnown) Fixes(string, string, string) string                   { return "" }
 func (nothingKnown) Mark(string, string) string                            { return "" }
 
 // WithVulnerabilities makes the core mark releases that are known to be vulnerable, and let through the cooldown what
@@ -42,8 +43,8 @@ func (c *Core) Vulnerabilities() Vulnerabilities {
 	return c.vulnerable
 }
 
-// repairs reports whether a release repairs what is known to be vulnerable.
-func (c *Core) repairs(p purl.PURL) bool {
+// repairs returns the advisory whose vulnerability a release repairs, or nothing.
+func (c *Core) repairs(p purl.PURL) string {
 	ecosystem, name, version := p.Split()
 	return c.Vulnerabilities().Fixes(ecosystem, name, version)
 }

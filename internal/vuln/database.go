@@ -113,17 +113,19 @@ func (f *finding) whole() evidence.Vulnerability {
 func (d *Database) Names(ecosystem string) []string { return d.names[ecosystem] }
 
 // Fixes implements the registry's Vulnerabilities.
-func (d *Database) Fixes(ecosystem, name, version string) bool {
+func (d *Database) Fixes(ecosystem, name, version string) string {
 	e := byPURL(ecosystem)
 	if e == nil || version == "" {
-		return false
+		return ""
 	}
-	fixes := false
+	fixes := ""
 	for _, f := range d.about[ecosystem+" "+name] {
 		if f.affects(e, version) {
-			return false
+			return ""
 		}
-		fixes = fixes || slices.ContainsFunc(f.Fixed, func(one string) bool { return e.compare(one, version) == 0 })
+		if fixes == "" && slices.ContainsFunc(f.Fixed, func(one string) bool { return e.compare(one, version) == 0 }) {
+			fixes = f.ID
+		}
 	}
 	return fixes
 }

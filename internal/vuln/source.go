@@ -59,7 +59,7 @@ func (s *Source) About(ecosystem, name, version string) []evidence.Vulnerability
 	return s.db.Load().About(ecosystem, name, version)
 }
 func (s *Source) Names(ecosystem string) []string { return s.db.Load().Names(ecosystem) }
-func (s *Source) Fixes(ecosystem, name, version string) bool {
+func (s *Source) Fixes(ecosystem, name, version string) string {
 	return s.db.Load().Fixes(ecosystem, name, version)
 }
 func (s *Source) Mark(ecosystem, name string) string { return s.db.Load().Mark(ecosystem, name) }

@@ -129,13 +129,13 @@ func TestAVersionFixesWhatAnAdvisorySaysItFixesUnlessItIsBadItself(t *testing.T)
 		about("X-3", "PyPI", "b", ranged(`{"introduced": "0"}, {"fixed": "1.0"}`)))
 	for _, c := range []struct {
 		ecosystem, name, version string
-		want                     bool
+		want                     string
 	}{
-		{purl.NPM, "a", "1.0.1", false}, {purl.NPM, "a", "1.2.0", true}, {purl.NPM, "a", "1.2.1", false}, {purl.NPM, "c", "1.2.0", false},
-		{purl.PyPI, "b", "1.0.0", true}, {purl.PyPI, "b", "", false}, {purl.OCI, "b", "1.0", false},
+		{purl.NPM, "a", "1.0.1", ""}, {purl.NPM, "a", "1.2.0", "X-2"}, {purl.NPM, "a", "1.2.1", ""}, {purl.NPM, "c", "1.2.0", ""},
+		{purl.PyPI, "b", "1.0.0", "X-3"}, {purl.PyPI, "b", "", ""}, {purl.OCI, "b", "1.0", ""},
 	} {
 		if got := d.Fixes(c.ecosystem, c.name, c.version); got != c.want {
-			t.Errorf("%s %s fixes: %t", c.name, c.version, got)
+			t.Errorf("%s %s fixes %q", c.name, c.version, got)
 		}
 	}
 }
@@ -268,7 +268,7 @@ func FuzzAdvisory(f *testing.F) {
 				if len(all) == 0 || d.Mark(e.ours, name) == "" {
 					t.Fatalf("nothing is known of %q", name)
 				}
-				if some := d.About(e.ours, name, version); len(some) > 0 && d.Fixes(e.ours, name, version) {
+				if some := d.About(e.ours, name, version); len(some) > 0 && d.Fixes(e.ours, name, version) != "" {
 					t.Fatalf("%q is affected and fixes", version)
 				}
 			}
