@@ -55,7 +55,8 @@ type Upload interface {
 	// Digest returns the SHA-256 of what has been written so far.
 	Digest() digest.Digest
 	// Content returns a reader over what has been written so far, from the start; it is how an
-	// upload that was resumed after a restart is read again.
+	// upload that was resumed after a restart is read again. Other goroutines than the one that writes may
+	// ask for it.
 	Content() (Reader, error)
 	// Commit makes the bytes durable under their digest: the file is fsynced, then the folder
 	// that names it. want is the digest that the bytes must have (its algorithm is the one

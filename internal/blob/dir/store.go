@@ -73,14 +73,22 @@ func (s *Store) Open(_ context.Context, d digest.Digest) (blob.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(name)
+	f, err := openFile(name)
 	if err != nil {
 		return nil, unknownOr("open blob", d, err)
+	}
+	return f, nil
+}
+
+func openFile(name string) (*File, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
 	}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("open blob: %w", err)
+		return nil, err
 	}
 	return &File{File: f, size: info.Size()}, nil
 }

@@ -192,13 +192,14 @@ func (u *upload) ReadFrom(r io.Reader) (total int64, err error) {
 // buffers are shared by all uploads; a pool has no state that a test could see.
 var buffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
 
-// Content implements [blob.Upload]. It reads the file through a handle of its own.
+// Content implements [blob.Upload]. It reads the file through a handle of its own, and asks the file for its size: others
+// may read while one goroutine writes.
 func (u *upload) Content() (blob.Reader, error) {
-	f, err := os.Open(u.file.Name())
+	f, err := openFile(u.file.Name())
 	if err != nil {
 		return nil, fmt.Errorf("read upload: %w", err)
 	}
-	return &File{File: f, size: u.size}, nil
+	return f, nil
 }
 
 // Commit implements [blob.Upload]. Whatever the error, the upload is gone afterwards: after a
