@@ -26,7 +26,7 @@ func TestNothingIsLeftOfAClusterThatRanPods(t *testing.T) {
 		}
 	})
 	if c == nil {
-		t.Skip("no cluster could be started here")
+		return // run has said why; under CI it has failed
 	}
 	if left := traces(t, c); left != "" {
 		t.Errorf("left behind:\n%s", left)

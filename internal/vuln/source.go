@@ -3,7 +3,6 @@ package vuln
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -95,26 +94,30 @@ func (s *Source) look() (string, error) {
 func (s *Source) each(visit func(path string, info fs.FileInfo) error) error {
 	for _, root := range s.paths {
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
+			ext := filepath.Ext(path)
+			if err == nil && !entry.IsDir() && (path == root || ext == ".json" || ext == ".zip") {
+				var info fs.FileInfo
+				if info, err = os.Stat(path); err == nil {
+					err = visit(path, info)
+				}
 			}
-			if ext := filepath.Ext(path); path != root && ext != ".json" && ext != ".zip" {
-				return nil
-			}
-			info, err := os.Stat(path)
 			if err != nil {
-				return err
+				err = unreadable(path, err)
 			}
-			return visit(path, info)
+			return err
 		})
 		if err != nil {
-			return unreadable(root, err)
+			return err
 		}
 	}
 	return nil
 }
 
+// unreadable says which path it is; what is a refusal of its own already stays one.
 func unreadable(path string, cause error) error {
+	if fault.As(cause).Code == "advisories-unreadable" {
+		return cause
+	}
 	return fault.New(fault.Invalid, "advisories-unreadable",
 		"the advisories in %s cannot be read; name a folder, a .json file or a .zip archive of advisories in the OSV format", path).Because(cause)
 }
@@ -124,6 +127,7 @@ func (s *Source) read() error {
 	began := time.Now()
 	b := newBuilder()
 	bad, total := 0, 0
+	// What is longer than an advisory may be comes without its bytes, and is left out like what is none.
 	take := func(place string, raw []byte) error {
 		if total++; total > s.limits.Records {
 			return fault.New(fault.TooLarge, "advisories-unreadable", "there are more than %d advisories; name fewer files", s.limits.Records)
@@ -139,7 +143,10 @@ func (s *Source) read() error {
 		if filepath.Ext(path) == ".zip" {
 			return s.unpack(path, info.Size(), take)
 		}
-		raw, err := s.one(path, info.Size())
+		if info.Size() > s.limits.Record {
+			return take(path, nil)
+		}
+		raw, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -152,13 +159,6 @@ func (s *Source) read() error {
 	s.db.Store(db)
 	s.log.Info("advisories were read", "advisories", db.records, "names", len(db.about), "left out", bad, "took", time.Since(began).Round(time.Millisecond))
 	return nil
-}
-
-func (s *Source) one(path string, size int64) ([]byte, error) {
-	if size > s.limits.Record {
-		return nil, errors.New(path + " is too large for an advisory")
-	}
-	return os.ReadFile(path)
 }
 
 // unpack reads the advisories in an archive, in the order in which they are in it.
@@ -177,7 +177,7 @@ func (s *Source) unpack(path string, size int64, take func(place string, raw []b
 			return err
 		}
 		if int64(len(raw)) > s.limits.Record {
-			raw = nil // no advisory is so long; what is empty is left out, and logged
+			raw = nil
 		}
 		return take(path+"/"+e.Path, raw)
 	})

@@ -242,12 +242,21 @@ func TestAdvisoriesCostNoMoreThanTheirLimits(t *testing.T) {
 	if got := s.About(purl.NPM, "lodash", "1.0.0"); len(got) != 1 {
 		t.Errorf("the same advisory counts %d times", len(got))
 	}
+	write(t, filepath.Join(folder, "large.json"), strings.Repeat(" ", 3000)+lodash)
+	s, err = Open([]string{folder}, limits, slog.New(slog.DiscardHandler))
+	check(t, err)
+	if got := s.About(purl.NPM, "lodash", "1.0.0"); len(got) != 1 {
+		t.Errorf("beside one that is too long the advisory counts %d times", len(got))
+	}
 	limits.Records = 2
 	_, err = Open([]string{folder}, limits, slog.New(slog.DiscardHandler))
 	wantCode(t, err, "advisories-unreadable")
 	write(t, filepath.Join(folder, "b.zip"), zipOf(t, "1.json", lodash)[3:])
 	_, err = Open([]string{folder}, DefaultLimits(), slog.New(slog.DiscardHandler))
 	wantCode(t, err, "advisories-unreadable")
+	if !strings.Contains(err.Error(), filepath.Join(folder, "b.zip")) {
+		t.Errorf("nobody is told which file it is: %v", err)
+	}
 }
 
 func FuzzAdvisory(f *testing.F) {

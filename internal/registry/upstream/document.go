@@ -191,6 +191,9 @@ func setUnlessEmpty(h http.Header, key, value string) {
 // by who makes a list of its own of it.
 const maxKept = 4 << 20
 
+// maxAhead is how many bytes of memory an upstream gets for saying that they come.
+const maxAhead = 16 << 20
+
 // defaultLimit bounds a document whose adapter names no limit, in bytes.
 const defaultLimit = 64 << 20
 
@@ -201,8 +204,8 @@ func (c *Client) read(ctx context.Context, src *source, q registry.Question, res
 		limit = defaultLimit
 	}
 	var b bytes.Buffer
-	if 0 < resp.ContentLength && resp.ContentLength <= limit {
-		b.Grow(int(resp.ContentLength) + bytes.MinRead)
+	if resp.ContentLength > 0 {
+		b.Grow(int(min(resp.ContentLength, maxAhead)) + bytes.MinRead)
 	}
 	if _, err := b.ReadFrom(io.LimitReader(from, limit+1)); err != nil {
 		return nil, unavailable(src.base.String(), errors.Join(err, context.Cause(ctx)))
